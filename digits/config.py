@@ -1,0 +1,148 @@
+"""Every hyper-parameter and its default: the one home of each number.
+
+Command line, tuner, checkpoint and report derive from these frozen dataclasses. Nothing here
+imports a framework, so the serving path can read an architecture without loading one.
+"""
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+NUM_CLASSES = 10
+IMAGE_SIZE = 28
+CHANNELS = 3
+KERNEL_SIZE = 3
+
+
+class ConfigurationError(ValueError):
+    """A setting that cannot work: what happened, what was expected, what to do."""
+
+
+def require(condition: bool, happened: str, expected: str, remedy: str) -> None:
+    """Raise ConfigurationError in the project's three parts unless `condition` holds."""
+    if not condition:
+        raise ConfigurationError(f"{happened}\n  expected: {expected}\n  what to do: {remedy}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A convolutional network for uint8 (N, 28, 28, 3) images, as data.
+
+    Each convolution is 3x3, stride 1, valid, ReLU; then its dropout; the convolutions whose index
+    stands in `pool_after` are followed by 2x2 max pooling. Then flatten, an optional dense ReLU
+    layer with its dropout, and ten softmax outputs. A dropout of 0 adds no layer.
+    """
+
+    filters: tuple[int, ...]
+    """Number of filters of each convolution, first to last."""
+    dropouts: tuple[float, ...]
+    """Dropout rate after each convolution, in [0, 1)."""
+    dense_units: int | None = None
+    """Units of the dense layer before the output; None leaves the layer out."""
+    dense_dropout: float = 0.0
+    """Dropout rate after the dense layer, in [0, 1)."""
+    pool_after: tuple[int, ...] = (0, 1)
+    """Indices of the convolutions that a 2x2 max pooling follows."""
+
+    def __post_init__(self) -> None:
+        # JSON and command lines bring lists; the value stays hashable and comparable.
+        for name in ("filters", "dropouts", "pool_after"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        require(
+            len(self.filters) > 0 and all(isinstance(f, int) and f >= 1 for f in self.filters),
+            f"filters = {self.filters}",
+            "a positive whole number of filters for each convolution",
+            "give for instance 32 64 64",
+        )
+        require(
+            len(self.dropouts) == len(self.filters),
+            f"{len(self.dropouts)} dropout rates for {len(self.filters)} convolutions",
+            "one dropout rate for each convolution",
+            "give as many dropouts as filters; 0 means none",
+        )
+        for rate in (*self.dropouts, self.dense_dropout):
+            require(
+                0 <= rate < 1,
+                f"dropout rate = {rate}",
+                "a rate in [0, 1): the fraction of activations dropped",
+                "use 0 for no dropout, or a rate such as 0.15",
+            )
+        require(
+            self.dense_units is None or self.dense_units >= 1,
+            f"dense_units = {self.dense_units}",
+            "a positive whole number, or None for no dense layer",
+            "use for instance 128",
+        )
+        require(
+            self.dense_units is not None or self.dense_dropout == 0,
+            f"dense_dropout = {self.dense_dropout} without a dense layer",
+            "a dense layer to drop activations from",
+            "set dense_units, or dense_dropout to 0",
+        )
+        require(
+            all(0 <= index < len(self.filters) for index in self.pool_after),
+            f"pool_after = {self.pool_after}",
+            f"indices of convolutions, 0 to {len(self.filters) - 1}",
+            "name existing convolutions",
+        )
+        require(
+            self.feature_size() >= 1,
+            f"{len(self.filters)} valid convolutions with pooling after {self.pool_after} leave nothing of 28x28",
+            "a feature map of at least 1x1 before flattening",
+            "use fewer convolutions or less pooling",
+        )
+
+    def feature_size(self) -> int:
+        """Side of the square feature map that is flattened, in pixels (0 or less: impossible)."""
+        size = IMAGE_SIZE
+        for index in range(len(self.filters)):
+            size -= KERNEL_SIZE - 1
+            if index in self.pool_after:
+                size //= 2
+        return size
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of every weight array, in the order of the network's layers."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        channels = CHANNELS
+        for index, filters in enumerate(self.filters):
+            shapes[f"conv_{index}/kernel"] = (KERNEL_SIZE, KERNEL_SIZE, channels, filters)
+            shapes[f"conv_{index}/bias"] = (filters,)
+            channels = filters
+        features = self.feature_size() ** 2 * channels
+        if self.dense_units is not None:
+            shapes["dense/kernel"] = (features, self.dense_units)
+            shapes["dense/bias"] = (self.dense_units,)
+            features = self.dense_units
+        shapes["output/kernel"] = (features, NUM_CLASSES)
+        shapes["output/bias"] = (NUM_CLASSES,)
+        return shapes
+
+    def num_parameters(self) -> int:
+        """Number of trainable parameters."""
+        return sum(math.prod(shape) for shape in self.weight_shapes().values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary that `from_dict` turns back into an equal architecture."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The architecture that `to_dict` described; unknown or missing keys are refused."""
+        known = {field.name for field in fields(cls)}
+        require(
+            isinstance(values, dict) and set(values) <= known and {"filters", "dropouts"} <= set(values),
+            f"an architecture with the keys {sorted(values) if isinstance(values, dict) else values!r}",
+            f"the keys {sorted(known)}",
+            "use a checkpoint written by this version of digits",
+        )
+        return cls(**values)
+
+
+BASELINE = Architecture(filters=(8, 16, 32), dropouts=(0.0, 0.0, 0.0))
+"""The article's first network: 8,922 parameters."""
+
+IMPROVED = Architecture(
+    filters=(32, 64, 64), dropouts=(0.15, 0.18, 0.20), dense_units=128, dense_dropout=0.15
+)
+"""The article's second network: 131,466 parameters."""
