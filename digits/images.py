@@ -1,24 +1,204 @@
 """The image contract: what a picture is everywhere in this project.
 
 One digit is uint8 (28, 28, 3), values 0..255; nobody but the network divides by 255. A photo is
-uint8 (H, W, 3), RGB, upright. This file turns bytes into photos and arrays into PNGs, safely.
+uint8 (H, W, 3), RGB, upright. This file turns bytes into photos and arrays into PNGs, safely:
+what a stranger uploads costs bounded memory and ends in an array or in UnreadableImage.
 """
 
 import io
-import warnings
+import struct
+import zlib
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, UnidentifiedImageError
 
 from digits.config import CHANNELS, IMAGE_SIZE
 
 MAX_PIXELS = 60_000_000
 """Largest picture that is decoded, width x height in pixels."""
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "MPO", "ICO", "TGA", "PCX", "JPEG2000", "AVIF", "QOI")
-"""Formats that are opened: raster formats that Pillow decodes itself, without running programs."""
-DECODED_SIZE = 512
-"""Longer pictures are decoded at a reduced scale, but never below this side, in pixels."""
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "QOI")
+"""Formats that are opened: what cameras, phones, scanners and browsers write, decoded inside Pillow. Left out: formats
+that run a program (EPS), that have no signature, so that any bytes pass for a picture (TGA), or that hide a picture
+larger than the one they declare (ICO)."""
+DECODED_SIZE = 800
+"""Larger pictures are decoded or reduced to a longer side of at least this, in pixels, and less than twice this."""
+MAX_JPEG_SCANS = 100
+"""Each scan of a progressive JPEG is a pass over the whole picture; cameras and editors write about ten."""
+LARGEST_INVISIBLE_LUMINANCE = 128
+"""A transparent picture is laid over white, unless everything visible in it is brighter than this."""
+
+# What Pillow's readers were seen to raise on malformed files; each means that the file is at fault, not the program.
+_DECODING_ERRORS = (
+    OSError,  # truncated or broken data stream; UnidentifiedImageError is one
+    ValueError,
+    SyntaxError,  # Pillow's way to say that a header is malformed
+    TypeError,
+    LookupError,  # IndexError and KeyError in tables and tags
+    EOFError,
+    OverflowError,
+    ZeroDivisionError,
+    AttributeError,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    Warning,  # where warnings are errors
+)
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class UnreadableImage(ValueError):
-    """Bytes that are no picture that can be read safely; the message says why."""
+    """Bytes that are no picture that can be read safely; the message says why and what to do.
+
+    `reason` is one word for counting: empty, unknown_format, too_many_pixels, too_many_scans or damaged.
+    """
+
+    def __init__(self, reason: str, happened: str, expected: str, remedy: str) -> None:
+        super().__init__(f"{happened}\n  expected: {expected}\n  what to do: {remedy}")
+        self.reason = reason
+
+
+def decode_image(data: bytes) -> np.ndarray:
+    """Decode the first frame of a picture file: uint8 (H, W, 3), RGB, upright, transparency laid over paper.
+
+    Large pictures come at a reduced scale, see DECODED_SIZE. Raises UnreadableImage, and nothing else, for
+    whatever `data` holds.
+    """
+    if len(data) == 0:
+        raise UnreadableImage("empty", "the file has 0 bytes", "a picture", "choose the picture again and resend it")
+    picture = _open(data)
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise UnreadableImage(
+            "too_many_pixels",
+            f"the picture declares {width} x {height} pixels",
+            f"at most {MAX_PIXELS:,} pixels",
+            "scale the picture down, or send the part that shows the digit",
+        )
+    if picture.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
+        raise UnreadableImage(
+            "too_many_scans",
+            "the JPEG file makes an unusual number of passes over the picture",
+            f"at most {MAX_JPEG_SCANS} scans",
+            "save the picture again as a plain JPEG or PNG",
+        )
+    try:
+        # Only JPEG files obey: they are scaled by 1/2, 1/4 or 1/8 while they are decoded.
+        scale = DECODED_SIZE / max(width, height)
+        picture.draft("RGB", (max(1, int(width * scale)), max(1, int(height * scale))))
+        picture.load()
+        photo = _turn(_reduce(_to_rgb_picture(picture)), _orientation(picture))
+    except _DECODING_ERRORS as error:
+        raise UnreadableImage(
+            "damaged",
+            f"the {picture.format} file is truncated or damaged ({type(error).__name__})",
+            "a complete picture file",
+            "send the picture again, or open it in a picture viewer and save it anew as PNG or JPEG",
+        ) from error
+    return np.array(photo)
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """Encode uint8 (H, W, 3) or (H, W) as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def invert(images: np.ndarray) -> np.ndarray:
+    """Exchange dark and light: uint8 of any shape to the same shape."""
+    return 255 - images
+
+
+def to_rgb(gray: np.ndarray) -> np.ndarray:
+    """Repeat grey images in three channels: uint8 (..., 28, 28) to uint8 (..., 28, 28, 3)."""
+    return np.repeat(gray[..., None], CHANNELS, axis=-1)
+
+
+def resize_photo(photo: np.ndarray) -> np.ndarray:
+    """Resize the whole photo, whatever it shows, as the article does: uint8 (H, W, 3) to uint8 (28, 28, 3)."""
+    picture = Image.fromarray(photo).resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR)
+    return np.array(picture)
+
+
+def _open(data: bytes) -> Image.Image:
+    """Read the header only; a size beyond Pillow's own limit, three times ours, counts as ours."""
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise UnreadableImage(
+            "unknown_format",
+            "the bytes are not a picture in a format that is read here",
+            f"one of {', '.join(FORMATS)}",
+            "save or export the picture as PNG or JPEG (a HEIC photo, an SVG or a PDF too)",
+        ) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnreadableImage(
+            "too_many_pixels",
+            "the picture declares far more pixels than a photo has",
+            f"at most {MAX_PIXELS:,} pixels",
+            "scale the picture down, or send the part that shows the digit",
+        ) from error
+    except _DECODING_ERRORS as error:
+        raise UnreadableImage(
+            "damaged",
+            f"the file's header is damaged ({type(error).__name__})",
+            "a complete picture file",
+            "send the picture again, or open it in a picture viewer and save it anew as PNG or JPEG",
+        ) from error
+
+
+def _to_rgb_picture(picture: Image.Image) -> Image.Image:
+    """Convert any of Pillow's modes to RGB: palette, alpha, 1-bit, CMYK, 16-bit, 32-bit and float."""
+    if picture.mode.startswith(("I", "F")):
+        return _from_deep_pixels(np.asarray(picture, dtype=np.float32)).convert("RGB")
+    if picture.has_transparency_data:
+        return _over_paper(_reduce(picture.convert("RGBA")))
+    return picture.convert("RGB")
+
+
+def _from_deep_pixels(values: np.ndarray) -> Image.Image:
+    """Spread float32 (H, W), of whatever range, over 0..255: files seldom use the whole range of 16 or 32 bits."""
+    finite = values[np.isfinite(values)]
+    low, high = (min(float(finite.min()), 0.0), float(finite.max())) if finite.size else (0.0, 1.0)
+    spread = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) * (255 / max(high - low, 1e-30))
+    return Image.fromarray(np.clip(spread, 0, 255).astype(np.uint8))
+
+
+def _over_paper(picture: Image.Image) -> Image.Image:
+    """Lay an RGBA picture over white, or over black if white would hide it: chalk drawn on a transparent canvas."""
+    pixels = np.asarray(picture)
+    visible = np.asarray(picture.convert("L"))[pixels[..., 3] >= 128]
+    hidden_by_white = visible.size > 0 and np.percentile(visible, 1) > LARGEST_INVISIBLE_LUMINANCE
+    paper = Image.new("RGBA", picture.size, "black" if hidden_by_white else "white")
+    return Image.alpha_composite(paper, picture).convert("RGB")
+
+
+def _reduce(picture: Image.Image) -> Image.Image:
+    """Average whole blocks of pixels until less than twice DECODED_SIZE is left along the longer side."""
+    factor = max(picture.size) // DECODED_SIZE
+    if factor < 2:
+        return picture
+    return picture.reduce((min(factor, picture.width), min(factor, picture.height)))
+
+
+def _orientation(picture: Image.Image) -> int:
+    """EXIF orientation, 1 to 8; metadata that cannot be read is no reason to refuse a picture."""
+    try:
+        return picture.getexif().get(_ORIENTATION_TAG, 1)
+    except _DECODING_ERRORS:
+        return 1
+
+
+def _turn(picture: Image.Image, orientation: int) -> Image.Image:
+    return picture.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else picture
