@@ -1,0 +1,129 @@
+"""A folder or a bucket, under one name: what runs, checkpoints and data are read from and written to.
+
+A path is a local folder, or a URI that pyarrow's filesystems open (s3://bucket/runs, gs://...).
+"""
+
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import pyarrow as pa
+from pyarrow import fs
+
+from digits.config import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Storage:
+    """One folder of a filesystem; `/` goes to a folder or file inside it."""
+
+    filesystem: fs.FileSystem
+    path: str
+    """Path inside the filesystem: absolute for a local one, bucket/key for a bucket."""
+    uri_prefix: str = ""
+    """What a person writes before `path`: empty for a local folder, such as s3:// for a bucket."""
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """The storage at a local path (made absolute) or a URI; nothing is created yet."""
+        text = os.fspath(path)
+        if "://" not in text:
+            return cls(fs.LocalFileSystem(), str(Path(text).expanduser().absolute()))
+        try:
+            filesystem, inner = fs.FileSystem.from_uri(text)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+            raise ConfigurationError(
+                f"cannot open {text}: {error}\n"
+                "  expected: a folder, or a URI that pyarrow opens, such as s3://bucket/runs\n"
+                "  what to do: check the spelling and the credentials of the bucket"
+            ) from error
+        local = isinstance(filesystem, fs.LocalFileSystem)
+        return cls(filesystem, inner.rstrip("/"), "" if local else text.split("://", 1)[0] + "://")
+
+    def __truediv__(self, name: str) -> Self:
+        return type(self)(self.filesystem, f"{self.path}/{name}", self.uri_prefix)
+
+    def __str__(self) -> str:
+        return self.uri_prefix + self.path
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rsplit("/", 1)[-1]
+
+    @property
+    def parent(self) -> Self:
+        """The folder that holds this one."""
+        return type(self)(self.filesystem, self.path.rsplit("/", 1)[0], self.uri_prefix)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is a folder of this machine (or one mounted on it)."""
+        return isinstance(self.filesystem, fs.LocalFileSystem)
+
+    def kind(self) -> fs.FileType:
+        """File, Directory or NotFound."""
+        return self.filesystem.get_file_info(self.path).type
+
+    def exists(self) -> bool:
+        """Whether there is a file or folder here."""
+        return self.kind() != fs.FileType.NotFound
+
+    def files(self) -> list[str]:
+        """Names of the files directly inside, sorted; empty where there is no folder."""
+        selector = fs.FileSelector(self.path, allow_not_found=True)
+        return sorted(f.base_name for f in self.filesystem.get_file_info(selector) if f.type == fs.FileType.File)
+
+    def read_bytes(self) -> bytes:
+        """The whole content of this file; OSError if it cannot be read."""
+        with self.filesystem.open_input_stream(self.path) as stream:
+            return stream.read()
+
+    def write_bytes(self, data: bytes) -> None:
+        """Replace this file's content in one step: a reader sees the old content or the new one.
+
+        A local file is written beside its place, synced and renamed; a bucket replaces an object at once by itself.
+        """
+        self.filesystem.create_dir(self.parent.path, recursive=True)
+        if not self.is_local:
+            with self.filesystem.open_output_stream(self.path) as stream:
+                stream.write(data)
+            return
+        temporary = Path(f"{self.path}.{uuid.uuid4().hex}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def upload(self, folder: Path) -> None:
+        """Copy a local folder's files here; an existing folder of this name is completed."""
+        fs.copy_files(
+            str(folder), self.path, source_filesystem=fs.LocalFileSystem(), destination_filesystem=self.filesystem
+        )
+
+    def delete(self) -> None:
+        """Remove this folder and everything in it; nothing happens where there is none."""
+        if self.is_local:
+            shutil.rmtree(self.path, ignore_errors=True)
+        elif self.exists():
+            self.filesystem.delete_dir(self.path)
+
+    def check_writable(self) -> None:
+        """Raise ConfigurationError unless a small file can be written and removed here."""
+        probe = self / f".write-test-{uuid.uuid4().hex}"
+        try:
+            probe.write_bytes(b"digits")
+            self.filesystem.delete_file(probe.path)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write to {self}: {error}\n"
+                "  expected: a folder or bucket with room, that this user may write to\n"
+                "  what to do: free space or change its permissions, or name another with --storage-path"
+            ) from error
