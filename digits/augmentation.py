@@ -167,10 +167,13 @@ def _break(canvas: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def _fits(count: int, rng: np.random.Generator) -> np.ndarray:
-    """For each digit the longer side of its box and its place in x and y, in pixels: float (count, 3)."""
+    """For each digit the longer side of its box and its place in x and y, in pixels: float (count, 3).
+
+    Most are fitted as MNIST is; the rest are small or fill the frame, and may touch its border.
+    """
     free = rng.random(count) < UNFITTED
-    side = np.where(free, rng.uniform(9, 26, count), styles.BOX + rng.normal(0, 0.7, count))
-    reach = np.where(free, np.maximum(1.0, (IMAGE_SIZE - side) / 2), 0.6)
+    side = np.where(free, rng.uniform(9, 27, count), styles.BOX + rng.normal(0, 0.7, count))
+    reach = np.where(free, (IMAGE_SIZE - side) / 2 + 1, 0.6)
     offset = rng.uniform(-1, 1, (2, count)) * reach
     return np.stack([side, styles.CENTRE + offset[0], styles.CENTRE + offset[1]], axis=1)
 
@@ -180,8 +183,10 @@ def _expose(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     count = len(images)
     for index in np.nonzero(rng.random(count) < 0.10)[0]:
         images[index] = _coarsen(images[index], rng)
-    for index in np.nonzero(rng.random(count) < 0.15)[0]:
-        _clutter(images[index], rng)
+    _neighbours(images, np.nonzero(rng.random(count) < 0.04)[0], rng)
+    for index in np.nonzero(rng.random(count) < 0.18)[0]:
+        mark = _CLUTTER[rng.integers(len(_CLUTTER))]
+        mark(images[index], int(rng.integers(60, 256)), rng)
     light = images.astype(np.float32) / 255
     peak = light.max((1, 2), keepdims=True)
     light *= rng.uniform(0.75, 1.25, (count, 1, 1)) / np.maximum(peak, 0.1)
@@ -208,26 +213,52 @@ def _shades(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _coarsen(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The digit as a picture of 8 to 16 pixels a side would show it: uint8 (28, 28)."""
-    side = int(rng.integers(8, 17))
+    """The digit as a picture of 9 to 16 pixels a side would show it: uint8 (28, 28)."""
+    side = int(rng.integers(9, 17))
     small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
     smooth = cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_CUBIC
     return cv2.resize(small, (IMAGE_SIZE, IMAGE_SIZE), interpolation=smooth)
 
 
-def _clutter(image: np.ndarray, rng: np.random.Generator) -> None:
-    """Marks that belong to no digit, drawn in place: specks, pen strokes, the edge of a sheet or of a shadow."""
-    kind = rng.random()
-    value = int(rng.integers(60, 256))
-    if kind < 0.4:
-        for x, y in rng.integers(0, IMAGE_SIZE, (int(rng.integers(1, 12)), 2)):
-            cv2.circle(image, (int(x), int(y)), int(rng.integers(0, 2)), value, -1)
-    elif kind < 0.8:
-        for _ in range(int(rng.integers(1, 4))):
-            path = np.cumsum(rng.normal(0, 6, (4, 2)), axis=0) + rng.uniform(0, IMAGE_SIZE, 2)
-            count = 2 if rng.random() < 0.6 else 4
-            cv2.polylines(image, [path[:count].astype(np.int32)], False, value, 1, cv2.LINE_AA)
-    else:
-        depth = int(rng.integers(1, 6))
-        view = np.rot90(image, int(rng.integers(0, 4)))
-        view[:depth] = np.maximum(view[:depth], value)
+def _specks(image: np.ndarray, value: int, rng: np.random.Generator) -> None:
+    """A few dots, drawn in place."""
+    for x, y in rng.integers(0, IMAGE_SIZE, (int(rng.integers(1, 12)), 2)).tolist():
+        cv2.circle(image, (x, y), int(rng.integers(0, 2)), value, -1)
+
+
+def _scribbles(image: np.ndarray, value: int, rng: np.random.Generator) -> None:
+    """One to three fine pen strokes across the digit, straight or with corners, drawn in place."""
+    for _ in range(int(rng.integers(1, 4))):
+        path = np.cumsum(rng.normal(0, 6, (4, 2)), axis=0) + rng.uniform(0, IMAGE_SIZE, 2)
+        corners = 2 if rng.random() < 0.6 else 4
+        cv2.polylines(image, [path[:corners].astype(np.int32)], False, value, 1, cv2.LINE_AA)
+
+
+def _rules(image: np.ndarray, value: int, rng: np.random.Generator) -> None:
+    """Lines of squared or lined paper or of a form's box, nearly upright or level, drawn in place."""
+    for _ in range(int(rng.integers(1, 4))):
+        at, tilt = int(rng.integers(0, IMAGE_SIZE)), int(rng.integers(-2, 3))
+        start, end = (0, at), (IMAGE_SIZE - 1, at + tilt)
+        if rng.random() < 0.5:
+            start, end = start[::-1], end[::-1]
+        cv2.line(image, start, end, value, 1, cv2.LINE_AA)
+
+
+def _edges(image: np.ndarray, value: int, rng: np.random.Generator) -> None:
+    """The edge of a sheet, table or shadow along one to three sides, drawn in place."""
+    for turn in rng.permutation(4)[: int(rng.integers(1, 4))]:
+        side = np.rot90(image, int(turn))[: int(rng.integers(1, 7))]
+        np.maximum(side, value, out=side)
+
+
+_CLUTTER = (_specks, _scribbles, _rules, _edges)
+
+
+def _neighbours(images: np.ndarray, chosen: np.ndarray, rng: np.random.Generator) -> None:
+    """Beside each chosen digit the border of the next digit of the batch, cut off by the frame, drawn in place."""
+    others = images[chosen - 1]
+    for image, other, shift in zip(chosen, others, rng.integers(16, 23, len(chosen)), strict=True):
+        if rng.random() < 0.5:
+            images[image, :, shift:] = np.maximum(images[image, :, shift:], other[:, : IMAGE_SIZE - shift])
+        else:
+            images[image, :, :-shift] = np.maximum(images[image, :, :-shift], other[:, shift:])

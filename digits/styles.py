@@ -48,6 +48,7 @@ class Hand:
         chance = random.Random(seed)
         self.between = chance.uniform
         self.choose = chance.choice
+        self.haste = chance.uniform(0.5, 2.0)
         self._chance = chance
 
     def near(self, value: float, spread: float) -> float:
@@ -59,7 +60,8 @@ class Hand:
         return self._chance.random() < probability
 
     def shaky(self, points: Points, spread: float = 0.02) -> np.ndarray:
-        """The points, each a little off: float (K, 2)."""
+        """The points, each a little off, in a hasty hand more than in a calm one: float (K, 2)."""
+        spread *= self.haste
         return np.array([(self.near(x, spread), self.near(y, spread)) for x, y in points])
 
     def line(self, *points: tuple[float, float]) -> np.ndarray:
@@ -307,8 +309,9 @@ def barred_five(hand: Hand) -> Strokes:
     gap = hand.between(-0.02, 0.12) if hand.maybe(0.6) else 0.0
     neck = hand.between(0.12, 0.28)
     body = _five_body(hand, neck, hand.between(0.32, 0.48))
-    start = (neck + gap, hand.near(-0.01, 0.03))
-    return [body, hand.line(start, (hand.between(0.5, 0.9), hand.near(-0.03, 0.05)))]
+    start, end = (neck + gap, hand.near(-0.01, 0.03)), (hand.between(0.5, 0.95), hand.near(-0.03, 0.06))
+    wave = hand.near(0, 0.03)
+    return [body, hand.curve(start, ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + wave), end, spread=0.01)]
 
 
 def _five_body(hand: Hand, neck: float, shoulder: float) -> np.ndarray:
@@ -485,6 +488,20 @@ STYLES: dict[int, dict[Callable[[Hand], Strokes], float]] = {
 }
 """For each digit its letterforms, with their relative frequencies."""
 
+TAILED = 0.15
+"""Probability that the pen comes from or leads to a neighbour: a short tail at an end of a stroke."""
+BROAD = 0.25
+"""Probability of a broad nib, whose line is wide in one direction and fine in the other."""
+NIBS = (
+    np.eye(4, dtype=np.uint8),
+    np.eye(6, dtype=np.uint8),
+    np.fliplr(np.eye(5, dtype=np.uint8)),
+    np.ones((1, 5), np.uint8),
+    np.ones((2, 6), np.uint8),
+    np.ones((5, 2), np.uint8),
+)
+"""Broad nibs at the angles in which they are held, in canvas pixels."""
+
 _FORMS = {digit: (list(forms), list(forms.values())) for digit, forms in STYLES.items()}
 
 
@@ -497,17 +514,43 @@ def synthesise(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     written = np.empty((len(labels), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
     for index, label in enumerate(labels):
         forms, weights = _FORMS[int(label)]
-        form = chance.choices(forms, weights)[0]
-        written[index] = draw(form(Hand(chance.getrandbits(64))), chance.uniform(2.5, 8.0))
+        hand = Hand(chance.getrandbits(64))
+        strokes = chance.choices(forms, weights)[0](hand)
+        if hand.maybe(TAILED):
+            add_tail(hand, strokes)
+        written[index] = draw(strokes, hand.between(2.5, 8.0), hand.choose(NIBS) if hand.maybe(BROAD) else None)
     return written
 
 
-def draw(strokes: Strokes, pen: float) -> np.ndarray:
-    """The strokes drawn with a round pen of about `pen` canvas pixels, fitted as MNIST is: uint8 (28, 28)."""
+def add_tail(hand: Hand, strokes: Strokes) -> None:
+    """Lengthen one end of a stroke by a short bent tail, in place."""
+    index = hand.choose(range(len(strokes)))
+    stroke = strokes[index]
+    at_start = hand.maybe(0.5)
+    path = stroke[::-1] if at_start else stroke
+    heading = path[-1] - path[-2]
+    heading = heading / max(float(np.hypot(*heading)), 1e-6)
+    turn, reach = hand.near(0, 0.9), hand.between(0.06, 0.22)
+    cos, sin = math.cos(turn), math.sin(turn)
+    bent = np.array([heading[0] * cos - heading[1] * sin, heading[0] * sin + heading[1] * cos])
+    tail = smooth(np.array([path[-1], path[-1] + heading * reach / 2, path[-1] + (heading + bent) * reach / 2]))
+    path = np.concatenate([path, tail])
+    strokes[index] = path[::-1] if at_start else path
+
+
+def draw(strokes: Strokes, pen: float, nib: np.ndarray | None = None) -> np.ndarray:
+    """The strokes drawn with a round pen of about `pen` canvas pixels, fitted as MNIST is: uint8 (28, 28).
+
+    With a `nib` (a kernel of uint8) the line is as wide as the nib where it goes across it, and fine along it.
+    """
     canvas = np.zeros((CANVAS, CANVAS), np.uint8)
     corner = (CANVAS - UNIT) / 2
     paths = [np.rint((stroke * UNIT + corner) * 16).astype(np.int32) for stroke in strokes]
-    cv2.polylines(canvas, paths, False, 255, max(1, round(pen)), cv2.LINE_AA, shift=4)
+    if nib is None:
+        cv2.polylines(canvas, paths, False, 255, max(1, round(pen)), cv2.LINE_AA, shift=4)
+    else:
+        cv2.polylines(canvas, paths, False, 255, 2, cv2.LINE_AA, shift=4)
+        canvas = cv2.dilate(canvas, nib)
     return place(cv2.GaussianBlur(canvas, (3, 3), 0))
 
 
