@@ -77,7 +77,7 @@ def unpack_arrays(data: bytes, name: str) -> dict[str, np.ndarray]:
 
 def write_record(folder: Storage, record: Mapping[str, Any]) -> None:
     """Write checkpoint.json: the last file of a checkpoint, so that a folder with it is complete."""
-    (folder / RECORD).write_bytes(json.dumps({"format": FORMAT, **record}, indent=1).encode())
+    (folder / RECORD).write_bytes(json.dumps({"format": FORMAT, **record}, indent=1, allow_nan=False).encode())
 
 
 def write(
@@ -86,11 +86,17 @@ def write(
     weights: Mapping[str, np.ndarray],
     record: Mapping[str, Any],
     optimizer: Mapping[str, np.ndarray] | None = None,
+    keras_model: bytes | None = None,
 ) -> None:
-    """Write a checkpoint folder; `record` holds at least name and architecture (a dictionary)."""
+    """Write a checkpoint folder; `record` holds at least name and architecture (a dictionary).
+
+    `optimizer` lets training go on from here; `keras_model`, a .keras file, is for other Keras users.
+    """
     files = {WEIGHTS: pack_arrays(weights)}
     if optimizer is not None:
         files[OPTIMIZER] = pack_arrays(optimizer)
+    if keras_model is not None:
+        files[KERAS_MODEL] = keras_model
     for name, data in files.items():
         (folder / name).write_bytes(data)
     write_record(folder, {**record, "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}})
@@ -162,3 +168,22 @@ def read_best(storage: Storage) -> dict[str, Any]:
     if "://" not in best["checkpoint"] and not best["checkpoint"].startswith("/"):
         best["checkpoint"] = str(storage / best["checkpoint"])
     return best
+
+
+def register_best(storage: Storage, *, checkpoint: str, score: float, details: Mapping[str, Any]) -> bool:
+    """Name a checkpoint in best.json if its score beats the present one's; returns whether it did.
+
+    `checkpoint` is a path inside the storage path (or elsewhere, then in full). A best.json that names nothing
+    readable is beaten by anything; one that names something better stays. The file is replaced in one step.
+    """
+    try:
+        present = read_best(storage)
+        load(present["checkpoint"])
+        if float(present["score"]) >= score:
+            return False
+    except (CheckpointError, KeyError, TypeError, ValueError):
+        pass  # nothing usable is registered yet
+    inside = checkpoint.removeprefix(f"{storage}/")
+    best = {"checkpoint": inside, "score": score, **details}
+    (storage / BEST).write_bytes(json.dumps(best, indent=1, allow_nan=False).encode())
+    return True

@@ -6,7 +6,7 @@ imports a framework, so the serving path can read an architecture without loadin
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 NUM_CLASSES = 10
 IMAGE_SIZE = 28
@@ -142,7 +142,85 @@ class Architecture:
 BASELINE = Architecture(filters=(8, 16, 32), dropouts=(0.0, 0.0, 0.0))
 """The article's first network: 8,922 parameters."""
 
-IMPROVED = Architecture(
-    filters=(32, 64, 64), dropouts=(0.15, 0.18, 0.20), dense_units=128, dense_dropout=0.15
-)
+IMPROVED = Architecture(filters=(32, 64, 64), dropouts=(0.15, 0.18, 0.20), dense_units=128, dense_dropout=0.15)
 """The article's second network: 131,466 parameters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which digits are read, and how they are divided."""
+
+    path: str | None = None
+    """Folder or bucket of Parquet files with the columns image and label; None: the shipped MNIST."""
+    protocol: Literal["article", "literature"] = "article"
+    """article: all digits, a stratified random part validates; literature: files named test-* validate, the others train."""
+    validation_fraction: float = 0.2
+    """Part of the digits that validates under the article's protocol, in (0, 1)."""
+    split_seed: int = 0
+    """Seed of the random split; the same for every run that is to be compared."""
+    inverted_copies: bool = True
+    """Whether each side gets a colour-inverted copy of each of its digits."""
+
+    def __post_init__(self) -> None:
+        require(
+            0 < self.validation_fraction < 1,
+            f"validation fraction = {self.validation_fraction}",
+            "a fraction between 0 and 1, both excluded",
+            "use 0.2, as the article did",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How one network is trained."""
+
+    epochs: int
+    """Passes over the training digits."""
+    learning_rate: float = 1e-3
+    """Adam's step size at the start."""
+    learning_rate_schedule: Literal["constant", "cosine"] = "constant"
+    """constant, or cosine: falls to zero over all epochs along half a cosine."""
+    global_batch_size: int = 32
+    """Digits in one step, over all workers together."""
+    seed: int = 0
+    """Seed of initial weights, shuffling, dropout and distortion."""
+    distort: bool = False
+    """Whether training digits are distorted anew in every epoch (digits.augmentation)."""
+    select_by: Literal["validation_accuracy", "photo_score"] = "validation_accuracy"
+    """Figure by which the best epoch is kept: of the validation digits, or of simulated photos."""
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, f"epochs = {self.epochs}", "a whole number of at least 1", "use for instance 5")
+        require(
+            0 < self.learning_rate < math.inf,
+            f"learning rate = {self.learning_rate}",
+            "a positive number",
+            "use 0.001, Adam's usual step size",
+        )
+        require(
+            self.global_batch_size >= 1,
+            f"global batch size = {self.global_batch_size}",
+            "a whole number of at least 1",
+            "use 32, as the article did",
+        )
+        require(
+            0 <= self.seed < 2**31,
+            f"seed = {self.seed}",
+            "a whole number from 0 to 2147483647",
+            "use for instance 0",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A network together with the way it is trained."""
+
+    architecture: Architecture
+    training: TrainingConfig
+
+
+RECIPES = {
+    "baseline": Recipe(architecture=BASELINE, training=TrainingConfig(epochs=5)),
+    "improved": Recipe(architecture=IMPROVED, training=TrainingConfig(epochs=4)),
+}
+"""The article's two recipes, with the epoch that its author kept as the last one."""

@@ -77,6 +77,11 @@ class Storage:
         selector = fs.FileSelector(self.path, allow_not_found=True)
         return sorted(f.base_name for f in self.filesystem.get_file_info(selector) if f.type == fs.FileType.File)
 
+    def folders(self) -> list[str]:
+        """Names of the folders directly inside, sorted; empty where there is no folder."""
+        selector = fs.FileSelector(self.path, allow_not_found=True)
+        return sorted(f.base_name for f in self.filesystem.get_file_info(selector) if f.type == fs.FileType.Directory)
+
     def read_bytes(self) -> bytes:
         """The whole content of this file; OSError if it cannot be read."""
         with self.filesystem.open_input_stream(self.path) as stream:

@@ -1,0 +1,97 @@
+"""What a worker trains on in each epoch: the same digits every time, or distorted anew, on Ray Data.
+
+Digits are distorted column by column, each with its own seed, in tasks that run ahead of training: a worker's
+epoch holds the same pixels whatever the number of workers and wherever the tasks run.
+"""
+
+from collections.abc import Iterator
+from itertools import repeat
+
+import numpy as np
+import ray
+import ray.data
+from ray.data import ExecutionResources
+
+from digits.augmentation import distort
+from digits.config import TrainingConfig
+from digits.data import (
+    IMAGE,
+    LABEL,
+    TASK_CPUS,
+    chunks,
+    concatenate,
+    invert_batch,
+    iterate,
+    to_memory,
+    with_inverted_copies,
+)
+from digits.fitting import Digits
+from digits.shuffling import Columns
+
+ORIGINALS_PER_TASK = 2_000
+"""Digits that one task distorts: about a quarter of a second of one core."""
+EPOCHS_AHEAD = 3
+"""Epochs that may wait in the object store: bounds memory."""
+
+
+def epochs_of(
+    originals: ray.data.Dataset, columns: Columns, *, inverted_copies: bool, config: TrainingConfig, first: int
+) -> Iterator[Digits]:
+    """The worker's digits of the epochs from `first` (counted from 0) on, one pair of arrays an epoch.
+
+    `originals` are the worker's own, in order. An inverted copy follows its original directly. Without distortion
+    every epoch is the same object.
+    """
+    if config.distort and columns.owned:
+        yield from distorted_epochs(to_memory(originals), columns, inverted_copies, config, first)
+    else:
+        digits = to_memory(with_inverted_copies(originals) if inverted_copies else originals)
+        yield from repeat(digits, config.epochs - first)
+
+
+def distorted_epochs(
+    originals: Digits, columns: Columns, inverted_copies: bool, config: TrainingConfig, first: int
+) -> Iterator[Digits]:
+    """Epochs of digits that Ray Data tasks distort while earlier epochs are trained on."""
+    images, labels = originals
+    num_tasks = -(-len(images) // ORIGINALS_PER_TASK)
+    groups = chunks(np.array(columns.owned), -(-len(columns.owned) // num_tasks))
+    tasks = [{"epoch": epoch, "columns": group} for epoch in range(first, config.epochs) for group in groups]
+    dataset = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map_batches(
+        distort_columns,
+        fn_kwargs={
+            "originals": [ray.put(images), ray.put(labels)],
+            "columns": columns,
+            "inverted_copies": inverted_copies,
+            "seed": config.seed,
+        },
+        batch_size=1,
+        num_cpus=TASK_CPUS,
+    )
+    dataset.context.execution_options.resource_limits = ExecutionResources(
+        object_store_memory=EPOCHS_AHEAD * images.nbytes * (2 if inverted_copies else 1)
+    )
+    blocks = iterate(dataset)
+    for _ in range(first, config.epochs):
+        yield concatenate([next(blocks) for _ in groups])
+
+
+def distort_columns(
+    task: dict[str, np.ndarray],
+    originals: list[ray.ObjectRef],
+    columns: Columns,
+    inverted_copies: bool,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """One task: the distorted digits of some columns in one epoch, each followed by its inverted copy."""
+    images, labels = ray.get(originals)
+    epoch, first = int(task["epoch"][0]), columns.owned_groups.start
+    parts = []
+    for column in map(int, task["columns"][0]):
+        groups = columns.groups(column)
+        rows = slice(groups.start - first, groups.stop - first)
+        distorted = distort(images[rows], labels[rows], np.random.default_rng((seed, epoch, column)))
+        parts.append((distorted, labels[rows]))
+    images, labels = concatenate(parts)
+    batch = {IMAGE: images, LABEL: labels}
+    return invert_batch(batch) if inverted_copies else batch

@@ -1,0 +1,44 @@
+"""What training leaves behind after each epoch: one line of figures, and the state to go on from."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochResult:
+    """One line of the history; losses are mean cross-entropies, accuracies fractions of 1."""
+
+    epoch: int
+    """Counted from 1."""
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    photo_score: float | None
+    """Accuracy on simulated photos; None where none were given."""
+    learning_rate: float
+    """At the end of the epoch."""
+    seconds: float
+    """Training and validation of this epoch."""
+    train_seconds: float
+    """Training alone."""
+    images_per_second: float
+    """Training digits per second of training, over all workers."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingState:
+    """What an epoch leaves behind, and what the next one, or a resumed run, starts from."""
+
+    weights: dict[str, np.ndarray]
+    """float32 arrays as `Architecture.weight_shapes()` names them."""
+    optimizer: dict[str, np.ndarray]
+    """The optimizer's variables, by their place in its list."""
+    history: tuple[EpochResult, ...]
+    """All epochs so far."""

@@ -1,0 +1,41 @@
+"""The networks: one function builds every architecture, from uint8 digits to ten probabilities."""
+
+import tempfile
+from pathlib import Path
+
+import keras
+
+from digits.checkpoints import Checkpoint
+from digits.config import CHANNELS, IMAGE_SIZE, KERNEL_SIZE, NUM_CLASSES, Architecture
+
+
+def build_model(architecture: Architecture) -> keras.Sequential:
+    """A Keras network from uint8 (N, 28, 28, 3), values 0..255, to softmax probabilities float32 (N, 10).
+
+    Its weights, in order, are those of `architecture.weight_shapes()`. Initial weights and dropout follow
+    `keras.utils.set_random_seed`. Only this network divides by 255.
+    """
+    layers = [keras.Input((IMAGE_SIZE, IMAGE_SIZE, CHANNELS), dtype="uint8"), keras.layers.Rescaling(1 / 255)]
+    for index, (filters, dropout) in enumerate(zip(architecture.filters, architecture.dropouts, strict=True)):
+        layers.append(keras.layers.Conv2D(filters, KERNEL_SIZE, activation="relu", name=f"conv_{index}"))
+        if dropout:
+            layers.append(keras.layers.Dropout(dropout))
+        if index in architecture.pool_after:
+            layers.append(keras.layers.MaxPooling2D())
+    layers.append(keras.layers.Flatten())
+    if architecture.dense_units is not None:
+        layers.append(keras.layers.Dense(architecture.dense_units, activation="relu", name="dense"))
+        if architecture.dense_dropout:
+            layers.append(keras.layers.Dropout(architecture.dense_dropout))
+    layers.append(keras.layers.Dense(NUM_CLASSES, activation="softmax", name="output"))
+    return keras.Sequential(layers)
+
+
+def keras_file(checkpoint: Checkpoint) -> bytes:
+    """The network of a checkpoint as a .keras file, for people who use Keras; this project never loads it."""
+    model = build_model(checkpoint.architecture)
+    model.set_weights(list(checkpoint.weights.values()))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        return path.read_bytes()

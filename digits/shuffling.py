@@ -1,0 +1,66 @@
+"""Which digits make up each global batch: the same ones for any number of workers.
+
+The training rows are cut into as many contiguous columns as a global batch has digits; every epoch shuffles each
+column by itself, and batch k is the k-th digit of every column. A worker owns some of the columns, so it holds only
+its part of the data, and yet one worker and many see the same batches. In sorted data it stratifies, too.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """The columns of one worker: `num_groups` groups of rows in `global_batch_size` columns.
+
+    A group is what must stay together: a digit and its inverted copy (`group_size` 2), or a digit alone (1).
+    """
+
+    num_groups: int
+    group_size: int
+    global_batch_size: int
+    rank: int = 0
+    world_size: int = 1
+
+    @property
+    def owned(self) -> range:
+        """Numbers of the columns of this worker."""
+        width, size = self.global_batch_size, self.world_size
+        return range(width * self.rank // size, width * (self.rank + 1) // size)
+
+    def groups(self, column: int) -> range:
+        """Groups of one column, counted over all training data."""
+        width = self.global_batch_size
+        return range(self.num_groups * column // width, self.num_groups * (column + 1) // width)
+
+    @property
+    def owned_groups(self) -> range:
+        """Groups of this worker, counted over all training data; they are contiguous, and may be none."""
+        owned = self.owned
+        if not owned:
+            return range(0)
+        return range(self.groups(owned[0]).start, self.groups(owned[-1]).stop)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in one epoch; the last ones may miss a digit in some columns."""
+        return -(-self.num_groups // self.global_batch_size) * self.group_size
+
+    def batch_sizes(self) -> np.ndarray:
+        """Digits in each global batch, over all workers: int64 (steps_per_epoch,)."""
+        heights = np.array([len(self.groups(c)) for c in range(self.global_batch_size)]) * self.group_size
+        return (heights[:, None] > np.arange(self.steps_per_epoch)).sum(axis=0)
+
+    def order(self, seed: int, epoch: int) -> np.ndarray:
+        """This worker's rows for every step of an epoch: int32 (steps_per_epoch, owned columns), -1 where none is left.
+
+        Rows are numbered within the worker's own part.
+        """
+        order = np.full((self.steps_per_epoch, len(self.owned)), -1, np.int32)
+        first = self.owned_groups.start
+        for position, column in enumerate(self.owned):
+            groups = self.groups(column)
+            rows = np.arange((groups.start - first) * self.group_size, (groups.stop - first) * self.group_size)
+            order[: len(rows), position] = np.random.default_rng((seed, epoch, column)).permutation(rows)
+        return order
