@@ -1,0 +1,112 @@
+"""The world of the end-to-end tests: a checkpoint that reads digits, made in two seconds, and a plain HTTP server."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import uvicorn
+
+from digits import checkpoints
+from digits.config import BASELINE
+from digits.images import to_rgb
+from digits.inference import Classifier
+from digits.storage import Storage
+from serve.api import create_api
+from serve.service import Service
+
+MNIST = Path(__file__).parents[2] / "digits" / "mnist"
+
+
+def read_shard(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 (5000, 28, 28) and labels int64 (5000,) of one Parquet shard."""
+    table = pq.read_table(MNIST / name)
+    return table["image"].combine_chunks().to_numpy_ndarray(), table["label"].to_numpy()
+
+
+def features(weights: dict[str, np.ndarray], images: np.ndarray) -> np.ndarray:
+    """What the baseline's convolutions make of uint8 (N, 28, 28): float32 (N, 288)."""
+    x = to_rgb(images).astype(np.float32) / 255
+    for index in range(len(BASELINE.filters)):
+        windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(1, 2))
+        x = np.einsum("nhwcij,ijcf->nhwf", windows, weights[f"conv_{index}/kernel"], optimize=True)
+        x = np.maximum(x, 0)
+        if index in BASELINE.pool_after:
+            size = x.shape[1] // 2
+            x = x[:, : 2 * size, : 2 * size].reshape(len(x), size, 2, size, 2, -1).max(axis=(2, 4))
+    return x.reshape(len(x), -1)
+
+
+def quickly_trained_weights(seed: int) -> dict[str, np.ndarray]:
+    """Random convolutions and an output layer fitted by least squares: reads nine digits in ten."""
+    rng = np.random.default_rng(seed)
+    weights = {
+        name: (rng.normal(size=shape) / np.sqrt(np.prod(shape[:-1]))).astype(np.float32)
+        if name.endswith("kernel")
+        else np.zeros(shape, np.float32)
+        for name, shape in BASELINE.weight_shapes().items()
+    }
+    images, labels = (column[:2000] for column in read_shard("train-00-of-12.parquet"))
+    inputs = np.hstack([features(weights, images), np.ones((len(images), 1), np.float32)])
+    targets = np.eye(10, dtype=np.float32)[labels] * 12
+    solution = np.linalg.solve(inputs.T @ inputs + np.eye(inputs.shape[1]), inputs.T @ targets).astype(np.float32)
+    weights["output/kernel"], weights["output/bias"] = solution[:-1], solution[-1]
+    return weights
+
+
+def write_checkpoint(folder: Path, weights: dict[str, np.ndarray]) -> None:
+    record = {"name": folder.name, "architecture": BASELINE.to_dict(), "calibration": {"temperature": 1.2}}
+    checkpoints.write(Storage.open(folder), weights=weights, record=record)
+
+
+@pytest.fixture(scope="session")
+def storage_path(tmp_path_factory) -> Path:
+    """A storage path with two checkpoints, `first` being the best, and a broken one."""
+    runs = tmp_path_factory.mktemp("runs")
+    weights = quickly_trained_weights(seed=0)
+    write_checkpoint(runs / "first", weights)
+    write_checkpoint(runs / "second", {**weights, "output/kernel": weights["output/kernel"] * np.float32(0.9)})
+    write_checkpoint(runs / "broken", weights)
+    (runs / "broken" / "weights.npz").write_bytes(b"damaged")
+    (runs / "best.json").write_text('{"checkpoint": "first"}')
+    return runs
+
+
+@pytest.fixture(scope="session")
+def direct(storage_path) -> Classifier:
+    """The direct call of the checkpoint `first`."""
+    checkpoint = checkpoints.load(str(storage_path / "first"))
+    return Classifier(checkpoint.architecture, checkpoint.weights, temperature=checkpoint.temperature)
+
+
+@pytest.fixture(scope="session")
+def test_digits() -> tuple[np.ndarray, np.ndarray]:
+    """Digits that the checkpoint has not seen: uint8 (5000, 28, 28, 3) and their labels."""
+    images, labels = read_shard("test-00-of-02.parquet")
+    return to_rgb(images), labels
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def plain_server(storage_path) -> Iterator[str]:
+    """The API on a plain uvicorn, without Ray: the address of a server with the checkpoint `first`."""
+    service = Service()
+    service.swap(str(storage_path / "first"))
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(create_api(service), host="127.0.0.1", port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(10)
