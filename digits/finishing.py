@@ -1,6 +1,5 @@
 """From a trained network's epochs to its finished checkpoint: the best epoch, judged and calibrated."""
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +8,7 @@ from digits import checkpoints, runs
 from digits.calibration import expected_calibration_error, fit_temperature
 from digits.checkpoints import Checkpoint
 from digits.evaluation import Predictions, evaluate
-from digits.inference import Classifier, softmax
+from digits.inference import classifier_of, softmax
 from digits.models import keras_file
 from digits.runs import Network
 from digits.storage import Storage
@@ -21,16 +20,6 @@ class Finished:
 
     checkpoint: Checkpoint
     predictions: Predictions
-
-
-def classifier_of(checkpoint: Checkpoint, num_threads: int | None = None) -> Classifier:
-    """The calibrated classifier of a checkpoint, on all cores unless told otherwise."""
-    return Classifier(
-        checkpoint.architecture,
-        checkpoint.weights,
-        temperature=checkpoint.temperature,
-        num_threads=num_threads or len(os.sched_getaffinity(0)),
-    )
 
 
 def finish(run_dir: Storage, network: Network, images: np.ndarray, labels: np.ndarray) -> Finished:

@@ -1,5 +1,8 @@
 """What training leaves behind after each epoch: one line of figures, and the state to go on from."""
 
+import csv
+import io
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -42,3 +45,17 @@ class TrainingState:
     """The optimizer's variables, by their place in its list."""
     history: tuple[EpochResult, ...]
     """All epochs so far."""
+
+
+def history_csv(records: Sequence[dict[str, Any]]) -> bytes:
+    """All epochs of all networks, given their checkpoints' records, as CSV: architecture, seed, then EpochResult."""
+    buffer = io.StringIO()
+    rows = [
+        {"architecture": record["architecture_name"], "seed": record["training"]["seed"], **epoch}
+        for record in records
+        for epoch in record["history"]
+    ]
+    writer = csv.DictWriter(buffer, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue().encode()

@@ -26,6 +26,10 @@ PACKAGES = ("digits", "ray", "tensorflow", "keras", "numpy", "onnxruntime", "ope
 """Packages whose versions a checkpoint records."""
 
 
+class TrainingError(RuntimeError):
+    """Training that ended without its result: what happened, what was expected, what to do."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Network:
     """One network of a run."""
@@ -82,9 +86,7 @@ class Run:
                 )
                 for network in values["networks"]
             ]
-            return cls(
-                networks=tuple(networks), data=DataConfig(**values["data"]), fingerprint=values["fingerprint"]
-            )
+            return cls(networks=tuple(networks), data=DataConfig(**values["data"]), fingerprint=values["fingerprint"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigurationError(
                 f"{run_dir} is no run that can go on: {error}\n"

@@ -23,13 +23,9 @@ from digits import data, fitting, runs
 from digits.config import ConfigurationError
 from digits.epochs import epochs_of
 from digits.history import TrainingState
-from digits.runs import Network, Run
+from digits.runs import Network, Run, TrainingError
 from digits.shuffling import Columns
 from digits.storage import Storage
-
-
-class TrainingError(RuntimeError):
-    """Training that ended without its result: what happened, what was expected, what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,9 +242,7 @@ def train_network(
         network.recipe.architecture,
         config,
         columns,
-        epochs_of(
-            dataset, columns, inverted_copies=task.run.data.inverted_copies, config=config, first=done
-        ),
+        epochs_of(dataset, columns, inverted_copies=task.run.data.inverted_copies, config=config, first=done),
         validation,
         photo_digits=photos,
         strategy=strategy,

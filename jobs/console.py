@@ -9,6 +9,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from digits.runs import TrainingError
+
 Settings = TypeVar("Settings")
 
 
@@ -24,13 +26,9 @@ def run_job(settings: type[Settings], job: Callable[[Settings], dict[str, Any]],
     except KeyboardInterrupt:
         print("stopped by Ctrl-C", file=sys.stderr)
         sys.exit(130)
-    except (ValueError, OSError, JobError) as error:
+    except (ValueError, OSError, TrainingError) as error:
         sys.exit(f"error: {error}")
     print(json.dumps(result, allow_nan=False), flush=True)
-
-
-class JobError(RuntimeError):
-    """What ends a job without being a mistake in its settings: what happened, what was expected, what to do."""
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

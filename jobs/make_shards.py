@@ -62,7 +62,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="folder with MNIST's four IDX files, .gz or unpacked")
     folder = parser.parse_args().folder
     if not folder.is_dir():
-        sys.exit(f"{folder} is no folder\n  expected: a folder with {', '.join(SHA256)}\n  what to do: name that folder")
+        sys.exit(
+            f"{folder} is no folder\n  expected: a folder with {', '.join(SHA256)}\n  what to do: name that folder"
+        )
     OUTPUT.mkdir(exist_ok=True)
     write_shards(read_idx(folder, "train-images-idx3-ubyte"), read_idx(folder, "train-labels-idx1-ubyte"), "train")
     write_shards(read_idx(folder, "t10k-images-idx3-ubyte"), read_idx(folder, "t10k-labels-idx1-ubyte"), "test")

@@ -1,0 +1,117 @@
+#!/usr/bin/env python
+"""Trains networks to read handwritten digits, on Ray, and registers the best one.
+
+Without flags: the recommended recipe on the shipped MNIST, on all that this machine or cluster has.
+The article's experiment: --architecture both.
+"""
+
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from digits import data
+from digits.config import RECIPES, DataConfig, Recipe, require
+from digits.data import DigitFiles
+from digits.runs import Run
+from digits.storage import Storage
+from jobs import cluster
+from jobs.console import run_job
+from jobs.training_report import TrainingProgress, report
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """Command line of jobs/train.py."""
+
+    architecture: Literal["baseline", "improved", "both"] = "both"
+    """Which network; both: the article's two."""
+    epochs: int | None = None
+    """Passes over the training digits; left out, as each recipe says."""
+    seeds: tuple[int, ...] = (0,)
+    """Each network is trained once with each seed."""
+    learning_rate: float | None = None
+    """Adam's step size; left out, as each recipe says."""
+    batch_size: int | None = None
+    """Digits in one step, over all workers together; left out, as each recipe says."""
+    distort: bool | None = None
+    """Whether training digits are distorted anew in every epoch; left out, as each recipe says."""
+    num_workers: int | tuple[int, int] | None = None
+    """Training workers, or the least and the most of them; left out, one for each GPU, or else for each node."""
+    storage_path: str = "runs"
+    """Folder or bucket for runs and for best.json."""
+    data: str | None = None
+    """Folder or bucket of Parquet files with the columns image and label; left out, the shipped MNIST."""
+    protocol: Literal["article", "literature"] = "article"
+    """article: 80 % train and 20 % validate; literature: the original 60,000 train and 10,000 validate."""
+    resume: str | None = None
+    """Name of an interrupted run in the storage path that is to go on; it keeps its own settings."""
+
+
+def recipes_of(settings: TrainSettings) -> dict[str, Recipe]:
+    """The recipes that the command line names, with what it changes in them."""
+    names = ("baseline", "improved") if settings.architecture == "both" else (settings.architecture,)
+    changes = {
+        "epochs": settings.epochs,
+        "learning_rate": settings.learning_rate,
+        "global_batch_size": settings.batch_size,
+        "distort": settings.distort,
+    }
+    changes = {name: value for name, value in changes.items() if value is not None}
+    return {name: replace(RECIPES[name], training=replace(RECIPES[name].training, **changes)) for name in names}
+
+
+def prepare(settings: TrainSettings) -> tuple[Run, Storage, DigitFiles]:
+    """Everything that can be checked before Ray starts: settings, data, storage; returns run, its folder, data."""
+    storage = Storage.open(settings.storage_path)
+    if settings.resume:
+        run_dir = storage / Path(settings.resume).name
+        run = Run.read(run_dir)
+        files = data.find_digits(run.data.path)
+        require(
+            files.fingerprint == run.fingerprint,
+            f"the digits of {run.data.path or 'the shipped MNIST'} changed since {run_dir.name} began",
+            "the digits that the run was started with",
+            "bring them back, or start a new run",
+        )
+    else:
+        require(
+            len(settings.seeds) > 0 and len(set(settings.seeds)) == len(settings.seeds),
+            f"seeds {settings.seeds}",
+            "one or more different seeds",
+            "give for instance --seeds 0 1 2",
+        )
+        recipes = recipes_of(settings)
+        config = DataConfig(path=settings.data, protocol=settings.protocol)
+        files = data.find_digits(config.path)
+        run = Run.of(recipes, settings.seeds, config, files.fingerprint)
+        run_dir = storage / time.strftime(f"train-{settings.architecture}-%Y%m%d-%H%M%S")
+    storage.check_writable()
+    return run, run_dir, files
+
+
+def train(settings: TrainSettings) -> dict[str, Any]:
+    """Train what the command line names; returns the job's JSON document."""
+    started = time.perf_counter()
+    run, run_dir, files = prepare(settings)
+    validates = data.split_rows(files, run.data)
+    images, labels = data.read_without_ray(files, validates, inverted_copies=run.data.inverted_copies)
+    num_digits = files.num_digits * (2 if run.data.inverted_copies else 1)
+    print(f"{num_digits:,} digits, {len(labels):,} of them validate | run {run_dir}", flush=True)
+
+    resources, num_nodes = cluster.connect()
+    # TensorFlow is imported only now, when nothing that is quickly checked can fail any more.
+    from digits import training
+    from digits.finishing import finish
+
+    workers = training.choose_workers(settings.num_workers, resources, num_nodes)
+    training.train(run, run_dir, workers, files=files, on_event=TrainingProgress(run))
+    finished = [finish(run_dir, network, images, labels) for network in run.networks]
+    return report(run_dir.parent, run_dir, finished, images, started)
+
+
+if __name__ == "__main__":
+    run_job(TrainSettings, train, __doc__)
