@@ -137,7 +137,7 @@ def _upstroke(hand: Hand, stem: np.ndarray, length: float, angle: float) -> np.n
 def flagged_one(hand: Hand) -> Strokes:
     """With a short up-stroke."""
     stem = _stem(hand)
-    return [_upstroke(hand, stem, hand.between(0.12, 0.4), hand.between(10, 60)), stem]
+    return [_upstroke(hand, stem, hand.between(0.12, 0.4), hand.between(28, 65)), stem]
 
 
 def peaked_one(hand: Hand) -> Strokes:
@@ -488,6 +488,8 @@ STYLES: dict[int, dict[Callable[[Hand], Strokes], float]] = {
 }
 """For each digit its letterforms, with their relative frequencies."""
 
+SLANT = (0.12, 0.15)
+"""Mean and spread of the slant: most people's writing leans to the right."""
 TAILED = 0.15
 """Probability that the pen comes from or leads to a neighbour: a short tail at an end of a stroke."""
 BROAD = 0.25
@@ -515,11 +517,17 @@ def synthesise(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     for index, label in enumerate(labels):
         forms, weights = _FORMS[int(label)]
         hand = Hand(chance.getrandbits(64))
-        strokes = chance.choices(forms, weights)[0](hand)
+        slant = hand.near(*SLANT)
+        strokes = [slanted(stroke, slant) for stroke in chance.choices(forms, weights)[0](hand)]
         if hand.maybe(TAILED):
             add_tail(hand, strokes)
         written[index] = draw(strokes, hand.between(2.5, 8.0), hand.choose(NIBS) if hand.maybe(BROAD) else None)
     return written
+
+
+def slanted(stroke: np.ndarray, slant: float) -> np.ndarray:
+    """The stroke leaning to the right by `slant` units of x for a unit of height: float (K, 2)."""
+    return stroke @ np.array([[1.0, 0.0], [-slant, 1.0]])
 
 
 def add_tail(hand: Hand, strokes: Strokes) -> None:
