@@ -96,7 +96,7 @@ def random_conditions(rng: np.random.Generator) -> PhotoConditions:
     uniform = rng.uniform
     pen = str(rng.choice(list(PEN_GRAINS), p=(0.3, 0.2, 0.3, 0.2)))
     widths = {"ballpoint": (0.025, 0.06), "pencil": (0.03, 0.07), "felt": (0.05, 0.12), "marker": (0.1, 0.2)}
-    contrasts = {"ballpoint": (0.4, 0.9), "pencil": (0.15, 0.65), "felt": (0.6, 1.0), "marker": (0.6, 1.0)}
+    contrasts = {"ballpoint": (0.4, 0.9), "pencil": (0.2, 0.7), "felt": (0.6, 1.0), "marker": (0.6, 1.0)}
     ink = (0.1, 0.1, 0.12)
     if pen != "pencil" and rng.random() < 0.5:
         ink = ((0.1, 0.14, 0.55), (0.7, 0.1, 0.15), (0.08, 0.4, 0.2), (0.3, 0.12, 0.45))[
@@ -122,7 +122,7 @@ def random_conditions(rng: np.random.Generator) -> PhotoConditions:
         surroundings=str(rng.choice(SURROUNDINGS, p=(0.85, 0.08, 0.07))),
         polarity=str(rng.choice(POLARITIES, p=(0.85, 0.15))),
         blur=uniform(0.3, 2.0),
-        noise=uniform(0, 9),
+        noise=uniform(0, 8),
         jpeg_quality=int(rng.integers(30, 96)),
         frame=tuple(int(side) for side in rng.integers(150, 301) * np.array((1.0, uniform(0.75, 1.34)))),
     )
