@@ -555,9 +555,9 @@ def draw(strokes: Strokes, pen: float, nib: np.ndarray | None = None) -> np.ndar
     corner = (CANVAS - UNIT) / 2
     paths = [np.rint((stroke * UNIT + corner) * 16).astype(np.int32) for stroke in strokes]
     if nib is None:
-        cv2.polylines(canvas, paths, False, 255, max(1, round(pen)), cv2.LINE_AA, shift=4)
+        cv2.polylines(canvas, paths, False, 255, max(1, round(pen)), cv2.LINE_8, shift=4)
     else:
-        cv2.polylines(canvas, paths, False, 255, 2, cv2.LINE_AA, shift=4)
+        cv2.polylines(canvas, paths, False, 255, 2, cv2.LINE_8, shift=4)
         canvas = cv2.dilate(canvas, nib)
     return place(cv2.GaussianBlur(canvas, (3, 3), 0))
 
