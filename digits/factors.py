@@ -35,6 +35,11 @@ class Factor:
     styles: tuple[str, ...] = ()
     """Styles of writing, one a level, that take the place of the digits of MNIST; empty for all other factors."""
 
+    @property
+    def is_scale(self) -> bool:
+        """Whether the levels are amounts, so that a line may join them."""
+        return all(level.removesuffix(" %").lstrip("-").replace(".", "").isdigit() for level in self.levels)
+
 
 def _factor(name: str, title: str, levels: Sequence, words: Callable = str, field: str | None = None) -> Factor:
     """A factor whose levels are the values of one field of PhotoConditions."""
@@ -117,7 +122,7 @@ class FactorResult:
     """One photo uint8 (H, W, 3) a level."""
 
     def to_dict(self) -> dict:
-        """JSON-ready: the mean over trainings and the spread (largest minus smallest) of each level."""
+        """JSON-ready: at each level the mean over trainings, and the lowest and the highest of them."""
         return {
             "factor": self.factor.name,
             "levels": list(self.factor.levels),
@@ -127,7 +132,8 @@ class FactorResult:
                     "path": path,
                     "trainings": len(values),
                     "mean": values.mean(axis=0).round(5).tolist(),
-                    "spread": np.ptp(values, axis=0).round(5).tolist(),
+                    "lowest": values.min(axis=0).round(5).tolist(),
+                    "highest": values.max(axis=0).round(5).tolist(),
                 }
                 for (network, path), values in self.accuracy.items()
             ],

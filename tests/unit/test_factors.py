@@ -69,7 +69,8 @@ def test_every_training_of_every_network_is_measured_at_every_level_in_any_order
     assert accuracy["mixed", "resized"].tolist() == [[1, 1], [0, 0]]
     document = results["polarity"].to_dict()
     mixed = next(row for row in document["accuracy"] if (row["network"], row["path"]) == ("mixed", "resized"))
-    assert mixed["mean"] == [0.5, 0.5] and mixed["spread"] == [1.0, 1.0] and mixed["trainings"] == 2
+    assert mixed["mean"] == [0.5, 0.5] and mixed["trainings"] == 2
+    assert mixed["lowest"] == [0.0, 0.0] and mixed["highest"] == [1.0, 1.0]
     assert document["levels"] == ["dark on light", "light on dark"]
 
 
