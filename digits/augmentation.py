@@ -133,6 +133,7 @@ def _write(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     warps = _warps(count, rng)
     pen = rng.choice([-2, -1, 0, 1, 2, 3], count, p=[0.05, 0.20, 0.34, 0.27, 0.11, 0.03])
     nib = rng.integers(0, len(_NIBS), count)
+    hollow = np.where(rng.random(count) < 0.04, rng.uniform(0.4, 1.0, count), 0.0)
     soft = rng.random(count) < 0.4
     softness = rng.integers(1, 7, (count, 2)).tolist()
     gaps = np.where(rng.random(count) < 0.15, rng.integers(1, 4, count), 0)
@@ -145,6 +146,9 @@ def _write(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         canvas = cv2.resize(images[index], (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)
         canvas = cv2.remap(canvas, warps[index, 0], warps[index, 1], cv2.INTER_LINEAR)
         canvas = _press(canvas, int(pen[index]), _NIBS[nib[index]])
+        if hollow[index]:  # a split nib, or a threshold too local for a broad stroke, leaves the edges only
+            inside = cv2.erode(canvas, _NIBS[0])
+            canvas = cv2.addWeighted(canvas, 1.0, inside, -hollow[index], 0)
         for _ in range(gaps[index]):
             _break(canvas, rng)
         canvas = cv2.GaussianBlur(canvas, (3, 3), 0)
@@ -239,7 +243,7 @@ def _scribbles(image: np.ndarray, value: int, rng: np.random.Generator) -> None:
     for _ in range(int(rng.integers(1, 4))):
         path = np.cumsum(rng.normal(0, 6, (4, 2)), axis=0) + rng.uniform(0, IMAGE_SIZE, 2)
         corners = 2 if rng.random() < 0.6 else 4
-        cv2.polylines(image, [path[:corners].astype(np.int32)], False, value, 1, cv2.LINE_AA)
+        cv2.polylines(image, [path[:corners].astype(np.int32)], False, value, int(rng.integers(1, 3)), cv2.LINE_AA)
 
 
 def _rules(image: np.ndarray, value: int, rng: np.random.Generator) -> None:
