@@ -11,6 +11,7 @@ import numpy as np
 
 from digits import styles
 from digits.config import IMAGE_SIZE, NUM_CLASSES, require
+from digits.pen import BOX, CENTRE, place
 
 CHUNK = 256
 """Images distorted together: enough to share the array work, small enough to stay in the cache."""
@@ -154,7 +155,7 @@ def _write(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         canvas = cv2.GaussianBlur(canvas, (3, 3), 0)
         if soft[index]:  # two box filters make nearly a Gaussian, several times faster
             canvas = cv2.blur(cv2.blur(canvas, softness[index]), softness[index])
-        written[index] = styles.place(canvas, *fits[index])
+        written[index] = place(canvas, *fits[index])
     return written
 
 
@@ -184,10 +185,10 @@ def _fits(count: int, rng: np.random.Generator) -> np.ndarray:
     Most are fitted as MNIST is; the rest are small or fill the frame, and may touch its border.
     """
     free = rng.random(count) < UNFITTED
-    side = np.where(free, rng.uniform(9, 27, count), styles.BOX + rng.normal(0, 0.7, count))
+    side = np.where(free, rng.uniform(9, 27, count), BOX + rng.normal(0, 0.7, count))
     reach = np.where(free, (IMAGE_SIZE - side) / 2 + 1, 0.6)
     offset = rng.uniform(-1, 1, (2, count)) * reach
-    return np.stack([side, styles.CENTRE + offset[0], styles.CENTRE + offset[1]], axis=1)
+    return np.stack([side, CENTRE + offset[0], CENTRE + offset[1]], axis=1)
 
 
 def _expose(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:

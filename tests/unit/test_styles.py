@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from digits import styles
-from digits.styles import BOX, CENTRE, STYLES, Hand, draw, place, synthesise
+from digits.pen import BOX, CENTRE, Hand, draw
+from digits.styles import STYLES, synthesise
 
 EACH_DIGIT = np.repeat(np.arange(10), 30)
 
@@ -83,19 +84,6 @@ def test_digits_are_boxed_and_centred_by_mass_as_in_mnist(written):
     ink = written > 100
     sides = np.maximum(extent(ink, 1), extent(ink, 2))
     assert sides.min() >= BOX - 3 and sides.max() <= BOX + 2
-
-
-def test_an_empty_canvas_stays_empty():
-    assert not place(np.zeros((50, 50), np.uint8)).any()
-
-
-def test_placing_scales_to_the_side_and_moves_to_the_point():
-    canvas = np.zeros((60, 60), np.uint8)
-    canvas[5:45, 10:30] = 255
-    placed = place(canvas, side=10, x=8, y=20)
-    rows, columns = np.nonzero(placed > 127)
-    assert (rows.mean(), columns.mean()) == pytest.approx((20, 8), abs=0.5)
-    assert np.ptp(rows) + 1 == pytest.approx(10, abs=1) and np.ptp(columns) + 1 == pytest.approx(5, abs=1)
 
 
 def test_zeros_eights_and_bowls_enclose_what_their_shape_encloses():
