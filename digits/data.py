@@ -47,7 +47,7 @@ class DigitFiles:
     labels: tuple[np.ndarray, ...]
     """int64 (rows of the file,) for each file."""
     fingerprint: str
-    """SHA-256 over names, sizes and Parquet footers: equal data has an equal fingerprint."""
+    """SHA-256 over names, sizes, Parquet footers and labels: equal data has an equal fingerprint."""
 
     @property
     def num_digits(self) -> int:
@@ -78,7 +78,7 @@ def find_digits(path: str | None = None) -> DigitFiles:
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{file} cannot be read: {error}", "a complete Parquet file") from error
         labels.append(check_labels(column, str(file)))
-        digest.update(f"{name} {size} ".encode() + footer.getvalue().to_pybytes())
+        digest.update(f"{name} {size} ".encode() + footer.getvalue().to_pybytes() + labels[-1].tobytes())
         paths.append(file.path)
     return DigitFiles(
         filesystem=folder.filesystem, paths=tuple(paths), labels=tuple(labels), fingerprint=digest.hexdigest()

@@ -25,7 +25,7 @@ from digits.data import (
     to_memory,
     with_inverted_copies,
 )
-from digits.fitting import Digits
+from digits.evaluation import Digits
 from digits.shuffling import Columns
 
 ORIGINALS_PER_TASK = 2_000

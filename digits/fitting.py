@@ -8,12 +8,14 @@ digits that lie in memory as uint8: feeding 28x28 digits one batch at a time cos
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from digits.config import CHANNELS, Architecture, TrainingConfig
+from digits.evaluation import Digits
 from digits.history import EpochResult, TrainingState
 from digits.models import build_model
 from digits.shuffling import Columns
@@ -22,9 +24,6 @@ STRETCHES_PER_EPOCH = 20
 """Calls of the compiled graph in one epoch: how often progress is told."""
 VALIDATION_BATCH_SIZE = 500
 """Digits in one validation batch of a worker: fast on two cores, small on a GPU."""
-
-Digits = tuple[np.ndarray, np.ndarray]
-"""Images uint8 (N, 28, 28) and labels int (N,)."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -74,12 +73,11 @@ class Network:
         with tf.GradientTape() as tape:
             probabilities = self.model(images, training=True)
             losses = keras.losses.sparse_categorical_crossentropy(labels, probabilities) * present
-            # The sum over all workers of sums over the global batch's true size is the mean over that batch.
+            # The sum over all workers of sums divided by the global batch's true size is the mean over that batch.
             loss = tf.reduce_sum(losses) / batch_size
         gradients = tape.gradient(loss, self.model.trainable_variables)
-        context = tf.distribute.get_replica_context()
-        if context.num_replicas_in_sync > 1:
-            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        # Keras' optimizer sums the gradients over all workers itself; an all-reduce here as well would scale them by
+        # the number of workers, which Adam hides except for its epsilon.
         self.optimizer.apply(gradients, self.model.trainable_variables)
         return tf.stack([tf.reduce_sum(losses), count_correct(labels, probabilities, present)])
 
@@ -123,10 +121,14 @@ def count_correct(labels: tf.Tensor, probabilities: tf.Tensor, present: tf.Tenso
 
 
 def gather_batch(images: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Rows of digits in memory as a batch: uint8 (B, 28, 28, 3), int32 (B,), and 1.0 for a row, 0.0 for padding (-1)."""
+    """Rows of digits in memory as a batch: uint8 (B, 28, 28, 3), int32 (B,), and 1.0 for a row, 0.0 for padding (-1).
+
+    Digits lie in memory in one channel, which becomes three equal ones here, or in three already.
+    """
     batch = tf.gather(images, tf.maximum(rows, 0))
-    present = tf.cast(rows >= 0, tf.float32)
-    return tf.repeat(batch[..., None], CHANNELS, axis=-1), tf.gather(labels, tf.maximum(rows, 0)), present
+    if images.shape.rank == 3:
+        batch = tf.repeat(batch[..., None], CHANNELS, axis=-1)
+    return batch, tf.gather(labels, tf.maximum(rows, 0)), tf.cast(rows >= 0, tf.float32)
 
 
 def on_device(digits: Digits) -> tuple[tf.Tensor, tf.Tensor]:
@@ -189,7 +191,7 @@ def fit(
         order = columns.order(config.seed, epoch)
         totals = tf.zeros(2, tf.float64)
         edges = np.linspace(0, steps, min(STRETCHES_PER_EPOCH, steps) + 1).astype(int)
-        for first, last in zip(edges, edges[1:], strict=False):
+        for first, last in pairwise(edges):
             stretch = slice(first, last)
             totals = network.train_stretch(
                 *tensors,
@@ -197,7 +199,7 @@ def fit(
                 tf.constant(batch_sizes[stretch], tf.float32),
                 totals,
             )
-            progress(epoch + 1, last / steps)
+            progress(epoch + 1, float(last / steps))
         loss, correct = network.sum_over_workers(totals).numpy() / batch_sizes.sum()
         train_seconds = time.perf_counter() - start
         validation_loss, validation_accuracy = held_out.mean()

@@ -4,7 +4,6 @@ A path is a local folder, or a URI that pyarrow's filesystems open (s3://bucket/
 """
 
 import os
-import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,19 +105,6 @@ class Storage:
             temporary.replace(self.path)
         finally:
             temporary.unlink(missing_ok=True)
-
-    def upload(self, folder: Path) -> None:
-        """Copy a local folder's files here; an existing folder of this name is completed."""
-        fs.copy_files(
-            str(folder), self.path, source_filesystem=fs.LocalFileSystem(), destination_filesystem=self.filesystem
-        )
-
-    def delete(self) -> None:
-        """Remove this folder and everything in it; nothing happens where there is none."""
-        if self.is_local:
-            shutil.rmtree(self.path, ignore_errors=True)
-        elif self.exists():
-            self.filesystem.delete_dir(self.path)
 
     def check_writable(self) -> None:
         """Raise ConfigurationError unless a small file can be written and removed here."""

@@ -22,6 +22,7 @@ from ray.util.queue import Empty, Queue
 from digits import data, fitting, runs
 from digits.config import ConfigurationError
 from digits.epochs import epochs_of
+from digits.evaluation import Digits
 from digits.history import TrainingState
 from digits.runs import Network, Run, TrainingError
 from digits.shuffling import Columns
@@ -200,7 +201,7 @@ def share(total: int, rank: int, world_size: int) -> range:
     return range(total * rank // world_size, total * (rank + 1) // world_size)
 
 
-def read_side(task: Task, side: np.ndarray, groups: range) -> fitting.Digits:
+def read_side(task: Task, side: np.ndarray, groups: range) -> Digits:
     """Some originals of a side, with their inverted copies where the run has them, in memory."""
     dataset = data.read_digits(task.files, data.part_of(side, groups))
     return data.to_memory(data.with_inverted_copies(dataset) if task.run.data.inverted_copies else dataset)
@@ -212,8 +213,8 @@ def train_network(
     rank: int,
     world_size: int,
     strategy: tf.distribute.Strategy,
-    validation: fitting.Digits,
-    photos: fitting.Digits | None,
+    validation: Digits,
+    photos: Digits | None,
 ) -> None:
     """Train one network from where it stands to its last epoch, on every worker at once."""
     config, tell = network.recipe.training, (task.events.put if rank == 0 else lambda event: None)

@@ -9,6 +9,8 @@ QUIET = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     # Reports reach Ray Train's controller when it asks for them: often enough for epochs of a second.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # Workers get the same share of a busy machine as any other program; Ray would give them less (nice 15).
+    "RAY_worker_niceness": "0",
     # A slow machine may take more than the usual minute to start workers that import TensorFlow.
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
 }

@@ -1,0 +1,78 @@
+"""The data path on Ray Data: no digit on both sides, negatives beside their originals, equal every time."""
+
+import numpy as np
+import pytest
+
+from digits import data
+from digits.config import DataConfig, TrainingConfig
+from digits.epochs import epochs_of
+from digits.shuffling import Columns
+
+pytestmark = pytest.mark.usefixtures("cluster")
+
+
+def both_sides(path):
+    files = data.find_digits(path)
+    validates = data.split_rows(files, DataConfig())
+    read = [
+        data.to_memory(data.with_inverted_copies(data.read_digits(files, side))) for side in (~validates, validates)
+    ]
+    return files, validates, read
+
+
+def test_no_digit_and_no_negative_is_on_both_sides(tiny_mnist):
+    _, _, ((train, _), (validation, _)) = both_sides(tiny_mnist)
+    assert (len(train), len(validation)) == (960, 240)
+    seen = {image.tobytes() for image in train}
+    assert not seen & {image.tobytes() for image in validation}
+    assert not seen & {(255 - image).tobytes() for image in validation}
+
+
+def test_ray_reads_what_one_process_reads(tiny_mnist):
+    files, validates, (_, (images, labels)) = both_sides(tiny_mnist)
+    expected_images, expected_labels = data.read_without_ray(files, validates, inverted_copies=True)
+    assert np.array_equal(images, expected_images)
+    assert np.array_equal(labels, expected_labels)
+    assert np.array_equal(images[1::2], 255 - images[::2])
+
+
+def test_the_shipped_digits_are_read_in_parallel():
+    files = data.find_digits()
+    dataset = data.read_digits(files, np.ones(files.num_digits, bool)).materialize()
+    assert dataset.num_blocks() >= 14
+    assert dataset.count() == 70_000
+
+
+def distorted(path, world_size, first=0, epochs=3, seed=0):
+    """All epochs of all workers, put together in the order of the rows."""
+    files = data.find_digits(path)
+    side = np.ones(files.num_digits, bool)
+    parts = []
+    for rank in range(world_size):
+        columns = Columns(
+            num_groups=files.num_digits, group_size=2, global_batch_size=16, rank=rank, world_size=world_size
+        )
+        dataset = data.read_digits(files, data.part_of(side, columns.owned_groups))
+        config = TrainingConfig(epochs=epochs, seed=seed, distort=True)
+        parts.append(list(epochs_of(dataset, columns, inverted_copies=True, config=config, first=first)))
+    return [data.concatenate(of_epoch) for of_epoch in zip(*parts, strict=True)]
+
+
+def test_distorted_digits_differ_in_every_epoch_and_are_the_same_for_any_number_of_workers(tiny_mnist):
+    alone, shared = distorted(tiny_mnist, 1), distorted(tiny_mnist, 3)
+    for (images, labels), (shared_images, shared_labels) in zip(alone, shared, strict=True):
+        assert np.array_equal(images, shared_images)
+        assert np.array_equal(labels, shared_labels)
+        assert np.array_equal(images[1::2], 255 - images[::2])
+    assert not np.array_equal(alone[0][0], alone[1][0])
+    resumed = distorted(tiny_mnist, 1, first=2)
+    assert np.array_equal(resumed[0][0], alone[2][0])
+
+
+def test_without_distortion_every_epoch_is_the_same(tiny_mnist):
+    files = data.find_digits(tiny_mnist)
+    columns = Columns(num_groups=600, group_size=1, global_batch_size=16)
+    dataset = data.read_digits(files, np.ones(600, bool))
+    first, second = epochs_of(dataset, columns, inverted_copies=False, config=TrainingConfig(epochs=2), first=0)
+    assert first[0] is second[0]
+    assert len(first[0]) == 600

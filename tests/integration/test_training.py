@@ -1,0 +1,85 @@
+"""Training on Ray Train: it learns, any number of workers computes the same, and it goes on where it stopped."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from digits import checkpoints, data, runs, training
+from digits.config import BASELINE, DataConfig, Recipe, TrainingConfig
+from digits.finishing import finish
+from digits.runs import Run
+from digits.storage import Storage
+
+pytestmark = pytest.mark.usefixtures("cluster")
+
+EPOCHS = 3
+RECIPE = Recipe(architecture=BASELINE, training=TrainingConfig(epochs=EPOCHS, global_batch_size=50))
+
+
+def train(path, run_dir, num_workers, recipes=None):
+    """Train on a folder of digits; returns the events and the last state of the first network."""
+    files, events = data.find_digits(path), []
+    run = Run.of(recipes or {"baseline": RECIPE}, (0,), DataConfig(path=path), files.fingerprint)
+    workers = training.Workers(num_workers=num_workers, use_gpu=False, cpus_per_worker=1)
+    training.train(run, run_dir, workers, files=files, on_event=events.append)
+    return events, runs.last_state(run_dir, run.networks[0], on_damage=pytest.fail)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tiny_mnist, tmp_path_factory):
+    """One worker, three epochs, no interruption."""
+    run_dir = Storage.open(tmp_path_factory.mktemp("runs")) / "uninterrupted"
+    return run_dir, *train(tiny_mnist, run_dir, 1)
+
+
+def test_loss_falls_and_every_epoch_is_told_and_kept(uninterrupted):
+    run_dir, events, state = uninterrupted
+    losses = [epoch.train_loss for epoch in state.history]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < 0.8 * losses[0]
+    told = [event["result"] for event in events if event["event"] == "epoch"]
+    assert tuple(told) == state.history
+    assert run_dir.folders() == [f"baseline-seed0-epoch{epoch:03d}" for epoch in (1, 2, 3)]
+
+
+def test_two_workers_end_with_the_weights_of_one(uninterrupted, tiny_mnist, tmp_path):
+    _, _, alone = uninterrupted
+    _, shared = train(tiny_mnist, Storage.open(tmp_path) / "shared", 2)
+    for name, weights in alone.weights.items():
+        np.testing.assert_allclose(shared.weights[name], weights, atol=1e-5, err_msg=name)
+    for one, other in zip(alone.history, shared.history, strict=True):
+        # Each validation digit is counted once, whoever holds it.
+        assert other.validation_accuracy == pytest.approx(one.validation_accuracy, abs=1 / 240 + 1e-9)
+        assert other.validation_loss == pytest.approx(one.validation_loss, abs=1e-4)
+
+
+def test_an_interrupted_run_goes_on_from_its_last_readable_epoch(uninterrupted, tiny_mnist, tmp_path):
+    complete_dir, _, complete = uninterrupted
+    run_dir = Storage.open(tmp_path) / "interrupted"
+    for epoch in (1, 2):
+        name = f"baseline-seed0-epoch{epoch:03d}"
+        shutil.copytree((complete_dir / name).path, (run_dir / name).path)
+    weights = run_dir / "baseline-seed0-epoch002" / checkpoints.WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:1000])
+    events, resumed = train(tiny_mnist, run_dir, 1)
+    assert [event["epoch"] for event in events if event["event"] == "resumed"] == [1]
+    assert "epoch002" in next(event["message"] for event in events if event["event"] == "damaged")
+    assert len(resumed.history) == EPOCHS
+    for name, array in complete.weights.items():
+        np.testing.assert_allclose(resumed.weights[name], array, atol=1e-5, err_msg=name)
+
+
+def test_the_finished_checkpoint_is_the_best_epoch_calibrated(uninterrupted, tiny_mnist):
+    run_dir, _, state = uninterrupted
+    files = data.find_digits(tiny_mnist)
+    run = Run.read(run_dir)
+    images, labels = data.read_without_ray(files, data.split_rows(files, run.data), inverted_copies=True)
+    finished = finish(run_dir, run.networks[0], images, labels)
+    record = checkpoints.load(str(run_dir / "baseline-seed0")).record
+    best = max(state.history, key=lambda epoch: epoch.validation_accuracy)
+    assert record["metrics"]["epoch"] == best.epoch
+    assert finished.predictions.accuracy == pytest.approx(best.validation_accuracy)
+    assert finished.predictions.loss <= best.validation_loss + 1e-6
+    assert 0 <= record["calibration"]["expected_calibration_error"] < 0.5
+    assert {"weights.npz", "model.keras", "checkpoint.json"} <= set((run_dir / "baseline-seed0").files())
