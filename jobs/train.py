@@ -5,8 +5,10 @@ Without flags: the recommended recipe on the shipped MNIST, on all that this mac
 The article's experiment: --architecture both.
 """
 
+import importlib
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -27,8 +29,8 @@ from jobs.training_report import TrainingProgress, report
 class TrainSettings:
     """Command line of jobs/train.py."""
 
-    architecture: Literal["baseline", "improved", "both"] = "both"
-    """Which network; both: the article's two."""
+    architecture: Literal["recommended", "baseline", "improved", "both"] = "recommended"
+    """Which network, each with its own recipe; both: the article's two, baseline and improved."""
     epochs: int | None = None
     """Passes over the training digits; left out, as each recipe says."""
     seeds: tuple[int, ...] = (0,)
@@ -102,13 +104,18 @@ def train(settings: TrainSettings) -> dict[str, Any]:
     num_digits = files.num_digits * (2 if run.data.inverted_copies else 1)
     print(f"{num_digits:,} digits, {len(labels):,} of them validate | run {run_dir}", flush=True)
 
-    resources, num_nodes = cluster.connect()
-    # TensorFlow is imported only now, when nothing that is quickly checked can fail any more.
+    # TensorFlow is imported only now, when nothing that is quickly checked can fail any more, and while Ray starts.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        loading = pool.submit(importlib.import_module, "tensorflow")
+        resources, num_nodes = cluster.connect()
+        loading.result()
     from digits import training
     from digits.finishing import finish
+    from digits.photo_digits import start_photo_digits
 
     workers = training.choose_workers(settings.num_workers, resources, num_nodes)
-    training.train(run, run_dir, workers, files=files, on_event=TrainingProgress(run))
+    photo_digits = start_photo_digits(files, validates)
+    training.train(run, run_dir, workers, files=files, photo_digits=photo_digits, on_event=TrainingProgress(run))
     finished = [finish(run_dir, network, images, labels) for network in run.networks]
     return report(run_dir.parent, run_dir, finished, images, started)
 

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMEWORKS = {
-    "ray": {"data", "epochs", "training", "tuning", "trials", "elastic"},
+    "ray": {"data", "epochs", "photo_digits", "training", "tuning", "trials", "elastic"},
     "keras": {"models", "fitting"},
     "tensorflow": {"fitting", "training", "trials"},
     "fastapi": set(),
