@@ -1,7 +1,7 @@
 """From any photo of one digit to what the network sees: light ink on black, drawn the way MNIST was made.
 
-The first half of the way: find the digit in the photo and separate its ink from paper, light and ruling.
-digits.strokes does the second half, from ink to 28x28.
+The whole way, in order: digits.paper tells ink from paper in a reduced photo; this file finds the digit there and
+cuts it out of the photo; digits.paper separates its ink again, closely; digits.strokes draws it as 28x28.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ import numpy as np
 
 from digits.config import IMAGE_SIZE
 from digits.images import invert, to_rgb
-from digits.strokes import center_of_mass, draw_as_mnist, select_strokes
+from digits.paper import ink_colours, ink_strength, resize_to
+from digits.strokes import center_of_mass, draw_as_mnist, select_strokes, stroke_width
 
 OVERVIEW_SIZE = 320
 """Longer side of the reduced photo in which the digit is looked for, in pixels."""
@@ -23,9 +24,9 @@ CLOSE_UP_SIZE = 120
 """Longer side of the digit in the close-up from which its strokes are taken, in pixels."""
 MARGIN = 0.45
 """Paper kept around the digit in the close-up, as a fraction of its longer side."""
-MIN_CONTRAST = 6.0
+MIN_CONTRAST = 5.0
 """Least difference between ink and paper, in grey levels of 255."""
-MIN_CONTRAST_TO_NOISE = 4.0
+MIN_CONTRAST_TO_NOISE = 3.0
 """Least ratio of that difference to the noise of the paper."""
 
 
@@ -48,8 +49,8 @@ class Place:
     """Left, top, right, bottom, as fractions of the photo's width and height."""
     ink_direction: np.ndarray
     """float32 (3,): unit vector from the colour of the paper to the colour of the ink."""
-    contrast: float
-    """Length of that difference in grey levels."""
+    stroke_width: float
+    """Width of the strokes as a fraction of the longer side of the box."""
 
 
 def prepare_photo(photo: np.ndarray) -> np.ndarray:
@@ -61,8 +62,8 @@ def prepare_photo(photo: np.ndarray) -> np.ndarray:
     if (digit := _already_drawn_as_mnist(photo)) is not None:
         return to_rgb(digit)
     place = find_digit(photo)
-    ink, mask = close_up(photo, place)
-    return to_rgb(draw_as_mnist(select_strokes(ink, mask)))
+    ink, box = close_up(photo, place)
+    return to_rgb(draw_as_mnist(select_strokes(ink, box)))
 
 
 def _require_photo(photo: np.ndarray) -> None:
@@ -100,74 +101,52 @@ def _already_drawn_as_mnist(photo: np.ndarray) -> np.ndarray | None:
     return None
 
 
-def resize_to(image: np.ndarray, longer_side: int) -> np.ndarray:
-    """Scale (H, W, ...) so that its longer side has that many pixels: averages to shrink, cubic to enlarge."""
-    height, width = image.shape[:2]
-    scale = longer_side / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-
-
 def find_digit(photo: np.ndarray) -> Place:
     """Look for the digit in a reduced photo: uint8 (H, W, 3)."""
     longer = max(photo.shape[:2])
     size = min(max(longer, SMALLEST_OVERVIEW), OVERVIEW_SIZE)
     view = resize_to(photo, size) if size != longer else photo
-    paper = border_paper(view) if longer <= TINY else neighbourhood_paper(view)
-    difference = view.astype(np.float32) - paper
-    difference = cv2.GaussianBlur(difference, (0, 0), size / 300)
-    distance = np.sqrt((difference**2).sum(axis=2)) / np.sqrt(3)
-    noise = float(np.median(distance)) if longer > TINY else 0.0
-    threshold = max(MIN_CONTRAST, MIN_CONTRAST_TO_NOISE * noise, 0.25 * float(np.percentile(distance, 99.5)))
-    mask = (distance > threshold).astype(np.uint8)
-    label, count, labels, boxes = _main_component(mask, distance)
-    if count == 0:
+    colours, noise = ink_colours(view, longer <= TINY)
+    ink = np.sqrt((colours**2).mean(axis=2))
+    mask = _main_component(ink, max(MIN_CONTRAST, MIN_CONTRAST_TO_NOISE * noise))
+    if mask is None:
         raise NoDigitFound("blank", "the picture is blank", "a digit on paper", "take the photo again")
-    chosen = labels == label
-    weights = distance[chosen]
-    strong = weights >= np.percentile(weights, 50)
-    mean = difference[chosen][strong].mean(axis=0)
-    contrast = float(np.linalg.norm(mean))
-    direction = mean / max(contrast, 1e-6)
-    x, y, width, height = boxes[label][:4]
+    strong = mask & (ink >= np.percentile(ink[mask], 50))
+    mean = colours[strong].mean(axis=0)
+    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
     h, w = mask.shape
-    return Place(box=(x / w, y / h, (x + width) / w, (y + height) / h), ink_direction=direction, contrast=contrast)
+    return Place(
+        box=(x / w, y / h, (x + width) / w, (y + height) / h),
+        ink_direction=mean / max(float(np.linalg.norm(mean)), 1e-6),
+        stroke_width=stroke_width(mask) / max(width, height),
+    )
 
 
-def border_paper(view: np.ndarray) -> np.ndarray:
-    """The paper's colour from the border alone: uint8 (H, W, 3) to float32 (1, 1, 3)."""
-    b = max(1, round(0.04 * min(view.shape[:2])))
-    ring = np.concatenate([edge.reshape(-1, 3) for edge in (view[:b], view[-b:], view[:, :b], view[:, -b:])])
-    return np.median(ring, axis=0).astype(np.float32)[None, None]
+def _main_component(ink: np.ndarray, lowest: float) -> np.ndarray | None:
+    """The connected ink that is most likely the digit, bool (H, W), over several thresholds from `lowest` up."""
+    h, w = ink.shape
+    best, best_score = None, 0.0
+    highest = float(np.percentile(ink, 99.9))
+    threshold = lowest
+    while threshold < highest:
+        count, labels, stats, centers = cv2.connectedComponentsWithStats(
+            (ink > threshold).astype(np.uint8), connectivity=8
+        )
+        mass = np.bincount(labels.ravel(), weights=ink.ravel(), minlength=count)
+        x, y, width, height = stats[:, :4].T
+        touches = (x <= 1) | (y <= 1) | (x + width >= w - 1) | (y + height >= h - 1)
+        off = np.hypot(centers[:, 0] - w / 2, centers[:, 1] - h / 2) / max(h, w)
+        score = mass * (1 - 0.6 * off) * np.where(touches, 0.2, 1)
+        score[0] = 0
+        i = int(np.argmax(score))
+        if score[i] > best_score:
+            best, best_score = labels == i, score[i]
+        threshold *= 1.6
+    return best
 
 
-def neighbourhood_paper(view: np.ndarray) -> np.ndarray:
-    """The paper's colour at every pixel, from the median of a wide neighbourhood: uint8 to float32 (H, W, 3)."""
-    h, w = view.shape[:2]
-    small = resize_to(view, 80)
-    k = int(0.5 * min(small.shape[:2])) | 1
-    small = cv2.copyMakeBorder(small, k, k, k, k, cv2.BORDER_REPLICATE)
-    paper = cv2.medianBlur(small, k)[k:-k, k:-k]
-    return cv2.resize(paper, (w, h), interpolation=cv2.INTER_LINEAR).astype(np.float32)
-
-
-def _main_component(mask, distance):
-    h, w = mask.shape
-    count, labels, stats, centers = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    if count < 2:
-        return 0, 0, labels, stats
-    scores = np.zeros(count)
-    mass = np.bincount(labels.ravel(), weights=distance.ravel(), minlength=count)
-    for i in range(1, count):
-        x, y, ww, hh, area = stats[i]
-        touches = x <= 1 or y <= 1 or x + ww >= w - 1 or y + hh >= h - 1
-        off = np.hypot(centers[i][0] - w / 2, centers[i][1] - h / 2) / max(h, w)
-        scores[i] = mass[i] * (1 - 0.6 * off) * (0.2 if touches else 1)
-    return int(np.argmax(scores)), count - 1, labels, stats
-
-
-def close_up(photo, place):
-    """Cut out the digit with some paper around it and separate its ink: float32 (h, w) in 0..1 and the box mask."""
+def close_up(photo: np.ndarray, place: Place) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """Cut out the digit with some paper around it and separate its ink: float32 (h, w) in 0..1, and its box."""
     H, W = photo.shape[:2]
     left, top, right, bottom = np.array(place.box) * (W, H, W, H)
     size = max(right - left, bottom - top)
@@ -177,16 +156,8 @@ def close_up(photo, place):
     crop = photo[y0:y1, x0:x1]
     scale = CLOSE_UP_SIZE / size
     view = resize_to(crop, max(8, round(max(crop.shape[:2]) * scale)))
-    signal = (view.astype(np.float32) @ place.ink_direction.astype(np.float32)) * (-1.0)  # high where paper
-    h, w = signal.shape
-    k = int(0.6 * CLOSE_UP_SIZE) // 4 | 1
-    small = cv2.resize(signal, (max(1, w // 4), max(1, h // 4)), interpolation=cv2.INTER_AREA)
-    small = cv2.copyMakeBorder(small, k, k, k, k, cv2.BORDER_REPLICATE)
-    paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k)))
-    paper = cv2.GaussianBlur(paper, (0, 0), k / 4)[k:-k, k:-k]
-    paper = cv2.resize(paper, (w, h), interpolation=cv2.INTER_LINEAR)
-    ink = np.clip(paper - signal, 0, None)
-    ink = cv2.GaussianBlur(ink, (0, 0), 1.0)
+    ink = ink_strength(view, place.ink_direction, place.stroke_width * CLOSE_UP_SIZE)
+    h, w = ink.shape
     s = np.array([w / crop.shape[1], h / crop.shape[0]])
     box = (
         int((left - x0) * s[0]),

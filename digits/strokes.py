@@ -11,10 +11,23 @@ from digits.config import IMAGE_SIZE
 
 BOX_SIZE = 20
 """Longer side of a digit in MNIST, in pixels."""
-STROKE_WIDTH = 2.6
-"""Strokes thinner than this are widened to it, in pixels of the 20x20 box; MNIST's median is 2.5."""
 CENTER = 14.0
-"""Where MNIST has the centre of mass, as a pixel index along both axes (mean of 6,000 training digits: 14.00, 13.99)."""
+"""Where MNIST has the centre of mass, as a pixel index on both axes; 6,000 training digits: 14.00 and 13.99."""
+THINNEST_STROKE = 2.6
+"""Strokes thinner than this are widened to it, in pixels of the 20x20 box; MNIST's median is 2.5."""
+THICKEST_STROKE = 4.2
+"""Strokes thicker than this are thinned to it; 96 in 100 of MNIST's digits have thinner ones."""
+SUPERSAMPLING = 6
+"""A digit is drawn this many times larger and averaged down, as MNIST was from 128x128 originals."""
+FAINTEST, FULL = 0.25, 0.6
+"""Ink up to the first fraction of the digit's own level is paper, ink from the second on is solid."""
+MAX_GAP = 0.22
+"""A piece belongs to the digit if it is not farther from it than this, as a fraction of the digit's longer side."""
+MAX_GAP_OF_EQUALS = 0.12
+"""The same for a piece beside the digit and about as tall: it is rather the digit's neighbour."""
+MIN_PIECE = 0.03
+"""A piece has at least this part of the digit's ink; smaller ones are specks."""
+MAX_PIECES = 12
 
 
 def center_of_mass(ink: np.ndarray) -> tuple[float, float]:
@@ -23,54 +36,100 @@ def center_of_mass(ink: np.ndarray) -> tuple[float, float]:
     return moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]
 
 
-def select_strokes(ink: np.ndarray, box) -> np.ndarray:
-    """Keep the digit's own strokes: float32 (h, w) in 0..1 to the same, cut to the strokes."""
-    q = (ink * 255).astype(np.uint8)
-    t, _ = cv2.threshold(q[box[1] : box[3], box[0] : box[2]], 0, 255, cv2.THRESH_OTSU)
-    mask = (q > t * 0.85).astype(np.uint8)
-    n, lab, st, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    h, w = ink.shape
-    inbox = np.zeros_like(mask)
-    inbox[box[1] : box[3], box[0] : box[2]] = 1
-    mass = np.bincount(lab.ravel(), weights=(ink * inbox).ravel(), minlength=n)
+def stroke_width(mask: np.ndarray) -> float:
+    """Width of the strokes of a mask, bool (h, w), in pixels: twice the distance from their middle to their edge."""
+    padded = np.pad(mask.astype(np.uint8), 1)
+    distance = cv2.distanceTransform(padded, cv2.DIST_L2, 3)
+    return 2 * float(np.percentile(distance[padded > 0], 90))
+
+
+def select_strokes(ink: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    """Keep the digit's strokes and make them solid: float32 (h, w) in 0..1, cut to the digit.
+
+    `ink` is float32 (h, w), 1 at the digit's own level; `box` (left, top, right, bottom) is where the digit was found.
+    """
+    left, top, right, bottom = box
+    levels = (ink * 255).astype(np.uint8)
+    otsu, _ = cv2.threshold(levels[top:bottom, left:right], 0, 255, cv2.THRESH_OTSU)
+    threshold = float(np.clip(0.85 * otsu / 255, FAINTEST, 0.5))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((ink > threshold).astype(np.uint8), connectivity=8)
+    found = labels[top:bottom, left:right]
+    mass = np.bincount(found.ravel(), weights=ink[top:bottom, left:right].ravel(), minlength=count)
     mass[0] = 0
-    i0 = int(np.argmax(mass))
-    x0, y0, w0, h0, a0 = st[i0]
-    keep = [i0]
-    for i in range(1, n):
-        if i == i0:
-            continue
-        x, y, ww, hh, a = st[i]
-        gap = max(x - (x0 + w0), x0 - (x + ww), y - (y0 + h0), y0 - (y + hh), 0)
-        if a > 0.04 * a0 and gap < 0.25 * max(h0, w0) and not (x <= 1 or y <= 1 or x + ww >= w - 1 or y + hh >= h - 1):
-            keep.append(i)
-    m2 = np.isin(lab, keep).astype(np.uint8)
-    x, y, ww, hh = cv2.boundingRect(m2)
-    m2 = cv2.dilate(m2, np.ones((3, 3), np.uint8))
-    soft = np.where(m2 > 0, ink, 0)
-    soft = np.clip(soft / np.percentile(soft[m2 > 0], 80), 0, 1)
-    return soft[y : y + hh, x : x + ww]
+    strokes = join_pieces(labels, stats, int(np.argmax(mass)))
+    x, y, width, height = cv2.boundingRect(strokes)
+    solid = np.clip((ink - FAINTEST) / (FULL - FAINTEST), 0, 1)
+    around = cv2.dilate(strokes, np.ones((3, 3), np.uint8))
+    return (solid * around)[y : y + height, x : x + width]
 
 
-def draw_as_mnist(c: np.ndarray) -> np.ndarray:
-    """Strokes, float32 (h, w) in 0..1, to uint8 (28, 28)."""
-    L = max(c.shape)
-    dt = cv2.distanceTransform((c > 0.4).astype("uint8"), cv2.DIST_L2, 3)
-    sw = 2 * np.percentile(dt[dt > 0], 90) if (dt > 0).any() else 1
-    target = STROKE_WIDTH / BOX_SIZE * L
-    if sw < target:
-        r = int(round((target - sw) / 2))
-        if r > 0:
-            c = cv2.copyMakeBorder(c, r, r, r, r, cv2.BORDER_CONSTANT)
-            c = cv2.dilate(c, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * r + 1, 2 * r + 1)))
-    L = max(c.shape)
-    sc = BOX_SIZE / L
-    c = cv2.resize(c, (max(1, round(c.shape[1] * sc)), max(1, round(c.shape[0] * sc))), interpolation=cv2.INTER_AREA)
-    c = np.clip(c * 1.15, 0, 1).astype(np.float32)
-    out = np.zeros((IMAGE_SIZE, IMAGE_SIZE), "float32")
-    oy = (IMAGE_SIZE - c.shape[0]) // 2
-    ox = (IMAGE_SIZE - c.shape[1]) // 2
-    out[oy : oy + c.shape[0], ox : ox + c.shape[1]] = c
-    x, y = center_of_mass(out)
-    out = cv2.warpAffine(out, np.float32([[1, 0, CENTER - x], [0, 1, CENTER - y]]), (IMAGE_SIZE, IMAGE_SIZE))
-    return (out * 255).astype(np.uint8)
+def join_pieces(labels: np.ndarray, stats: np.ndarray, main: int) -> np.ndarray:
+    """Mask, uint8 (h, w), of the main component and of the pieces that a pen left beside it.
+
+    `labels` and `stats` are those of cv2.connectedComponentsWithStats.
+    """
+    height, width = labels.shape
+    mask = (labels == main).astype(np.uint8)
+    x, y, w, h, area = stats.T
+    inside = (x > 1) & (y > 1) & (x + w < width - 1) & (y + h < height - 1)
+    candidates = [i for i in np.argsort(-area[1:])[:MAX_PIECES] + 1 if i != main and inside[i]]
+    joined = True
+    while joined:
+        joined = False
+        left, top, w_digit, h_digit = cv2.boundingRect(mask)
+        distance = cv2.distanceTransform(1 - mask, cv2.DIST_L2, 3)
+        for i in candidates:
+            if area[i] < MIN_PIECE * int(mask.sum()):
+                continue
+            window = np.s_[y[i] : y[i] + h[i], x[i] : x[i] + w[i]]
+            piece = labels[window] == i
+            gap = distance[window][piece].min() / max(w_digit, h_digit, w[i], h[i])
+            beside = x[i] >= left + 0.8 * w_digit or x[i] + w[i] <= left + 0.2 * w_digit
+            equals = beside and h[i] > 0.6 * h_digit
+            if gap <= (MAX_GAP_OF_EQUALS if equals else MAX_GAP):
+                mask[window] |= piece
+                candidates.remove(i)
+                joined = True
+                break
+    return mask
+
+
+def normalise_stroke_width(strokes: np.ndarray) -> np.ndarray:
+    """Bring strokes, float32 (h, w) in 0..1, to a width that MNIST has; the picture grows by what they gain."""
+    longer = max(strokes.shape)
+    width = stroke_width(strokes > 0.5)
+    scale = longer / BOX_SIZE
+    # Widening makes the digit longer too, so that less than the whole difference is needed.
+    if width < THINNEST_STROKE * scale:
+        radius = (THINNEST_STROKE * scale - width) / 2 / (1 - THINNEST_STROKE / BOX_SIZE)
+        radius = int(radius + 0.5)
+        if radius > 0:
+            padded = cv2.copyMakeBorder(strokes, radius, radius, radius, radius, cv2.BORDER_CONSTANT)
+            return cv2.dilate(padded, _disc(radius))
+    if width > THICKEST_STROKE * scale:
+        radius = int((width - THICKEST_STROKE * scale) / 2 + 0.5)
+        thinner = cv2.erode(strokes, _disc(radius), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+        x, y, w, h = cv2.boundingRect((thinner > 0.5).astype(np.uint8))
+        if w > 0:
+            return thinner[y : y + h, x : x + w]
+    return strokes
+
+
+def _disc(radius: int) -> np.ndarray:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+
+
+def draw_as_mnist(strokes: np.ndarray) -> np.ndarray:
+    """Place strokes, float32 (h, w) in 0..1, in MNIST's frame: uint8 (28, 28)."""
+    strokes = normalise_stroke_width(strokes)
+    scale = BOX_SIZE * SUPERSAMPLING / max(strokes.shape)
+    size = (max(1, round(strokes.shape[1] * scale)), max(1, round(strokes.shape[0] * scale)))
+    digit = cv2.resize(strokes, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    canvas = np.zeros((IMAGE_SIZE * SUPERSAMPLING,) * 2, dtype=np.float32)
+    middle = (CENTER + 0.5) * SUPERSAMPLING - 0.5
+    x, y = center_of_mass(digit)
+    left = int(np.clip(round(middle - x), 0, canvas.shape[1] - digit.shape[1]))
+    top = int(np.clip(round(middle - y), 0, canvas.shape[0] - digit.shape[0]))
+    canvas[top : top + digit.shape[0], left : left + digit.shape[1]] = digit
+    small = cv2.resize(canvas, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA)
+    return np.round(small * 255).astype(np.uint8)

@@ -1,0 +1,96 @@
+"""Separates ink from paper: what light, shadow, texture and things in the frame do is told from what a pen did.
+
+Ink is what differs from the paper around it and is narrower than anything else that does. Used twice on
+the way from a photo to 28x28: in the overview, to find the digit, and in the close-up, to take its strokes.
+"""
+
+import cv2
+import numpy as np
+
+OVERVIEW_STROKE = 0.3
+"""Widest stroke that is looked for in the overview, as a fraction of the photo's shorter side."""
+NEIGHBOURHOOD = 0.5
+"""Side of the neighbourhood whose median colour is the paper's, as a fraction of the photo's shorter side."""
+BORDER = 0.04
+"""Width of the border that shows the paper's colour, as a fraction of the photo's shorter side."""
+UNIFORM_SPREAD = 0.12
+"""Border pixels count as one sheet of paper if nine in ten differ from it by less than this part of the contrast."""
+DARKEST_SHADOW = 0.3
+"""Ink in a shadow is strengthened as if the shadow left at least this part of the light."""
+
+
+def resize_to(image: np.ndarray, longer_side: int) -> np.ndarray:
+    """Scale (H, W, ...) so that its longer side has that many pixels: averages to shrink, cubic to enlarge."""
+    height, width = image.shape[:2]
+    scale = longer_side / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+
+
+def ink_colours(view: np.ndarray, cut_out: bool) -> tuple[np.ndarray, float]:
+    """Signed difference of every pixel from its paper, float32 (H, W, 3), zero where there is no ink; and the noise.
+
+    `view` is uint8 (H, W, 3). `cut_out` says that the picture is cut out around its digit, so that more than half
+    of it may be ink, on paper of one colour.
+    """
+    smooth = cv2.GaussianBlur(view, (0, 0), max(view.shape) / 300).astype(np.float32)
+    shorter = min(view.shape[:2])
+    border = border_paper(smooth)
+    if cut_out or _is_uniform_border(smooth, border):
+        paper, stroke = border, 0.6
+    else:
+        paper, stroke = neighbourhood_paper(view), OVERVIEW_STROKE
+    difference = smooth - paper
+    noise = 0.0 if cut_out else 1.48 * float(np.median(np.abs(difference.mean(axis=2))))
+    if cut_out:
+        return difference, noise
+    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (max(3, int(stroke * shorter)),) * 2)
+    darker = np.minimum(-difference, cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, kernel) - smooth)
+    lighter = np.minimum(difference, smooth - cv2.morphologyEx(smooth, cv2.MORPH_OPEN, kernel))
+    return np.maximum(lighter, 0) - np.maximum(darker, 0), noise
+
+
+def border_paper(view: np.ndarray) -> np.ndarray:
+    """The paper's colour at every pixel from a plane through the border alone: (H, W, 3) to float32 (H, W, 3)."""
+    ys, xs = _border(view)
+    return np.broadcast_to(np.median(view[ys, xs], axis=0).astype(np.float32), view.shape)
+
+
+def _border(view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    width = max(1, round(BORDER * min(view.shape[:2])))
+    inside = np.zeros(view.shape[:2], dtype=bool)
+    inside[width:-width, width:-width] = True
+    return np.nonzero(~inside)
+
+
+def _is_uniform_border(view: np.ndarray, paper: np.ndarray) -> bool:
+    ys, xs = _border(view)
+    spread = np.percentile(np.abs(view[ys, xs] - paper[ys, xs]).max(axis=1), 90)
+    contrast = np.percentile(np.abs(view - paper).max(axis=2), 99)
+    return bool(spread < UNIFORM_SPREAD * contrast)
+
+
+def neighbourhood_paper(view: np.ndarray) -> np.ndarray:
+    """The paper's colour at every pixel from the median of a wide neighbourhood: uint8 to float32 (H, W, 3)."""
+    height, width = view.shape[:2]
+    small = resize_to(view, 80)
+    kernel = int(NEIGHBOURHOOD * min(small.shape[:2])) | 1
+    padded = cv2.copyMakeBorder(small, kernel, kernel, kernel, kernel, cv2.BORDER_REPLICATE)
+    paper = cv2.medianBlur(padded, kernel)[kernel:-kernel, kernel:-kernel]
+    return cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
+
+
+def ink_strength(view: np.ndarray, ink_direction: np.ndarray, stroke_width: float) -> np.ndarray:
+    """How much ink each pixel of a close-up has, in grey levels under full light: uint8 (h, w, 3) to float32 (h, w).
+
+    `ink_direction`, float32 (3,), points from the paper's colour to the ink's; strokes may be up to two and a half
+    times `stroke_width`, in pixels, where they meet.
+    """
+    if ink_direction.sum() > 0:  # light ink on dark paper is the negative of dark ink on light paper
+        view, ink_direction = 255 - view, -ink_direction
+    smooth = cv2.GaussianBlur(view, (0, 0), 1.0).astype(np.float32)
+    signal = smooth @ -ink_direction
+    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (max(3, round(2.5 * stroke_width)) | 1,) * 2)
+    ink = cv2.morphologyEx(signal, cv2.MORPH_CLOSE, kernel) - signal
+    light = cv2.morphologyEx(smooth.mean(axis=2), cv2.MORPH_CLOSE, kernel)
+    return ink / np.clip(light / max(float(np.percentile(light, 90)), 1.0), DARKEST_SHADOW, 1)
