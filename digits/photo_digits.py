@@ -1,4 +1,4 @@
-"""Simulated photos of validation digits, as the network sees them: what the photo score of a training run is measured on.
+"""Simulated photos of validation digits, as the network sees them: a training run's photo score is measured on them.
 
 Made once for a run, in parallel, by Ray tasks that work while the training workers start.
 """

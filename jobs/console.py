@@ -1,6 +1,8 @@
 """What every job shows and how it ends: a table, a progress bar on a terminal, one JSON document, clear errors."""
 
+import importlib
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -29,6 +31,18 @@ def run_job(settings: type[Settings], job: Callable[[Settings], dict[str, Any]],
     except (ValueError, OSError, TrainingError) as error:
         sys.exit(f"error: {error}")
     print(json.dumps(result, allow_nan=False), flush=True)
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without the lines that its C++ parts write to stderr whatever the log level."""
+    stderr = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        importlib.import_module("tensorflow")
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -5,7 +5,6 @@ Without flags: the recommended recipe on the shipped MNIST, on all that this mac
 The article's experiment: --architecture both.
 """
 
-import importlib
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,7 @@ from digits.data import DigitFiles
 from digits.runs import Run
 from digits.storage import Storage
 from jobs import cluster
-from jobs.console import run_job
+from jobs.console import import_tensorflow, run_job
 from jobs.training_report import TrainingProgress, report
 
 
@@ -106,7 +105,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:
 
     # TensorFlow is imported only now, when nothing that is quickly checked can fail any more, and while Ray starts.
     with ThreadPoolExecutor(max_workers=1) as pool:
-        loading = pool.submit(importlib.import_module, "tensorflow")
+        loading = pool.submit(import_tensorflow)
         resources, num_nodes = cluster.connect()
         loading.result()
     from digits import training

@@ -1,0 +1,143 @@
+"""The jobs as people run them: from the command line to the last line of stdout, and every mistake as one message."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from digits import checkpoints
+from digits.images import encode_png, to_rgb
+from jobs import evaluate, make_shards, train
+from jobs.console import run_job
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*arguments, timeout=280):
+    """A job in a process of its own, from the repository's root."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, "CI": "1"},
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_mnist, tmp_path_factory):
+    """Storage after one run of the training job: both of the article's networks, one epoch, tiny data."""
+    storage = tmp_path_factory.mktemp("storage")
+    job = run(
+        "jobs/train.py", "--architecture", "both", "--epochs", "1", "--data", tiny_mnist, "--storage-path", storage
+    )
+    assert job.returncode == 0, job.stderr
+    return storage, job.stdout
+
+
+def test_training_prints_a_line_for_each_epoch_and_ends_with_its_document(trained):
+    storage, output = trained
+    lines = output.strip().splitlines()
+    document = json.loads(lines[-1])
+    assert sum("epoch  1/1 | train loss" in line for line in lines) == 2
+    assert [run["architecture"] for run in document["runs"]] == ["baseline", "improved"]
+    for summary in document["runs"]:
+        assert {
+            "architecture", "seed", "checkpoint", "best_epoch", "validation_accuracy", "validation_loss", "epochs",
+            "images_per_second", "train_s", "total_s",
+        } <= set(summary)  # fmt: skip
+        checkpoints.load(summary["checkpoint"])
+    assert checkpoints.best_checkpoint(str(storage)) in {summary["checkpoint"] for summary in document["runs"]}
+
+
+def test_training_leaves_pictures_and_tables(trained):
+    run_dir = Path(json.loads(trained[1].splitlines()[-1])["run_dir"])
+    names = {path.name for path in run_dir.iterdir()}
+    assert {"metrics.json", "history.csv", "digits.png", "learning_curves.png"} <= names
+    assert {"confusion-baseline-seed0.png", "predictions-improved-seed0.png"} <= names
+    assert (run_dir / "history.csv").read_text().count("\n") == 3
+
+
+def test_evaluation_reports_validation_digits_and_photos(trained, tiny_mnist, tmp_path):
+    from digits import data
+
+    storage, output = trained
+    files = data.find_digits(tiny_mnist)
+    images, labels = data.read_without_ray(files, data.split_rows(files, data.DataConfig()), inverted_copies=False)
+    for index in range(12):
+        (tmp_path / f"{labels[index]}_{index}.png").write_bytes(encode_png(to_rgb(images[index])))
+    job = run("-m", "jobs.evaluate", "--photos", tmp_path, "--storage-path", storage, "--no-report")
+    assert job.returncode == 0, job.stderr
+    document = json.loads(job.stdout.splitlines()[-1])
+    assert document["validation"]["images"] == 240
+    assert document["photos"]["images"] == 12
+    trained_accuracy = {
+        summary["checkpoint"]: summary["validation_accuracy"] for summary in json.loads(output.splitlines()[-1])["runs"]
+    }
+    assert document["validation"]["accuracy"] == pytest.approx(trained_accuracy[document["checkpoint"]], abs=1 / 240)
+    assert Path(document["run_dir"], "photos.csv").read_text().startswith("file,label,answer,confidence")
+
+
+MISTAKES = [
+    (train.TrainSettings, train.train, ["--epochs", "0"], "epochs = 0"),
+    (train.TrainSettings, train.train, ["--learning-rate", "-1"], "learning rate = -1"),
+    (train.TrainSettings, train.train, ["--batch-size", "0"], "batch size = 0"),
+    (train.TrainSettings, train.train, ["--seeds", "1", "1"], "seeds (1, 1)"),
+    (train.TrainSettings, train.train, ["--data", "nothing-here"], "no Parquet files"),
+    (train.TrainSettings, train.train, ["--resume", "nothing-here"], "no run that can go on"),
+    (train.TrainSettings, train.train, ["--storage-path", "/proc/runs"], "cannot write"),
+    (evaluate.EvaluateSettings, evaluate.evaluate_checkpoint, [], "make train"),
+    (evaluate.EvaluateSettings, evaluate.evaluate_checkpoint, ["--checkpoint", "nothing-here"], "checkpoint.json"),
+    (evaluate.EvaluateSettings, evaluate.evaluate_checkpoint, ["--photos", "nothing-here"], "no folder"),
+]
+
+
+@pytest.mark.parametrize(("settings", "job", "arguments", "words"), MISTAKES, ids=lambda value: str(value)[:40])
+def test_a_mistake_is_one_message_in_three_parts(settings, job, arguments, words, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["job", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        run_job(settings, job, None)
+    message = str(ended.value.code)
+    assert words in message
+    assert "expected: " in message
+    assert "what to do: " in message
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not left
+
+
+def test_photos_that_cannot_be_used_are_refused(trained, tmp_path, monkeypatch):
+    storage, _ = trained
+    for content, words in ((None, "holds no photos"), (b"just text", "7.png cannot be read")):
+        if content:
+            (tmp_path / "7.png").write_bytes(content)
+        monkeypatch.setattr(sys, "argv", ["job", "--photos", str(tmp_path), "--storage-path", str(storage)])
+        with pytest.raises(SystemExit, match=words):
+            run_job(evaluate.EvaluateSettings, evaluate.evaluate_checkpoint, None)
+
+
+def test_an_unknown_flag_is_answered_with_the_nearest_one(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["jobs/train.py", "--seds", "1"])
+    with pytest.raises(SystemExit) as ended:
+        run_job(train.TrainSettings, train.train, None)
+    assert ended.value.code == 2
+    assert "--seeds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("job", ["train", "evaluate", "make_shards"])
+def test_every_job_runs_both_ways_and_explains_itself(job):
+    assert (ROOT / "jobs" / f"{job}.py").stat().st_mode & 0o111
+    for arguments in ([f"jobs/{job}.py"], ["-m", f"jobs.{job}"]):
+        shown = run(*arguments, "--help")
+        assert shown.returncode == 0
+        assert "usage" in shown.stdout.lower()
+
+
+def test_wrong_idx_files_are_refused(tmp_path, monkeypatch):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03" + b"\0" * 12)
+    monkeypatch.setattr(sys, "argv", ["make_shards", str(tmp_path)])
+    with pytest.raises(SystemExit, match="SHA-256"):
+        make_shards.main()
