@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
@@ -37,7 +38,7 @@ def import_tensorflow() -> None:
     """Import TensorFlow without the lines that its C++ parts write to stderr whatever the log level."""
     stderr = os.dup(2)
     try:
-        with open(os.devnull, "w") as nowhere:
+        with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         importlib.import_module("tensorflow")
     finally:

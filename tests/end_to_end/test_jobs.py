@@ -17,14 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def run(*arguments, timeout=280):
     """A job in a process of its own, from the repository's root."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        env={**os.environ, "CI": "1"},
-    )
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=timeout)
 
 
 @pytest.fixture(scope="module")
