@@ -32,7 +32,7 @@ class PhotoReading:
 
     name: str
     photo: np.ndarray
-    """uint8 (H, W, 3)."""
+    """uint8 (H, W, 3), the photo or its thumbnail."""
     seen: np.ndarray
     """uint8 (28, 28, 3)."""
     label: int
@@ -56,9 +56,8 @@ def report_html(
     """The report as one HTML file in UTF-8.
 
     `facts` are lines under the title: what was measured, with which seeds, machine and versions. `pictures` are those
-    of factor_plots.comparison_pictures. `readings` are the
-    photos of a folder as the first network's first training read them, in any order; without any, their table is
-    left out.
+    of factor_plots.comparison_pictures. `readings` are the photos of a folder as the judged network read them, in any
+    order; without any, their table is left out.
     """
     sections = [
         _gains_section(comparison, pictures),
@@ -76,6 +75,13 @@ def report_html(
         + "</main></body></html>\n"
     )
     return page.encode()
+
+
+def thumbnail(photo: np.ndarray, longer_side: int = THUMBNAIL) -> np.ndarray:
+    """uint8 (H, W, 3), reduced to a longer side in pixels unless it is small already."""
+    scale = min(1.0, longer_side / max(photo.shape[:2]))
+    size = [max(1, round(side * scale)) for side in photo.shape[1::-1]]
+    return cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
 
 
 def percent(values: np.ndarray) -> str:
@@ -253,10 +259,8 @@ def _picture(pictures: Mapping[str, bytes], name: str) -> str:
 
 def _jpeg(photo: np.ndarray, longer_side: int) -> str:
     """uint8 (H, W, 3) as the data URL of a small JPEG."""
-    scale = min(1.0, longer_side / max(photo.shape[:2]))
-    size = [max(1, round(side * scale)) for side in photo.shape[1::-1]]
-    small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, 80))
+    small = cv2.cvtColor(thumbnail(photo, longer_side), cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".jpg", small, (cv2.IMWRITE_JPEG_QUALITY, 80))
     return _url(encoded.tobytes(), "jpeg")
 
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python
 """Judges a checkpoint: on the validation digits it never trained on, and on a folder of labelled photos.
 
-Writes metrics.json, history.csv, predictions.csv and pictures into a run folder of the storage path.
+Writes report.html (which factor of a photo breaks which network, what each measure gives, every photo with its
+answer), metrics.json, history.csv, photos.csv and pictures into a run folder of the storage path.
 """
 
 import csv
@@ -19,13 +20,17 @@ import numpy as np
 
 from digits import checkpoints, data, plots
 from digits.checkpoints import Checkpoint
-from digits.config import DataConfig, require
-from digits.evaluation import Predictions, evaluate
+from digits.config import CHANNELS, IMAGE_SIZE, DataConfig, require
+from digits.evaluation import NO_ANSWER, Digits, Predict, Predictions, evaluate
+from digits.factor_plots import comparison_pictures
 from digits.history import history_csv
 from digits.images import UnreadableImage, decode_image, resize_photo
 from digits.inference import classifier_of
 from digits.photo_folder import LabelledPhoto, PhotoFolderError, find_photos
+from digits.photo_score import NO_DIGIT, prepared
+from digits.report import PhotoReading, report_html, thumbnail
 from digits.storage import Storage
+from jobs import cluster, evidence
 from jobs.console import run_job, show_table
 
 
@@ -37,6 +42,14 @@ class EvaluateSettings:
     """Folder or URI of a checkpoint; left out, the best one of the storage path."""
     photos: Path | None = None
     """Folder of labelled photos: labels.csv with columns file and label, folders 0 to 9, or names that begin so."""
+    resize: bool = False
+    """Shrink whole photos to 28x28, as the article did, instead of finding paper and ink in them."""
+    compare: tuple[str, ...] = ()
+    """Further checkpoints, or folders of runs with all their checkpoints, that the report sets beside this one."""
+    report: bool = True
+    """Whether photos are simulated, digits corrupted and report.html written; takes about a minute."""
+    photos_per_level: int = 100
+    """Simulated photos for each level of each factor in the report."""
     data: str | None = None
     """Folder or bucket of the digits that the checkpoint was trained and validated on; left out, as it says itself."""
     storage_path: str = "runs"
@@ -61,17 +74,72 @@ def validation_digits(checkpoint: Checkpoint, path: str | None) -> tuple[np.ndar
     return data.read_without_ray(files, data.split_rows(files, config), inverted_copies=config.inverted_copies)
 
 
-def read_photos(photos: list[LabelledPhoto]) -> tuple[np.ndarray, np.ndarray]:
-    """All photos as the network sees them, uint8 (N, 28, 28, 3), and their labels int64 (N,)."""
-    images = []
-    for photo in photos:
+@dataclass(frozen=True, kw_only=True)
+class SeenPhotos:
+    """A folder of photos as the network sees them."""
+
+    names: list[str]
+    thumbnails: list[np.ndarray]
+    """uint8 (H, W, 3), reduced for the report."""
+    labels: np.ndarray
+    """int64 (N,)."""
+    resized: np.ndarray
+    """uint8 (N, 28, 28, 3): whole photos shrunk."""
+    prepared: Digits
+    """uint8 (N, 28, 28, 3) and labels int64 (N,), NO_DIGIT where preparation found none."""
+
+    def by_path(self) -> dict[str, Digits]:
+        """Images and labels for each of factors.PATHS."""
+        return {"resized": (self.resized, self.labels), "prepared": self.prepared}
+
+    def predictions(self, predict: Predict, *, resize: bool) -> tuple[np.ndarray, Predictions]:
+        """The images that one of the paths gives, and what the network says to them: nothing where no digit is."""
+        if resize:
+            return self.resized, evaluate(predict, self.resized, self.labels)
+        images, found = self.prepared
+        probabilities = evaluate(predict, images, self.labels).probabilities
+        probabilities[found == NO_DIGIT] = 0
+        return images, Predictions(probabilities=probabilities, labels=self.labels)
+
+
+def read_photos(folder: Path, photos: list[LabelledPhoto]) -> SeenPhotos:
+    """Decode, resize and prepare all photos; one that cannot be read is a PhotoFolderError."""
+    labels = np.array([photo.label for photo in photos], np.int64)
+    images = np.zeros((len(photos), IMAGE_SIZE, IMAGE_SIZE, CHANNELS), np.uint8)
+    seen = SeenPhotos(
+        names=[str(photo.path.relative_to(folder)) for photo in photos],
+        thumbnails=[],
+        labels=labels,
+        resized=images,
+        prepared=(images.copy(), labels.copy()),
+    )
+    for index, photo in enumerate(photos):
         try:
-            images.append(resize_photo(decode_image(photo.path.read_bytes())))
+            picture = decode_image(photo.path.read_bytes())
         except UnreadableImage as error:
             raise PhotoFolderError(
                 f"{photo.path} cannot be read: {error}", "a picture", "remove the file, or save it as PNG or JPEG"
             ) from error
-    return np.stack(images), np.array([photo.label for photo in photos], np.int64)
+        seen.thumbnails.append(thumbnail(picture))
+        seen.resized[index] = resize_photo(picture)
+        one, found = prepared([picture], labels[index : index + 1])
+        seen.prepared[0][index], seen.prepared[1][index] = one[0], found[0]
+    return seen
+
+
+def readings_of(photos: SeenPhotos, images: np.ndarray, predictions: Predictions) -> list[PhotoReading]:
+    """The rows of the report's table of photos."""
+    return [
+        PhotoReading(
+            name=photos.names[index],
+            photo=photos.thumbnails[index],
+            seen=images[index],
+            label=int(photos.labels[index]),
+            answer=None if predictions.answers[index] == NO_ANSWER else int(predictions.answers[index]),
+            confidence=float(predictions.confidences[index]),
+        )
+        for index in range(len(images))
+    ]
 
 
 def figures_of(predictions: Predictions) -> dict[str, Any]:
@@ -103,11 +171,18 @@ def predictions_csv(names: list[str], predictions: Predictions) -> bytes:
 
 def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     """Judge what the command line names; returns the job's JSON document."""
+    require(
+        settings.photos_per_level >= 1,
+        f"photos per level = {settings.photos_per_level}",
+        "at least 1",
+        "use 100, or --no-report to do without them",
+    )
     storage = Storage.open(settings.storage_path)
-    photos = find_photos(settings.photos) if settings.photos else []
+    found = find_photos(settings.photos) if settings.photos else []
     checkpoint = checkpoints.load(settings.checkpoint or checkpoints.best_checkpoint(settings.storage_path))
+    compared = evidence.load_compared(checkpoint, settings.compare)
     images, labels = validation_digits(checkpoint, settings.data)
-    photo_images, photo_labels = read_photos(photos) if photos else (None, None)
+    photos = read_photos(settings.photos, found) if found else None
     storage.check_writable()
 
     run_dir = storage / time.strftime(f"evaluate-{checkpoint.name}-%Y%m%d-%H%M%S")
@@ -127,16 +202,36 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
         "photos": None,
         "run_dir": str(run_dir),
     }
-    details = {"validation": details_of(validation), "photos": None}
+    details = {"validation": details_of(validation), "photos": None, "comparison": None}
+    readings = []
     if photos:
-        of_photos = evaluate(predict, photo_images, photo_labels)
-        show("Photos", of_photos)
-        document["photos"] = figures_of(of_photos)
+        path = "resized" if settings.resize else "prepared"
+        seen, of_photos = photos.predictions(predict, resize=settings.resize)
+        show(f"Photos, {path}", of_photos)
+        document["photos"] = {**figures_of(of_photos), "path": path}
         details["photos"] = details_of(of_photos)
-        names = [str(photo.path.relative_to(settings.photos)) for photo in photos]
-        files["photos.csv"] = predictions_csv(names, of_photos)
+        readings = readings_of(photos, seen, of_photos)
+        files["photos.csv"] = predictions_csv(photos.names, of_photos)
         files["confusion-photos.png"] = plots.confusion_matrix(of_photos, "Photos")
-        files["predictions-photos.png"] = plots.prediction_grid(photo_images, of_photos, "Photos")
+        files["predictions-photos.png"] = plots.prediction_grid(seen, of_photos, "Photos")
+    if settings.report:
+        cluster.connect()
+        inverted = checkpoint.record["data"]["inverted_copies"]
+        originals = (images[::2], labels[::2]) if inverted else (images, labels)
+        count = settings.photos_per_level
+        comparison = evidence.gather(
+            compared, (images, labels), originals, photos and photos.by_path(), photos_per_level=count
+        )
+        evidence.show(comparison)
+        pictures = comparison_pictures(comparison)
+        files |= {f"{name}.png": picture for name, picture in pictures.items()}
+        facts = evidence.facts_of(checkpoint, comparison, count, len(originals[1]))
+        files["report.html"] = report_html(
+            "Which photos of digits are read, and why", facts, comparison, pictures, readings
+        )
+        details["comparison"] = comparison.to_dict()
+        judged = next(one.name for one in compared if checkpoint in one.checkpoints)
+        document |= evidence.figures_of(comparison, judged)
     files["metrics.json"] = json.dumps({**document, "details": details}, indent=1).encode()
     for name, content in files.items():
         (run_dir / name).write_bytes(content)

@@ -54,3 +54,15 @@ def test_every_digit_is_predicted_once_in_order():
     predictions = evaluate(predict, images, images[:, 0, 0] % 10)
     assert np.array_equal(seen, images[:, 0, 0])
     assert predictions.accuracy == 1
+
+
+def test_no_answer_is_wrong_for_every_label_and_costs_a_guess():
+    probabilities = np.eye(10, dtype=np.float32)[[0, 3, 7]]
+    probabilities[:2] = 0  # no digit was found in the first two photos
+    predictions = Predictions(probabilities=probabilities, labels=np.array([0, 3, 7]))
+    assert predictions.answers.tolist() == [-1, -1, 7]
+    assert predictions.accuracy == pytest.approx(1 / 3)
+    assert predictions.loss == pytest.approx(2 / 3 * np.log(10))
+    assert predictions.confusion().sum() == 1
+    assert predictions.accuracy_by_digit()[3] == 0
+    assert predictions.mistakes().tolist() == [0, 1]
