@@ -121,14 +121,12 @@ def count_correct(labels: tf.Tensor, probabilities: tf.Tensor, present: tf.Tenso
 
 
 def gather_batch(images: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Rows of digits in memory as a batch: uint8 (B, 28, 28, 3), int32 (B,), and 1.0 for a row, 0.0 for padding (-1).
+    """Rows of digits in memory, in one channel, as a batch: uint8 (B, 28, 28, 3), int32 (B,), and what is present.
 
-    Digits lie in memory in one channel, which becomes three equal ones here, or in three already.
+    The last is 1.0 for a row and 0.0 for padding, float32 (B,); a row of -1 is padding.
     """
-    batch = tf.gather(images, tf.maximum(rows, 0))
-    if images.shape.rank == 3:
-        batch = tf.repeat(batch[..., None], CHANNELS, axis=-1)
-    return batch, tf.gather(labels, tf.maximum(rows, 0)), tf.cast(rows >= 0, tf.float32)
+    batch = tf.gather(images, tf.maximum(rows, 0))[..., None]
+    return tf.repeat(batch, CHANNELS, axis=-1), tf.gather(labels, tf.maximum(rows, 0)), tf.cast(rows >= 0, tf.float32)
 
 
 def on_device(digits: Digits) -> tuple[tf.Tensor, tf.Tensor]:

@@ -17,7 +17,7 @@ SEED = 0
 
 
 def start_photo_digits(files: data.DigitFiles, validates: np.ndarray) -> list[ray.ObjectRef]:
-    """Start making the photos of validation digits; each reference is a part of uint8 (N, 28, 28, 3) and int64 (N,).
+    """Start making the photos of validation digits; each reference is a part of uint8 (N, 28, 28) and int64 (N,).
 
     `validates`, bool (num_digits,), says which originals validate: 1,000 of them, evenly spread, are taken (all, where
     there are fewer). A label of -1 marks a photo in which no digit was found.
@@ -30,3 +30,10 @@ def start_photo_digits(files: data.DigitFiles, validates: np.ndarray) -> list[ra
     return [
         task.remote(images[part], labels[part], SEED) for part in data.chunks(np.arange(len(labels)), PHOTOS_PER_TASK)
     ]
+
+
+@ray.remote(num_cpus=data.TASK_CPUS)
+def make_photo_digits(images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """One part of the photos, in one of their three equal channels, as digits lie in memory for training."""
+    seen, scored = photo_score_images(images, labels, seed)
+    return seen[..., 0], scored

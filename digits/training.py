@@ -5,6 +5,7 @@ that starts, for the first time or again, goes on from the last epoch that it ca
 """
 
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -73,7 +74,7 @@ class Task:
     validates: np.ndarray
     """Which originals validate: bool (num_digits,)."""
     photo_digits: tuple[ray.ObjectRef, ...]
-    """Parts of the prepared simulated photos: uint8 (n, 28, 28, 3) and labels int64 (n,)."""
+    """Parts of the prepared simulated photos: uint8 (n, 28, 28) and labels int64 (n,)."""
     events: Queue
     """What the driver is told: dictionaries with the key event (see `train`)."""
 
@@ -130,16 +131,17 @@ def train(
             trainer.fit()
         except ray.train.TrainingFailedError as error:
             raise TrainingError(
-                f"training ended early: {last_line(error)}\n"
+                f"training ended early: {cause_of(error)}\n"
                 f"  expected: {len(run.networks)} trained networks in {run_dir}\n"
                 f"  what to do: mend the cause, then go on with --resume {run_dir.name}"
             ) from error
 
 
-def last_line(error: BaseException) -> str:
-    """The last line of an error's message: the cause, where Ray shows a remote traceback."""
-    lines = str(error).strip().splitlines()
-    return lines[-1].strip() if lines else type(error).__name__
+def cause_of(error: BaseException) -> str:
+    """The line of an error's message that names the exception, where Ray shows a whole remote traceback."""
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    named = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Died|Interrupt)\b", line)]
+    return (named or lines or [type(error).__name__])[-1]
 
 
 class TellFailures(ray.train.UserCallback):
@@ -150,7 +152,7 @@ class TellFailures(ray.train.UserCallback):
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
         """Called by Ray Train with the errors of the workers, by rank."""
-        causes = {rank: last_line(error) for rank, error in worker_exceptions.items()}
+        causes = {rank: cause_of(error) for rank, error in worker_exceptions.items()}
         self.events.put({"event": "failure", "causes": causes})
 
 
