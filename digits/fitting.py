@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from digits.config import CHANNELS, Architecture, TrainingConfig
+from digits.config import CHANNELS, IMAGE_SIZE, Architecture, TrainingConfig
 from digits.evaluation import Digits
 from digits.history import EpochResult, TrainingState
 from digits.models import build_model
@@ -24,6 +24,13 @@ STRETCHES_PER_EPOCH = 20
 """Calls of the compiled graph in one epoch: how often progress is told."""
 VALIDATION_BATCH_SIZE = 500
 """Digits in one validation batch of a worker: fast on two cores, small on a GPU."""
+
+MEMORY = (tf.TensorSpec([None, IMAGE_SIZE, IMAGE_SIZE], tf.uint8), tf.TensorSpec([None], tf.int32))
+"""Digits in memory: images in one channel, and labels."""
+ORDER = tf.TensorSpec([None, None], tf.int32)
+"""Rows in memory for each step and place in the batch; -1 is padding."""
+TOTALS = tf.TensorSpec([2], tf.float64)
+"""Sum of losses, and number of right answers."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -87,7 +94,7 @@ class Network:
         losses = keras.losses.sparse_categorical_crossentropy(tf.maximum(labels, 0), probabilities) * present
         return tf.stack([tf.reduce_sum(losses), count_correct(labels, probabilities, present)])
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(input_signature=[*MEMORY, ORDER, tf.TensorSpec([None], tf.float32), TOTALS])
     def train_stretch(
         self, images: tf.Tensor, labels: tf.Tensor, order: tf.Tensor, batch_sizes: tf.Tensor, totals: tf.Tensor
     ) -> tf.Tensor:
@@ -98,7 +105,7 @@ class Network:
             totals += tf.cast(self.strategy.experimental_local_results(result)[0], tf.float64)
         return totals
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(input_signature=[*MEMORY, ORDER])
     def validate_local(self, images: tf.Tensor, labels: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
         """Sums over this worker's validation digits: float64 (loss sum, correct)."""
         totals = tf.zeros(2, tf.float64)
@@ -107,7 +114,7 @@ class Network:
             totals += tf.cast(self.validation_step(*batch), tf.float64)
         return totals
 
-    @tf.function(reduce_retracing=True)
+    @tf.function
     def sum_over_workers(self, totals: tf.Tensor) -> tf.Tensor:
         """The sum of a tensor over all workers."""
         per_worker = self.strategy.run(lambda: totals)
