@@ -7,9 +7,8 @@ in one shape, {"detail": "..."}, with a 4xx status; under /v2 the protocol's own
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -24,11 +23,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 import digits
-from digits.images import UnreadableImage, encode_png
+from digits.images import encode_png
 from serve import inference_protocol as protocol
 from serve.gate import Gate, problem
 from serve.limits import Limits
-from serve.service import Answer, Model, Service
+from serve.service import Answer, Model, Refusal, Service
 
 PAGE = Path(__file__).parent / "static" / "index.html"
 _PAGE_HEADERS = {
@@ -42,7 +41,7 @@ _PAGE_HEADERS = {
 # curl --data-binary and fetch announce a raw body with these; what a picture is, its bytes say.
 _RAW_TYPES = frozenset({"", "application/octet-stream", "application/x-www-form-urlencoded"})
 _MULTIPART = "multipart/form-data"
-_STATUS_OF_UNREADABLE = {"unknown_format": 415, "too_many_pixels": 413}
+_STATUS_OF_REFUSAL = {"unknown_format": 415, "too_many_pixels": 413}
 _Result = TypeVar("_Result")
 
 
@@ -127,11 +126,6 @@ def create_api(service: Service, *, limits: Limits | None = None, api_key: str |
     # Few threads, so that a burst of large pictures waits as bytes instead of lying decoded in memory all at once.
     threads = ThreadPoolExecutor(limits.num_threads, thread_name_prefix="predict")
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        threads.shutdown(wait=False, cancel_futures=True)
-
     async def in_thread(work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
 
@@ -144,7 +138,6 @@ def create_api(service: Service, *, limits: Limits | None = None, api_key: str |
         title="digits",
         version=digits.__version__,
         summary="Reads handwritten digits.",
-        lifespan=lifespan,
         responses={401: _PROBLEMS[401]},
     )
     api.add_middleware(
@@ -197,8 +190,8 @@ def create_api(service: Service, *, limits: Limits | None = None, api_key: str |
         answers = await in_thread(partial(service.recognise, model, pictures))
         if len(answers) > 1:
             return _json({"predictions": [_describe(answer, model, explain) for answer in answers]})
-        if isinstance(answers[0], ValueError):
-            raise HTTPException(_status_of(answers[0]), str(answers[0]))
+        if isinstance(answers[0], Refusal):
+            raise HTTPException(_STATUS_OF_REFUSAL.get(answers[0].reason, 422), answers[0].detail)
         return _json(_describe(answers[0], model, explain))
 
     @api.get("/v2/health/live")
@@ -264,9 +257,9 @@ async def _read_files(request: Request, max_files: int) -> list[bytes]:
     return pictures
 
 
-def _describe(answer: Answer | ValueError, model: Model, explain: bool) -> dict[str, Any]:
-    if isinstance(answer, ValueError):
-        return {"detail": str(answer)}
+def _describe(answer: Answer | Refusal, model: Model, explain: bool) -> dict[str, Any]:
+    if isinstance(answer, Refusal):
+        return {"detail": answer.detail}
     described = {
         "digit": answer.digit,
         "confidence": round(answer.confidence, 6),
@@ -276,10 +269,6 @@ def _describe(answer: Answer | ValueError, model: Model, explain: bool) -> dict[
     if explain:
         described["image"] = "data:image/png;base64," + base64.b64encode(encode_png(answer.seen)).decode()
     return described
-
-
-def _status_of(error: ValueError) -> int:
-    return _STATUS_OF_UNREADABLE.get(error.reason, 422) if isinstance(error, UnreadableImage) else 422
 
 
 def _json(content: Any) -> Response:

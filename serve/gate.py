@@ -14,6 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 OPEN_PATHS = frozenset({"/health", "/v2/health/live", "/v2/health/ready"})
 """Paths that need no API key: load balancers ask them."""
 
+# The rest of a body that is too large is not read: the connection ends with the answer.
+_HANG_UP = {"connection": "close"}
+
 
 class Gate:
     """ASGI middleware that refuses what is not allowed before anything is read, and counts what is read after."""
@@ -42,7 +45,7 @@ class Gate:
         declared = headers.get("content-length", "0")
         if declared.isdecimal() and (len(declared) > 18 or int(declared) > self.max_body_bytes):
             self.on_rejected("too_large")
-            await problem(scope["path"], 413, self._too_large())(scope, receive, send)
+            await problem(scope["path"], 413, self._too_large(), _HANG_UP)(scope, receive, send)
             return
         received = 0
 
@@ -52,7 +55,7 @@ class Gate:
             received += len(message.get("body", b""))
             if received > self.max_body_bytes:
                 self.on_rejected("too_large")
-                raise HTTPException(413, self._too_large())
+                raise HTTPException(413, self._too_large(), _HANG_UP)
             return message
 
         await self.app(scope, counted, send)

@@ -100,7 +100,7 @@ def free_port() -> int:
 def plain_server(storage_path) -> Iterator[str]:
     """The API on a plain uvicorn, without Ray: the address of a server with the checkpoint `first`."""
     service = Service()
-    service.swap(str(storage_path / "first"))
+    service.swap({"storage_path": str(storage_path)})
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(create_api(service), host="127.0.0.1", port=port, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)

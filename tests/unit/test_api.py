@@ -13,14 +13,14 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from digits import checkpoints
-from digits.config import BASELINE
+from digits.config import BASELINE, ConfigurationError
 from digits.images import decode_image, encode_png
 from digits.inference import Classifier
 from digits.photos import prepare_photo
 from digits.storage import Storage
 from serve.api import create_api
 from serve.limits import Limits
-from serve.service import Service
+from serve.service import Service, find_checkpoint
 
 
 class RecordingMetrics:
@@ -95,7 +95,7 @@ def metrics() -> RecordingMetrics:
 @pytest.fixture
 def service(checkpoint, metrics) -> Service:
     service = Service(metrics)
-    service.swap(checkpoint)
+    service.swap({"checkpoint": checkpoint})
     return service
 
 
@@ -277,12 +277,12 @@ def test_without_a_model_it_is_alive_but_not_ready():
 
 
 def test_a_new_checkpoint_answers_and_a_broken_one_is_refused(client, service, metrics, tmp_path):
-    service.swap(write_checkpoint(tmp_path / "two", seed=1, name="second"))
+    service.swap({"checkpoint": write_checkpoint(tmp_path / "two", seed=1, name="second")})
     assert client.post("/predict", content=SEVEN).json()["model"] == "second"
     broken = tmp_path / "broken"
     write_checkpoint(broken, seed=2)
     (broken / "weights.npz").write_bytes(b"no arrays")
-    service.swap(str(broken))
+    service.swap({"checkpoint": str(broken)})
     health = client.get("/health").json()
     assert (health["status"], health["model"]) == ("ok", "second")
     assert "SHA-256" in health["refused"]
@@ -292,7 +292,23 @@ def test_a_new_checkpoint_answers_and_a_broken_one_is_refused(client, service, m
 
 def test_a_broken_first_checkpoint_is_an_error(tmp_path):
     with pytest.raises(checkpoints.CheckpointError, match="make train"):
-        Service().swap(str(tmp_path / "nothing"))
+        Service().swap({"checkpoint": str(tmp_path / "nothing")})
+
+
+def test_the_best_checkpoint_of_a_storage_path_is_found(tmp_path):
+    write_checkpoint(tmp_path / "good")
+    (tmp_path / "best.json").write_text('{"checkpoint": "good"}')
+    assert find_checkpoint({"storage_path": str(tmp_path)}) == str(tmp_path / "good")
+    assert find_checkpoint({"checkpoint": "runs/other"}) == str(Path(__file__).parents[2] / "runs" / "other")
+    assert find_checkpoint({"checkpoint": "s3://bucket/runs/other"}) == "s3://bucket/runs/other"
+
+
+@pytest.mark.parametrize("choice", [{"checkpont": "best"}, {"checkpoint": 7}, {"storage_path": None}])
+def test_a_choice_that_cannot_be_is_refused(service, choice):
+    with pytest.raises(ConfigurationError, match="user_config"):
+        find_checkpoint(choice)
+    service.swap(choice)
+    assert service.model is not None and "user_config" in service.refused
 
 
 def test_answers_are_counted_by_digit_and_stage(client, metrics):

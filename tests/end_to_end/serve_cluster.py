@@ -1,0 +1,170 @@
+"""A Ray cluster of its own for tests of the service: private folder, free ports, ended by process ids."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, different from each other."""
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+    """The first true value of `condition`; an AssertionError that says what did not happen in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.25)
+    raise AssertionError(f"{what} did not happen within {seconds} s")
+
+
+def get_text(url: str) -> str:
+    """What stands at `url`, or nothing while there is no good answer."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.read().decode()
+    except (OSError, http.client.HTTPException):
+        return ""
+
+
+def get_json(url: str) -> Any:
+    """The JSON at `url`, or None while there is none."""
+    try:
+        return json.loads(get_text(url))
+    except ValueError:
+        return None
+
+
+class ServeCluster:
+    """One `ray start --head` with the service deployed from serve/config.yaml."""
+
+    def __init__(self, folder: Path, storage_path: Path, *, proxy: str) -> None:
+        self.folder, self.storage_path, self.proxy = folder, storage_path, proxy
+        gcs, self.dashboard_port, self.http_port, agent, client, stats, metrics = free_ports(7)
+        self.url = f"http://127.0.0.1:{self.http_port}"
+        haproxy = folder / "haproxy"
+        self.environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("RAY_")},
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "HOME": str(folder),
+            "RAY_TMPDIR": str(folder),
+            "RAY_AUTH_MODE": "disabled",
+            "RAY_USAGE_STATS_ENABLED": "0",
+            # Half a minute of draining after each replaced replica is for production.
+            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+            "RAY_SERVE_HAPROXY_STATS_PORT": str(stats),
+            "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
+            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(haproxy / "haproxy.cfg"),
+            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(haproxy / "admin.sock"),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(haproxy),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(haproxy / "server-state"),
+            "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(haproxy / "metrics.sock"),
+        }
+        command = ["ray", "start", "--head", "--block", "--num-cpus=4", "--object-store-memory=100000000"]
+        command += [f"--port={gcs}", f"--dashboard-port={self.dashboard_port}", "--dashboard-host=127.0.0.1"]
+        command += [f"--dashboard-agent-listen-port={agent}", f"--ray-client-server-port={client}"]
+        command += ["--min-worker-port=0", "--max-worker-port=0", "--disable-usage-stats"]
+        self.log = (folder / "ray.log").open("wb")
+        self.process = subprocess.Popen(command, cwd=folder, env=self.environment, stdout=self.log, stderr=self.log)
+
+    @property
+    def dashboard(self) -> str:
+        return f"http://127.0.0.1:{self.dashboard_port}"
+
+    def start(self) -> None:
+        wait_for(lambda: get_json(f"{self.dashboard}/api/serve/applications/"), "the start of Ray")
+
+    def deploy(self, checkpoint: str = "best", *, wait: bool = True, args: dict | None = None, **changes: Any) -> None:
+        """`serve deploy` of serve/config.yaml with this cluster's port, and the deployment's settings changed."""
+        config = yaml.safe_load((ROOT / "serve" / "config.yaml").read_text())
+        config["http_options"]["port"] = self.http_port
+        if self.proxy == "python":
+            del config["controller_options"]
+        (application,) = config["applications"]
+        application["args"] = args or {}
+        (deployment,) = application["deployments"]
+        deployment["user_config"] = {"checkpoint": checkpoint, "storage_path": str(self.storage_path)}
+        for key, value in changes.items():
+            if value is None:
+                del deployment[key]
+            else:
+                deployment[key] = value
+        file = self.folder / "config.yaml"
+        file.write_text(yaml.safe_dump(config))
+        command = ["serve", "deploy", "--address", self.dashboard, str(file)]
+        before = self.deployed_at()
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=180)
+        assert done.returncode == 0, done.stdout + done.stderr
+        if wait:
+            wait_for(lambda: self.deployed_at() != before and self.status() == "RUNNING", "the deployment", 180)
+
+    def application(self) -> dict[str, Any]:
+        details = get_json(f"{self.dashboard}/api/serve/applications/") or {}
+        return details.get("applications", {}).get("digits", {})
+
+    def deployed_at(self) -> float | None:
+        return self.application().get("last_deployed_time_s")
+
+    def status(self) -> str | None:
+        return self.application().get("status")
+
+    def replicas(self) -> list[dict[str, Any]]:
+        """Replicas that run, with their process ids."""
+        replicas = self.application().get("deployments", {}).get("DigitClassifier", {}).get("replicas", [])
+        return [replica for replica in replicas if replica["state"] == "RUNNING"]
+
+    def health(self) -> dict[str, Any]:
+        return get_json(f"{self.url}/health") or {}
+
+    def logs(self) -> str:
+        """What the replicas and the controller wrote."""
+        files = sorted(self.folder.glob("ray/session_latest/logs/serve/*.log"))
+        return "\n".join(file.read_text(errors="replace") for file in files)
+
+    def stop(self) -> None:
+        """End every process that was started with this cluster's folder in its environment."""
+        for sent in (signal.SIGTERM, signal.SIGKILL):
+            for pid in self.processes():
+                try:
+                    os.kill(pid, sent)
+                except ProcessLookupError:
+                    continue
+            end = time.monotonic() + 5
+            while self.processes() and time.monotonic() < end:
+                time.sleep(0.1)
+        self.process.wait(10)
+        self.log.close()
+
+    def processes(self) -> list[int]:
+        mark = f"RAY_TMPDIR={self.folder}\0".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    if mark in (entry / "environ").read_bytes() + b"\0" and (entry / "cmdline").read_bytes():
+                        found.append(int(entry.name))
+                except OSError:
+                    continue
+        return found

@@ -1,0 +1,82 @@
+"""Real clients against a real server: tritonclient in both encodings, and every example of the README."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tritonclient.http as triton
+from tritonclient.utils import InferenceServerException
+
+from digits.images import encode_png
+
+README = Path(__file__).parents[2] / "README.md"
+DOCUMENTED_ADDRESS = "127.0.0.1:8000"
+
+
+@pytest.fixture
+def client(plain_server):
+    with triton.InferenceServerClient(plain_server.removeprefix("http://")) as client:
+        yield client
+
+
+def as_input(images: np.ndarray, binary: bool, datatype: str = "UINT8") -> triton.InferInput:
+    tensor = triton.InferInput("images", list(images.shape), datatype)
+    tensor.set_data_from_numpy(images, binary_data=binary)
+    return tensor
+
+
+def test_tritonclient_finds_a_living_server_and_a_ready_model(client):
+    assert client.is_server_live() and client.is_server_ready() and client.is_model_ready("digits")
+    assert not client.is_model_ready("letters")
+    assert client.get_server_metadata()["name"] == "digits"
+    metadata = client.get_model_metadata("digits")
+    assert metadata["inputs"] == [{"name": "images", "datatype": "UINT8", "shape": [-1, 28, 28, 3]}]
+    assert metadata["outputs"] == [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 10]}]
+
+
+@pytest.mark.parametrize("binary_input", [True, False], ids=["binary-in", "json-in"])
+@pytest.mark.parametrize("binary_output", [True, False, None], ids=["binary-out", "json-out", "default-out"])
+def test_tritonclient_gets_the_direct_calls_probabilities(client, direct, test_digits, binary_input, binary_output):
+    images = test_digits[0][:7]
+    outputs = None
+    if binary_output is not None:
+        outputs = [triton.InferRequestedOutput("probabilities", binary_data=binary_output)]
+    result = client.infer("digits", [as_input(images, binary_input)], outputs=outputs, request_id="a")
+    np.testing.assert_allclose(result.as_numpy("probabilities"), direct.probabilities(images), atol=1e-6)
+    assert result.get_response()["id"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("images", "datatype", "message"),
+    [
+        (np.zeros((1, 28, 28, 3), np.float32), "FP32", "UINT8"),
+        (np.zeros((1, 28, 28, 1), np.uint8), "UINT8", "shape"),
+        (np.zeros((1025, 28, 28, 3), np.uint8), "UINT8", "shape"),
+    ],
+    ids=["dtype", "shape", "batch"],
+)
+def test_tritonclient_shows_what_was_wrong(client, images, datatype, message):
+    with pytest.raises(InferenceServerException, match=message) as raised:
+        client.infer("digits", [as_input(images, True, datatype)])
+    assert raised.value.status() == "400"
+
+
+def readme_examples() -> list:
+    """The README's code blocks that talk to the service."""
+    blocks = re.findall(r"^```(bash|python)\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    wanted = [(language, code) for language, code in blocks if DOCUMENTED_ADDRESS in code]
+    return [pytest.param(language, code, id=code.split()[0]) for language, code in wanted]
+
+
+@pytest.mark.parametrize(("language", "code"), readme_examples())
+def test_an_example_of_the_readme_works_as_it_stands(plain_server, test_digits, tmp_path, language, code):
+    for name in ("seven.jpg", "seven.png", "another.png"):
+        (tmp_path / name).write_bytes(encode_png(test_digits[0][0]))
+    code = code.replace(DOCUMENTED_ADDRESS, plain_server.removeprefix("http://"))
+    command = ["bash", "-euo", "pipefail", "-c", code] if language == "bash" else [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout and "detail" not in done.stdout

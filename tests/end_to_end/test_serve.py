@@ -1,0 +1,134 @@
+"""The service as people start it: `serve deploy serve/config.yaml` on a cluster, behind HAProxy, over real HTTP."""
+
+import json
+import tempfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from ray.serve.schema import DeploymentSchema, ServeDeploySchema
+from serve_cluster import ROOT, ServeCluster, get_text, wait_for
+from serving_load import finish, under_load
+
+from digits.images import encode_png
+from digits.photos import prepare_photo
+from jobs.load_test import make_request
+
+DEPLOYMENT_KEYS = set(DeploymentSchema.model_fields)
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def cluster(storage_path):
+    # Ray's sockets need a short path.
+    with tempfile.TemporaryDirectory(prefix="dg-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        cluster = ServeCluster(Path(folder), storage_path, proxy="haproxy")
+        try:
+            cluster.start()
+            cluster.deploy()
+            yield cluster
+        finally:
+            cluster.stop()
+            assert cluster.processes() == []
+
+
+def post(url: str, body: bytes, **headers: str) -> dict:
+    request = urllib.request.Request(url, body, {key.replace("_", "-"): value for key, value in headers.items()})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def test_pictures_of_unseen_digits_are_answered_like_the_direct_call(cluster, direct, test_digits):
+    images, labels = test_digits
+    right = 0
+    for image, label in zip(images[:200], labels[:200], strict=True):
+        answer = post(f"{cluster.url}/predict", encode_png(image[..., 0]), content_type="image/png")
+        expected = direct.probabilities(prepare_photo(image)[None])[0]
+        np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
+        right += answer["digit"] == label
+    assert right >= 160
+
+
+def test_tensors_of_unseen_digits_are_answered_like_the_direct_call(cluster, direct, test_digits):
+    images = test_digits[0][:1000]
+    tensor = {
+        "name": "images",
+        "datatype": "UINT8",
+        "shape": images.shape,
+        "parameters": {"binary_data_size": images.size},
+    }
+    header = json.dumps({"inputs": [tensor]}).encode()
+    answer = post(
+        f"{cluster.url}/v2/models/digits/infer",
+        header + images.tobytes(),
+        Inference_Header_Content_Length=str(len(header)),
+    )
+    probabilities = np.reshape(answer["outputs"][0]["data"], (1000, 10))
+    np.testing.assert_allclose(probabilities, direct.probabilities(images), atol=1e-5)
+
+
+def test_a_new_checkpoint_is_swapped_in_and_a_broken_one_refused_under_load(cluster):
+    load, thread, results = under_load(cluster, "png", requests=100, connections=4)
+    before = [replica["pid"] for replica in cluster.replicas()]
+    cluster.deploy(str(cluster.storage_path / "second"))
+    wait_for(lambda: cluster.health().get("model") == "second", "the swap")
+    cluster.deploy(str(cluster.storage_path / "broken"))
+    health = wait_for(lambda: "refused" in cluster.health() and cluster.health(), "the refusal")
+    result = finish(load, thread, results, after=100)
+    assert (health["status"], health["model"]) == ("ok", "second")
+    assert "SHA-256" in health["refused"]
+    assert result.failed == 0 and result.requests >= 200
+    assert [replica["pid"] for replica in cluster.replicas()] == before
+    assert "The new checkpoint is refused" in cluster.logs()
+    cluster.deploy()
+    wait_for(lambda: cluster.health() == {"status": "ok", "model": "first"}, "the way back")
+
+
+def test_our_metrics_reach_prometheus(cluster):
+    post(f"{cluster.url}/predict", make_request("png")[1])
+    with pytest.raises(urllib.error.HTTPError):
+        post(f"{cluster.url}/predict", b"no picture")
+    names = ("digits_predictions", "digits_confidence", "digits_rejected_inputs", "digits_stage_latency_ms")
+    listed = cluster.folder / "ray/prom_metrics_service_discovery.json"
+
+    def exported() -> bool:
+        targets = [target for group in json.loads(listed.read_text()) for target in group["targets"]]
+        text = "".join(get_text(f"http://{target}/metrics") for target in targets)
+        return all(name in text for name in names) and 'reason="unknown_format"' in text
+
+    wait_for(exported, "the export of the metrics", 60)
+
+
+@pytest.mark.slow
+def test_a_full_service_answers_503_with_retry_after(cluster):
+    cluster.deploy(max_ongoing_requests=1, max_queued_requests=1, autoscaling_config=None)
+    load, thread, results = under_load(cluster, "photo", requests=20, connections=16)
+    seen = []
+
+    def refused() -> bool:
+        try:
+            post(f"{cluster.url}/predict", make_request("photo")[1])
+        except urllib.error.HTTPError as error:
+            seen.append((error.code, error.headers["retry-after"]))
+        return bool(seen)
+
+    wait_for(refused, "a refusal", 30)
+    result = finish(load, thread, results)
+    assert seen == [(503, "1")]
+    assert set(result.statuses) == {200, 503}
+
+
+def test_config_yaml_holds_what_the_readme_promises():
+    config = yaml.safe_load((ROOT / "serve/config.yaml").read_text())
+    ServeDeploySchema.model_validate(config)
+    assert config["http_options"]["host"] == "127.0.0.1"
+    assert config["http_options"]["request_timeout_s"] > 0
+    assert config["controller_options"]["runtime_env"]["env_vars"]["RAY_SERVE_ENABLE_HA_PROXY"] == "1"
+    (deployment,) = config["applications"][0]["deployments"]
+    assert set(deployment) >= {"max_ongoing_requests", "max_queued_requests", "backpressure_config", "user_config"}
+    assert set(deployment) <= DEPLOYMENT_KEYS, "Ray would ignore a misspelt key"
+    assert deployment["max_surge_percent"] == 100
