@@ -26,10 +26,8 @@ def start_photo_digits(files: data.DigitFiles, validates: np.ndarray) -> list[ra
     chosen = np.zeros_like(validates)
     chosen[rows[np.linspace(0, len(rows) - 1, min(NUM_PHOTOS, len(rows))).astype(int)]] = True
     images, labels = data.read_without_ray(files, chosen, inverted_copies=False)
-    task = ray.remote(num_cpus=data.TASK_CPUS)(photo_score_images)
-    return [
-        task.remote(images[part], labels[part], SEED) for part in data.chunks(np.arange(len(labels)), PHOTOS_PER_TASK)
-    ]
+    parts = data.chunks(np.arange(len(labels)), PHOTOS_PER_TASK)
+    return [make_photo_digits.remote(images[part], labels[part], SEED) for part in parts]
 
 
 @ray.remote(num_cpus=data.TASK_CPUS)
