@@ -13,6 +13,12 @@ from digits.corruptions import FAMILIES, corrupt
 from digits.evaluation import Predict, evaluate
 from digits.factors import PATHS, FactorResult
 
+LARGER = {
+    ("baseline", "improved"): "more filters and dropout",
+    ("improved", "recommended"): "the recommended network and its schedule",
+}
+"""What an architecture has over another, in words."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedNetwork:
@@ -21,7 +27,7 @@ class ComparedNetwork:
     name: str
     """Unique among those compared."""
     architecture: str
-    """baseline, improved, or whatever else it was built as."""
+    """baseline, improved, recommended, or whatever else it was built as."""
     distorted: bool
     """Whether its training digits were distorted."""
     parameters: int
@@ -155,9 +161,9 @@ def measures(networks: Iterable[ComparedNetwork]) -> list[tuple[str, tuple[str, 
     found = []
     for before in networks:
         for after in networks:
-            larger = (before.architecture, after.architecture) == ("baseline", "improved")
-            if larger and before.distorted == after.distorted:
-                found += [("more filters and dropout", (before.name, path), (after.name, path)) for path in PATHS]
+            step = LARGER.get((before.architecture, after.architecture))
+            if step and before.distorted == after.distorted:
+                found += [(step, (before.name, path), (after.name, path)) for path in PATHS]
     for before in networks:
         for after in networks:
             if before.architecture == after.architecture and after.distorted and not before.distorted:

@@ -13,7 +13,7 @@ from digits.config import CHANNELS, IMAGE_SIZE, require
 from digits.evaluation import Predict, evaluate
 from digits.handwriting import STYLES, written
 from digits.images import resize_photo
-from digits.photo_score import NO_DIGIT, prepared
+from digits.photo_score import NO_DIGIT, everyday_photos, prepared
 from digits.simulation import PhotoConditions, photo_set, photograph
 
 PATHS = ("resized", "prepared")
@@ -31,7 +31,7 @@ class Factor:
     levels: tuple[str, ...]
     """Each level in words, in order."""
     conditions: tuple[PhotoConditions | None, ...]
-    """What each level photographs under; None is random, everyday conditions."""
+    """What each level photographs under; None: everyday photos, as the photo score takes them."""
     styles: tuple[str, ...] = ()
     """Styles of writing, one a level, that take the place of the digits of MNIST; empty for all other factors."""
 
@@ -158,6 +158,8 @@ def level_images(factor: Factor, level: int, digits: np.ndarray, labels: np.ndar
         generators = [np.random.default_rng((seed, level, index)) for index in range(len(digits))]
         photos = [photograph(written(style, rng), rng, conditions) for rng in generators]
         labels = np.full(len(digits), STYLES[style][0])
+    elif conditions is None:
+        photos = everyday_photos(digits, labels, seed)
     else:
         photos = photo_set(digits, seed, conditions)
     resized = np.zeros((len(photos), IMAGE_SIZE, IMAGE_SIZE, CHANNELS), np.uint8)

@@ -141,7 +141,7 @@ def simulate_photo(
     return photograph(stroke_of(digit), rng, conditions)
 
 
-def photo_set(digits: np.ndarray, seed: int, conditions: PhotoConditions | None = None) -> list[np.ndarray]:
+def photo_set(digits: np.ndarray, seed: int, conditions: PhotoConditions | None) -> list[np.ndarray]:
     """uint8 (N, 28, 28) -> N photos uint8 (H, W, 3), one for each digit, in order.
 
     A photo depends on `seed` and its own digit only, so any split of the work gives the same photos.

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from digits.comparison import ComparedNetwork, Comparison, compare, gains, mean_and_deviation
+from digits.comparison import ComparedNetwork, Comparison, compare, gains, mean_and_deviation, measures
 from digits.corruptions import FAMILIES
 from digits.factor_plots import comparison_pictures
 from digits.factors import FACTORS, FactorResult
@@ -87,6 +87,15 @@ def test_each_measure_is_taken_by_itself(comparison):
     assert np.allclose(distortion, 5)
     preparation = found["finding paper and ink", "improved, distorted, resized", "improved, distorted, prepared", on]
     assert np.allclose(preparation, 60)
+
+
+def test_the_recommended_network_is_compared_with_the_distorted_improved_one_only():
+    networks = [
+        network(name, name.split(",")[0], "," in name, always(0))
+        for name in ("baseline", "improved", "improved, distorted", "recommended, distorted")
+    ]
+    steps = {(before[0], after[0]) for step, before, after in measures(networks) if "recommended" in step}
+    assert steps == {("improved, distorted", "recommended, distorted")}
 
 
 def test_gains_do_without_photos_and_without_partners():

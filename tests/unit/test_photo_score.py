@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from digits.photo_score import NO_DIGIT, photo_score, photo_score_images, prepared
+from digits import photo_score as module
+from digits.photo_score import NO_DIGIT, everyday_photos, photo_score, photo_score_images, prepared
 
 
 @pytest.fixture
@@ -34,6 +35,20 @@ def test_the_same_seed_gives_the_same_images_whatever_the_batches(digits):
     parts = [photo_score_images(digits[start : start + 2], labels[start : start + 2], seed=1)[0] for start in (0, 2, 4)]
     assert np.array_equal(whole, np.concatenate(parts))
     assert not np.array_equal(whole, photo_score_images(digits, labels, seed=2)[0])
+
+
+def test_a_fifth_is_written_in_styles_that_mnist_lacks_under_the_same_labels(monkeypatch):
+    blank = np.zeros((400, 28, 28), np.uint8)
+    blank[:, 0, 0], blank[:, 0, 1] = np.arange(400) % 256, np.arange(400) // 256  # all different, nothing written
+    taken = []
+    monkeypatch.setattr(module, "photograph", lambda stroke, rng, conditions: taken.append(stroke.box))
+    monkeypatch.setattr(module, "simulate_photo", lambda digit, rng: None)
+    assert len(everyday_photos(blank, np.full(400, 7), seed=0)) == 400
+    assert 60 < len(taken) < 120
+    assert all(height > width for _, _, width, height in taken)
+    taken.clear()
+    everyday_photos(blank, np.full(400, 6), seed=0)  # no style of the six is strange to MNIST
+    assert not taken
 
 
 def test_a_photo_without_a_digit_counts_as_an_error():
