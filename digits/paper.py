@@ -14,7 +14,7 @@ NEIGHBOURHOOD = 0.5
 BORDER = 0.04
 """Width of the border that shows the paper's colour, as a fraction of the photo's shorter side."""
 UNIFORM_SPREAD = 0.12
-"""Border pixels count as one sheet of paper if nine in ten differ from it by less than this part of the contrast."""
+"""Border pixels count as one sheet of paper if four in five differ from it by less than this part of the contrast."""
 DARKEST_SHADOW = 0.3
 """Ink in a shadow is strengthened as if the shadow left at least this part of the light."""
 
@@ -41,7 +41,8 @@ def ink_colours(view: np.ndarray, cut_out: bool) -> tuple[np.ndarray, float]:
     else:
         paper, stroke = neighbourhood_paper(view), OVERVIEW_STROKE
     difference = smooth - paper
-    noise = 0.0 if cut_out else 1.48 * float(np.median(np.abs(difference.mean(axis=2))))
+    gray = smooth.mean(axis=2)
+    noise = 1.48 * float(np.median(np.abs(gray - cv2.GaussianBlur(gray, (0, 0), 2))))
     if cut_out:
         return difference, noise
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (max(3, int(stroke * shorter)),) * 2)

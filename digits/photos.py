@@ -27,13 +27,20 @@ MARGIN = 0.45
 MIN_CONTRAST = 5.0
 """Least difference between ink and paper, in grey levels of 255."""
 MIN_CONTRAST_TO_NOISE = 3.0
-"""Least ratio of that difference to the noise of the paper."""
+"""Least ratio of that difference to the noise of the paper, where ink is faintest."""
+MIN_LEVEL_TO_NOISE = 9.0
+"""Least ratio of the digit's ink to the noise of the paper; faint pencil has 20 and more, pure noise at most 8."""
+MAX_RIVALS = 12
+"""Most things in a photo that are as inky as the digit and at least RIVAL_MASS as heavy; texture has hundreds."""
+RIVAL_MASS = 0.15
+MAX_CONTOURS = 30
+"""Most outlines of a digit and its holes: an 8 has three, net and noise have dozens."""
 
 
 class NoDigitFound(ValueError):
     """A photo in which nothing looks like one handwritten digit; the message says why and what to do.
 
-    `reason` is one word for counting: not_a_photo, too_small, blank or noise.
+    `reason` is one word for counting: not_a_photo, too_small, blank, noise or clutter.
     """
 
     def __init__(self, reason: str, happened: str, expected: str, remedy: str) -> None:
@@ -104,13 +111,21 @@ def _already_drawn_as_mnist(photo: np.ndarray) -> np.ndarray | None:
 def find_digit(photo: np.ndarray) -> Place:
     """Look for the digit in a reduced photo: uint8 (H, W, 3)."""
     longer = max(photo.shape[:2])
+    cut_out = longer <= TINY
     size = min(max(longer, SMALLEST_OVERVIEW), OVERVIEW_SIZE)
     view = resize_to(photo, size) if size != longer else photo
-    colours, noise = ink_colours(view, longer <= TINY)
+    colours, noise = ink_colours(view, cut_out)
     ink = np.sqrt((colours**2).mean(axis=2))
-    mask = _main_component(ink, max(MIN_CONTRAST, MIN_CONTRAST_TO_NOISE * noise))
+    faintest = MIN_CONTRAST if cut_out else max(MIN_CONTRAST, MIN_CONTRAST_TO_NOISE * noise)
+    mask = _main_component(ink, faintest, touching=0.3 if cut_out else 0.1)
     if mask is None:
-        raise NoDigitFound("blank", "the picture is blank", "a digit on paper", "take the photo again")
+        raise NoDigitFound(
+            "blank",
+            "the picture shows nothing that differs from its background",
+            "one digit, darker or lighter than its paper",
+            "write with more contrast, or take the photo closer and in better light",
+        )
+    _require_one_digit(ink, mask, noise)
     strong = mask & (ink >= np.percentile(ink[mask], 50))
     mean = colours[strong].mean(axis=0)
     x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
@@ -122,7 +137,31 @@ def find_digit(photo: np.ndarray) -> Place:
     )
 
 
-def _main_component(ink: np.ndarray, lowest: float) -> np.ndarray | None:
+def _require_one_digit(ink: np.ndarray, mask: np.ndarray, noise: float) -> None:
+    """Refuse noise, texture, nets and pages of text: float32 (H, W) ink, bool (H, W) the digit that was chosen."""
+    level = float(np.percentile(ink[mask], 90))
+    if level < MIN_LEVEL_TO_NOISE * noise:
+        raise NoDigitFound(
+            "noise",
+            "nothing in the picture stands out from its noise",
+            "one digit, clearly darker or lighter than its paper",
+            "take the photo closer, in better light",
+        )
+    inky = ink > 0.4 * level  # the mask may follow fainter ink, ragged by noise
+    count, labels = cv2.connectedComponents(inky.astype(np.uint8), connectivity=8)
+    masses = np.bincount(labels.ravel(), weights=ink.ravel(), minlength=count)[1:]
+    rivals = int((masses > RIVAL_MASS * float(ink[mask].sum())).sum())
+    contours, _ = cv2.findContours((mask & inky).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    if rivals > MAX_RIVALS or len(contours) > MAX_CONTOURS:
+        raise NoDigitFound(
+            "clutter",
+            "the picture shows texture, a net or many things, none of which stands out as a digit",
+            "one digit on paper",
+            "take the photo closer, so that one digit fills much of it",
+        )
+
+
+def _main_component(ink: np.ndarray, lowest: float, touching: float) -> np.ndarray | None:
     """The connected ink that is most likely the digit, bool (H, W), over several thresholds from `lowest` up."""
     h, w = ink.shape
     best, best_score = None, 0.0
@@ -136,7 +175,7 @@ def _main_component(ink: np.ndarray, lowest: float) -> np.ndarray | None:
         x, y, width, height = stats[:, :4].T
         touches = (x <= 1) | (y <= 1) | (x + width >= w - 1) | (y + height >= h - 1)
         off = np.hypot(centers[:, 0] - w / 2, centers[:, 1] - h / 2) / max(h, w)
-        score = mass * (1 - 0.6 * off) * np.where(touches, 0.2, 1)
+        score = mass * (1 - 0.6 * off) * np.where(touches, touching, 1)
         score[0] = 0
         i = int(np.argmax(score))
         if score[i] > best_score:

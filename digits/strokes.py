@@ -21,7 +21,7 @@ SUPERSAMPLING = 6
 """A digit is drawn this many times larger and averaged down, as MNIST was from 128x128 originals."""
 FAINTEST, FULL = 0.25, 0.6
 """Ink up to the first fraction of the digit's own level is paper, ink from the second on is solid."""
-MAX_GAP = 0.22
+MAX_GAP = 0.3
 """A piece belongs to the digit if it is not farther from it than this, as a fraction of the digit's longer side."""
 MAX_GAP_OF_EQUALS = 0.12
 """The same for a piece beside the digit and about as tall: it is rather the digit's neighbour."""
@@ -76,7 +76,7 @@ def join_pieces(labels: np.ndarray, stats: np.ndarray, main: int) -> np.ndarray:
     joined = True
     while joined:
         joined = False
-        left, top, w_digit, h_digit = cv2.boundingRect(mask)
+        left, _, w_digit, h_digit = cv2.boundingRect(mask)
         distance = cv2.distanceTransform(1 - mask, cv2.DIST_L2, 3)
         for i in candidates:
             if area[i] < MIN_PIECE * int(mask.sum()):
