@@ -13,7 +13,7 @@ from digits.config import CHANNELS, IMAGE_SIZE, require
 from digits.evaluation import Predict, evaluate
 from digits.handwriting import STYLES, written
 from digits.images import resize_photo
-from digits.photo_score import NO_DIGIT, everyday_photos, prepared
+from digits.photo_score import everyday_photos, prepared
 from digits.simulation import PhotoConditions, photo_set, photograph
 
 PATHS = ("resized", "prepared")
@@ -108,7 +108,7 @@ class LevelImages:
     images: dict[str, np.ndarray]
     """By path: uint8 (N, 28, 28, 3)."""
     labels: dict[str, np.ndarray]
-    """By path: int64 (N,); NO_DIGIT where preparation found none."""
+    """By path: int64 (N,); photo_score.NO_DIGIT where preparation found none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,8 +201,3 @@ def measure_factors(
             for training, predict in enumerate(networks[name]):
                 accuracy[training, seen.level] = evaluate(predict, seen.images[path], seen.labels[path]).accuracy
     return results
-
-
-def found_fraction(seen: LevelImages) -> float:
-    """Fraction of the photos of one level in which preparation found a digit, 0..1."""
-    return float((seen.labels["prepared"] != NO_DIGIT).mean())

