@@ -4,14 +4,12 @@ Validation accuracy saturates near 99 %; this score goes the way of a user's pho
 photos.prepare_photo to the network, and chooses the best checkpoint. The images are made once per training.
 """
 
-import zlib
-
 import numpy as np
 
 from digits.config import CHANNELS, IMAGE_SIZE
 from digits.handwriting import STYLES, written
 from digits.photos import NoDigitFound, prepare_photo
-from digits.simulation import photograph, random_conditions, simulate_photo
+from digits.simulation import generator_of, photograph, random_conditions, simulate_photo
 
 NO_DIGIT = -1
 """Label of a photo in which no digit was found: no prediction equals it, so it counts as an error."""
@@ -29,7 +27,7 @@ def everyday_photos(digits: np.ndarray, labels: np.ndarray, seed: int) -> list[n
     """
     photos = []
     for digit, label in zip(digits, labels, strict=True):
-        rng = np.random.default_rng((seed, zlib.crc32(digit.tobytes())))
+        rng = generator_of(digit, seed)
         styles = STYLES_OF[int(label)]
         if styles and rng.random() < RESTYLED:
             photos.append(photograph(written(str(rng.choice(styles)), rng), rng, random_conditions(rng)))

@@ -146,10 +146,12 @@ def photo_set(digits: np.ndarray, seed: int, conditions: PhotoConditions | None)
 
     A photo depends on `seed` and its own digit only, so any split of the work gives the same photos.
     """
-    return [
-        simulate_photo(digit, np.random.default_rng((seed, zlib.crc32(digit.tobytes()))), conditions)
-        for digit in digits
-    ]
+    return [simulate_photo(digit, generator_of(digit, seed), conditions) for digit in digits]
+
+
+def generator_of(digit: np.ndarray, seed: int) -> np.random.Generator:
+    """A generator that depends on a digit's pixels, uint8 (28, 28), and a seed, but not on the digit's place."""
+    return np.random.default_rng((seed, zlib.crc32(digit.tobytes())))
 
 
 def photograph(stroke: Stroke, rng: np.random.Generator, conditions: PhotoConditions) -> np.ndarray:
