@@ -54,6 +54,11 @@ class DigitFiles:
         """Number of rows of all files."""
         return sum(len(labels) for labels in self.labels)
 
+    @property
+    def local_paths(self) -> tuple[str, ...]:
+        """The files as paths of this machine; none where they lie in a bucket."""
+        return self.paths if isinstance(self.filesystem, fs.LocalFileSystem) else ()
+
 
 def find_digits(path: str | None = None) -> DigitFiles:
     """Check a folder or bucket of Parquet files (None: the shipped MNIST) and read their labels.

@@ -6,6 +6,7 @@ that starts, for the first time or again, goes on from the last epoch that it ca
 
 import os
 import re
+import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,49 +20,24 @@ import ray.train
 import tensorflow as tf
 from ray.train.tensorflow import TensorflowTrainer
 from ray.util.queue import Empty, Queue
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from digits import data, fitting, runs
-from digits.config import ConfigurationError
+from digits.config import require
 from digits.epochs import epochs_of
 from digits.evaluation import Digits
 from digits.history import TrainingState
 from digits.runs import Network, Run, TrainingError
 from digits.shuffling import Columns
 from digits.storage import Storage
+from digits.workers import Workers
 
-
-@dataclass(frozen=True, kw_only=True)
-class Workers:
-    """How many workers train, and on what."""
-
-    num_workers: int | tuple[int, int]
-    """A fixed number, or the least and the most of them."""
-    use_gpu: bool
-    cpus_per_worker: float
-
-
-def choose_workers(requested: int | tuple[int, int] | None, resources: dict[str, float], num_nodes: int) -> Workers:
-    """Workers for a cluster with these resources (as `ray.cluster_resources()`), or ConfigurationError.
-
-    By default one worker for each GPU, or, where there is none, one for each node with all its cores. A worker asks
-    for a whole core only where cores are left for the tasks of Ray Data, which feed it.
-    """
-    gpus, cpus = int(resources.get("GPU", 0)), resources.get("CPU", 0)
-    limit = gpus or int(cpus)
-    requested = requested or gpus or num_nodes
-    least, most = (requested, requested) if isinstance(requested, int) else requested
-    if not 1 <= least <= most:
-        raise ConfigurationError(
-            f"{least} to {most} workers\n  expected: at least one worker, and the least before the most\n"
-            "  what to do: give for instance --num-workers 2"
-        )
-    if least > limit:
-        raise ConfigurationError(
-            f"{least} workers for a cluster with {cpus:g} CPUs and {gpus} GPUs\n"
-            f"  expected: at most {limit}: one worker for each {'GPU' if gpus else 'CPU'}\n"
-            "  what to do: lower --num-workers, or leave it out to use what the cluster has"
-        )
-    return Workers(num_workers=requested, use_gpu=gpus > 0, cpus_per_worker=1.0 if most < cpus else 0.5)
+RESIZE_INTERVAL_S = 60.0
+"""How often a group with a range of workers looks for nodes to grow onto, in seconds."""
+MAX_STARTS = 60
+"""Attempts to start a group for which there are not enough nodes, of half a minute each."""
+SNAPSHOT = "checkpoint_manager_snapshot.json"
+"""What Ray Train notes of a run's checkpoints in its folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +68,9 @@ def train(
     """Train all networks of a run; the epochs' checkpoints lie in `run_dir` when it returns.
 
     Ray must be up. A worker or node that dies is replaced and training goes on from the last epoch, `max_failures`
-    times; then, or on an error that a retry cannot mend, TrainingError. `on_event` is called in a thread of this
-    process with dictionaries whose key event is
+    times; then, or on an error that a retry cannot mend, TrainingError. With a range of workers a lost node makes the
+    group smaller, and a new one larger; global batches and learning rate stay what they are (`digits.shuffling`).
+    `on_event` is called in a thread of this process with dictionaries whose key event is
 
         progress   network, epoch, fraction of it that is trained
         epoch      network, epochs (how many in all), result (EpochResult)
@@ -102,6 +79,10 @@ def train(
         failure    causes: the error of each failed worker, by rank
     """
     run.write(run_dir)
+    # The folder tells where training stands. Ray Train's own note would refuse a run of which an epoch was removed, or
+    # that another version of Ray began.
+    if (run_dir / SNAPSHOT).exists():
+        run_dir.filesystem.delete_file((run_dir / SNAPSHOT).path)
     with listening(on_event) as events:
         task = Task(
             run=run,
@@ -117,13 +98,16 @@ def train(
             scaling_config=ray.train.ScalingConfig(
                 num_workers=workers.num_workers,
                 use_gpu=workers.use_gpu,
-                resources_per_worker={"CPU": workers.cpus_per_worker, **({"GPU": 1} if workers.use_gpu else {})},
+                resources_per_worker=workers.resources_per_worker,
+                # A worker has all cores of its node where there are as many nodes.
+                placement_strategy="PACK" if workers.use_gpu else "SPREAD",
+                elastic_resize_monitor_interval_s=RESIZE_INTERVAL_S,
             ),
             run_config=ray.train.RunConfig(
                 name=run_dir.name,
                 storage_path=run_dir.parent.path,
                 storage_filesystem=run_dir.filesystem,
-                failure_config=ray.train.FailureConfig(max_failures=max_failures),
+                failure_config=ray.train.FailureConfig(max_failures=max_failures, controller_failure_limit=MAX_STARTS),
                 callbacks=[TellFailures(events)],
             ),
         )
@@ -159,7 +143,9 @@ class TellFailures(ray.train.UserCallback):
 @contextmanager
 def listening(on_event: Callable[[dict[str, Any]], None]) -> Iterator[Queue]:
     """A queue for the workers' events; a thread hands them to `on_event` until the block ends."""
-    queue, ended = Queue(actor_options={"num_cpus": 0}), threading.Event()
+    # On the driver's own node: another one may be lost, and the queue with it.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    queue, ended = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here}), threading.Event()
 
     def hand_over() -> None:
         while True:
@@ -186,6 +172,12 @@ def train_worker(config: dict[str, Any]) -> None:
     task: Task = config["task"]
     context = ray.train.get_context()
     rank, world_size = context.get_world_rank(), context.get_world_size()
+    require(
+        (task.run_dir / runs.RUN).exists(),
+        f"the run's folder {task.run_dir} is not there on {socket.gethostname()}",
+        "storage that every node sees, also nodes that come later",
+        f"name a bucket, or a folder that is mounted on all nodes, instead of {task.run_dir.parent}",
+    )
     prepare_tensorflow(context.get_local_world_size())
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     validation = read_side(task, task.validates, share(int(task.validates.sum()), rank, world_size))

@@ -19,6 +19,7 @@ from digits.config import RECIPES, DataConfig, Recipe, require
 from digits.data import DigitFiles
 from digits.runs import Run
 from digits.storage import Storage
+from digits.workers import choose_workers
 from jobs import cluster
 from jobs.console import import_tensorflow, run_job
 from jobs.training_report import TrainingProgress, report
@@ -112,7 +113,8 @@ def train(settings: TrainSettings) -> dict[str, Any]:
     from digits.finishing import finish
     from digits.photo_digits import start_photo_digits
 
-    workers = training.choose_workers(settings.num_workers, resources, num_nodes)
+    cluster.check_shared(run_dir.parent, files.local_paths)
+    workers = choose_workers(settings.num_workers, resources, num_nodes)
     photo_digits = start_photo_digits(files, validates)
     training.train(run, run_dir, workers, files=files, photo_digits=photo_digits, on_event=TrainingProgress(run))
     finished = [finish(run_dir, network, images, labels) for network in run.networks]
