@@ -44,14 +44,19 @@ def test_loss_falls_and_every_epoch_is_told_and_kept(uninterrupted):
 
 
 def test_two_workers_end_with_the_weights_of_one(uninterrupted, tiny_mnist, tmp_path):
-    _, _, alone = uninterrupted
-    _, shared = train(tiny_mnist, Storage.open(tmp_path) / "shared", 2)
+    run_dir, _, alone = uninterrupted
+    shared_dir = Storage.open(tmp_path) / "shared"
+    _, shared = train(tiny_mnist, shared_dir, 2)
+    # Sums in another order differ in the last bit; sixty steps of Adam make at most some 1e-4 of it. A gradient summed
+    # twice, which Adam hides but for its epsilon, already differs by 1e-3 after the first epoch.
+    first = [checkpoints.load(str(folder / "baseline-seed0-epoch001")).weights for folder in (run_dir, shared_dir)]
     for name, weights in alone.weights.items():
-        np.testing.assert_allclose(shared.weights[name], weights, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(first[1][name], first[0][name], rtol=0, atol=1e-4, err_msg=f"{name}, first epoch")
+        np.testing.assert_allclose(shared.weights[name], weights, rtol=0, atol=5e-4, err_msg=name)
     for one, other in zip(alone.history, shared.history, strict=True):
         # Each validation digit is counted once, whoever holds it.
         assert other.validation_accuracy == pytest.approx(one.validation_accuracy, abs=1 / 240 + 1e-9)
-        assert other.validation_loss == pytest.approx(one.validation_loss, abs=1e-4)
+        assert other.validation_loss == pytest.approx(one.validation_loss, abs=1e-3)
 
 
 def test_an_interrupted_run_goes_on_from_its_last_readable_epoch(uninterrupted, tiny_mnist, tmp_path):
