@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digits.config import ConfigurationError
@@ -30,6 +30,7 @@ def test_a_gpu_for_each_worker_where_there_are_some():
     assert choose_workers(2, {"CPU": 8}, 1).resources_per_worker == {"CPU": 1.0}
 
 
+@settings(deadline=None)
 @given(num_nodes=st.integers(1, 16), node_cpus=st.integers(1, 64), least=st.integers(1, 40), more=st.integers(0, 40))
 def test_workers_fit_and_leave_cores_for_the_data_on_every_node(num_nodes, node_cpus, least, more):
     try:
