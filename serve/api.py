@@ -29,7 +29,7 @@ from serve.gate import Gate, problem
 from serve.limits import Limits
 from serve.service import Answer, Model, Refusal, Service
 
-PAGE = Path(__file__).parent / "static" / "index.html"
+STATIC = Path(__file__).parent / "static"
 _PAGE_HEADERS = {
     "cache-control": "no-cache",
     "content-security-policy": "default-src 'none'; connect-src 'self'; img-src 'self' data: blob:; "
@@ -138,18 +138,25 @@ def create_api(service: Service, *, limits: Limits | None = None, api_key: str |
         title="digits",
         version=digits.__version__,
         summary="Reads handwritten digits.",
+        # The pages that FastAPI brings load scripts of another host; ours works without the internet.
+        docs_url=None,
+        redoc_url=None,
         responses={401: _PROBLEMS[401]},
     )
     api.add_middleware(
         Gate, max_body_bytes=limits.max_body_bytes, api_key=api_key, on_rejected=service.metrics.rejected
     )
     _handle_errors(api, service)
-    page = PAGE.read_text(encoding="utf-8")
+    page, docs = (STATIC.joinpath(name).read_text(encoding="utf-8") for name in ("index.html", "docs.html"))
 
     @api.get("/", include_in_schema=False)
     @api.head("/", include_in_schema=False)
     async def index() -> HTMLResponse:
         return HTMLResponse(page, headers=_PAGE_HEADERS)
+
+    @api.get("/docs", include_in_schema=False)
+    async def describe_api() -> HTMLResponse:
+        return HTMLResponse(docs, headers=_PAGE_HEADERS)
 
     @api.get("/health", responses={503: _PROBLEMS[503]})
     async def health() -> dict[str, str]:

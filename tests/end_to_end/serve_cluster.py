@@ -72,6 +72,9 @@ class ServeCluster:
             "RAY_TMPDIR": str(folder),
             "RAY_AUTH_MODE": "disabled",
             "RAY_USAGE_STATS_ENABLED": "0",
+            # A machine busy with other tests may take long to start a proxy.
+            "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "90",
+            "RAY_worker_niceness": "0",
             # Half a minute of draining after each replaced replica is for production.
             "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
             "RAY_SERVE_HAPROXY_STATS_PORT": str(stats),

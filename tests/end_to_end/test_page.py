@@ -180,6 +180,12 @@ def test_a_service_that_went_away_is_reported(page, context):
     expect_digit(page, 7)
 
 
+def test_the_api_is_described_offline_too(page):
+    page.click("text=API")
+    expect(page.locator("article")).to_have_count(9)
+    expect(page.locator("article", has_text="/predict")).to_contain_text("multipart/form-data")
+
+
 @pytest.mark.parametrize("context", [{"color_scheme": "dark"}], indirect=True)
 def test_the_night_is_dark_and_the_ink_is_light(page):
     background, ink = (

@@ -371,10 +371,14 @@ def test_metadata_of_the_protocol(client):
     assert model["outputs"] == [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 10]}]
 
 
-def test_the_page_is_one_file_and_names_no_other_host(client):
-    response = client.get("/")
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_a_page_is_one_file_and_names_no_other_host(client, path):
+    response = client.get(path)
     assert response.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in response.headers["content-security-policy"]
     without_namespaces = response.text.replace("http://www.w3.org/", "")
     assert "http://" not in without_namespaces and "https://" not in without_namespaces
+
+
+def test_the_page_can_be_asked_for_its_head(client):
     assert client.head("/").status_code == 200

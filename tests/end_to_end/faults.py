@@ -1,0 +1,132 @@
+"""What breaks things on purpose: kills and freezes workers, takes nodes away, fills disks; measures the recovery."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def processes() -> Iterator[tuple[int, int, str]]:
+    """Process id, parent's id and command line of every process that can be seen."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue  # it ended meanwhile
+            yield int(folder.name), parent, command
+
+
+def training_workers(raylet: int) -> list[int]:
+    """Ids of the Ray Train workers that a raylet, given by its process id, runs."""
+    return [pid for pid, parent, command in processes() if parent == raylet and "RayTrainWorker" in command]
+
+
+class Fault:
+    """Injects a fault once, at some moment of training, and measures how long the next finished epoch takes to come.
+
+    It is what `training.train` calls with its events.
+    """
+
+    def __init__(self, inject: Callable[[], Any], *, epoch: int, fraction: float = 0.0) -> None:
+        self.inject, self.epoch, self.fraction = inject, epoch, fraction
+        self.events: list[dict[str, Any]] = []
+        self.injected: float | None = None
+        self.recovery_s: float | None = None
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        self.events.append(event)
+        match event:
+            case {"event": "progress", "epoch": epoch, "fraction": fraction} if self.injected is None:
+                if epoch >= self.epoch and fraction >= self.fraction:
+                    self.inject()
+                    self.injected = time.perf_counter()
+            case {"event": "epoch"} if self.injected is not None and self.recovery_s is None:
+                self.recovery_s = time.perf_counter() - self.injected
+
+    def of_kind(self, kind: str) -> list[dict[str, Any]]:
+        """The events of one kind."""
+        return [event for event in self.events if event["event"] == kind]
+
+
+def freeze(pid: int, seconds: float) -> None:
+    """Stop a process for some time; it goes on by itself afterwards."""
+    os.kill(pid, signal.SIGSTOP)
+    threading.Timer(seconds, os.kill, (pid, signal.SIGCONT)).start()
+
+
+def report_recovery(fault: str, seconds: float) -> None:
+    """Print a measured recovery time; `pytest -rP` or -s shows it."""
+    print(f"recovery | {fault}: {seconds:.1f} s")
+
+
+class Job:
+    """A job in a process of its own, whose lines can be waited for."""
+
+    def __init__(self, *arguments: str | Path, env: dict[str, str] | None = None) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            cwd=ROOT,
+            env={**os.environ, **(env or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self.arrived = threading.Condition()
+        self.ended = False
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self) -> None:
+        for line in self.process.stdout:
+            with self.arrived:
+                self.lines.append(line.rstrip())
+                self.arrived.notify_all()
+        with self.arrived:
+            self.ended = True
+            self.arrived.notify_all()
+
+    def wait_for(self, text: str, timeout: float = 200) -> str:
+        """The first line that contains a text; fails where the job ends or takes too long without it."""
+
+        def found() -> str | None:
+            return next((line for line in self.lines if text in line), None)
+
+        with self.arrived:
+            self.arrived.wait_for(lambda: found() or self.ended, timeout)
+            line = found()
+        assert line, f"no {text!r} after {timeout} s or at the end:\n" + "\n".join(self.lines)
+        return line
+
+    def wait(self, timeout: float = 200) -> int:
+        """The job's exit code."""
+        code = self.process.wait(timeout)
+        with self.arrived:
+            self.arrived.wait_for(lambda: self.ended, 10)
+        return code
+
+    @property
+    def output(self) -> str:
+        """All that it printed so far."""
+        return "\n".join(self.lines)
+
+
+@contextmanager
+def small_disk(folder: Path, size: str, *, read_only: bool = False) -> Iterator[Path]:
+    """A file system in memory, mounted at a folder: small, or not to be written to. Needs root."""
+    folder.mkdir(exist_ok=True)
+    options = f"size={size}" + (",ro" if read_only else "")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)

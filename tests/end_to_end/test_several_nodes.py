@@ -1,0 +1,177 @@
+"""Several nodes, and what happens to workers and nodes: two raylets, one training worker on each, and every fault.
+
+Runs on one machine; each test prints the time from its fault to the next finished epoch (`pytest -rP`). Ray and
+TensorFlow are imported inside the tests: a run without the slow ones shall not wait for them.
+"""
+
+import os
+import shutil
+import signal
+import tempfile
+
+import numpy as np
+import pytest
+from faults import Fault, freeze, report_recovery, training_workers
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+
+# A second raylet may start slowly on a busy machine; read when Ray is imported.
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
+
+EPOCHS = 4
+
+
+class Nodes:
+    """A head and the nodes beside it, each with two CPUs."""
+
+    def __init__(self):
+        from ray.cluster_utils import Cluster
+
+        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+        self.second = self.cluster.add_node(num_cpus=2)
+
+    def raylet(self, node):
+        return node.all_processes["raylet"][0].process.pid
+
+    def workers(self):
+        """Process ids of all training workers, the head's first."""
+        return [pid for node in (self.cluster.head_node, self.second) for pid in training_workers(self.raylet(node))]
+
+    def lose_second(self):
+        self.cluster.remove_node(self.second, allow_graceful=False)
+
+    def bring_second(self):
+        self.second = self.cluster.add_node(num_cpus=2)
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    """Two raylets of a cluster of our own, this process connected to it."""
+    import ray
+
+    import jobs.cluster  # noqa: F401  sets what Ray reads when it starts
+
+    # A folder of its own: Ray notes the running cluster there, and other programs of this user shall not find it.
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tempfile.mkdtemp(prefix="ray")
+        patch.setenv("RAY_TMPDIR", folder)
+        nodes = Nodes()
+        ray.init(address=nodes.cluster.address, log_to_driver=False, logging_level="ERROR")
+        yield nodes
+        ray.shutdown()
+        nodes.cluster.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def train(path, run_dir, on_event, *, requested=None, batch_size=32, epochs=EPOCHS, digits=None):
+    """Train the baseline on a folder of digits as the job does; returns the state that it leaves."""
+    import ray
+
+    from digits import data, runs, training
+    from digits.config import BASELINE, DataConfig, Recipe, TrainingConfig
+    from digits.workers import choose_workers
+
+    files = data.find_digits(path)
+    recipe = Recipe(architecture=BASELINE, training=TrainingConfig(epochs=epochs, global_batch_size=batch_size))
+    run = runs.Run.of({"baseline": recipe}, (0,), DataConfig(path=path), files.fingerprint)
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    workers = choose_workers(requested, ray.cluster_resources(), len(alive))
+    training.train(run, run_dir, workers, files=files, on_event=on_event)
+    return runs.last_state(run_dir, run.networks[0], on_damage=pytest.fail)
+
+
+def workers_of(run_dir, epoch):
+    """How many workers trained an epoch, from its checkpoint."""
+    from digits import checkpoints
+
+    return checkpoints.load(str(run_dir / f"baseline-seed0-epoch{epoch:03d}")).record["training"]["num_workers"]
+
+
+def assert_same(state, expected):
+    """The same epochs with the same figures, and the same weights but for the order of sums."""
+    assert [epoch.epoch for epoch in state.history] == [epoch.epoch for epoch in expected.history]
+    for name, weights in expected.weights.items():
+        np.testing.assert_allclose(state.weights[name], weights, atol=2e-5, err_msg=name)
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    from digits.storage import Storage
+
+    return Storage.open(tmp_path) / "run"
+
+
+@pytest.fixture(scope="module")
+def alone(nodes, tiny_mnist, tmp_path_factory):
+    """What one worker alone makes of the digits: the oracle of every test here."""
+    from digits.storage import Storage
+
+    return train(tiny_mnist, Storage.open(tmp_path_factory.mktemp("alone")) / "run", lambda event: None, requested=1)
+
+
+def test_one_worker_on_each_node_together_make_the_same_model(nodes, tiny_mnist, run_dir, alone):
+    seen = []
+    fault = Fault(
+        lambda: seen.append([training_workers(nodes.raylet(n)) for n in (nodes.cluster.head_node, nodes.second)]),
+        epoch=1,
+    )
+    state = train(tiny_mnist, run_dir, fault)
+    on_head, on_second = seen[0]
+    assert len(on_head) == len(on_second) == 1
+    assert workers_of(run_dir, EPOCHS) == 2
+    assert not fault.of_kind("failure")
+    assert_same(state, alone)
+
+
+def test_a_killed_worker_costs_no_finished_epoch(nodes, tiny_mnist, run_dir, alone):
+    fault = Fault(lambda: os.kill(nodes.workers()[-1], signal.SIGKILL), epoch=3, fraction=0.5)
+    state = train(tiny_mnist, run_dir, fault)
+    assert fault.of_kind("failure")
+    assert fault.of_kind("resumed")[-1]["epoch"] == 2
+    assert_same(state, alone)
+    report_recovery("training worker killed (SIGKILL) in mid-epoch", fault.recovery_s)
+
+
+def test_a_slow_worker_is_waited_for(nodes, tiny_mnist, run_dir, alone):
+    fault = Fault(lambda: freeze(nodes.workers()[-1], 5), epoch=2, fraction=0.5)
+    state = train(tiny_mnist, run_dir, fault)
+    assert not fault.of_kind("failure")
+    assert fault.recovery_s >= 5 or state.history[1].seconds >= 5
+    assert_same(state, alone)
+    report_recovery("worker frozen for 5 s", fault.recovery_s)
+
+
+def test_a_lost_node_shrinks_the_group_and_a_new_one_makes_it_grow(nodes, tiny_mnist, run_dir, alone, monkeypatch):
+    from digits import training
+
+    monkeypatch.setattr(training, "RESIZE_INTERVAL_S", 5.0)
+    epochs = 60
+    fault = Fault(nodes.lose_second, epoch=3, fraction=0.5)
+    grown = Fault(nodes.bring_second, epoch=5)
+
+    def on_event(event):
+        fault(event)
+        grown(event)
+
+    state = train(tiny_mnist, run_dir, on_event, epochs=epochs)
+    counts = [workers_of(run_dir, epoch) for epoch in range(1, epochs + 1)]
+    assert counts[:2] == [2, 2]
+    assert 1 in counts
+    assert counts[-1] == 2
+    assert [epoch.epoch for epoch in state.history] == list(range(1, epochs + 1))
+    # The same digits in the same batches: how many workers came does not show in what was learned.
+    np.testing.assert_allclose(
+        [epoch.train_loss for epoch in state.history[:EPOCHS]],
+        [epoch.train_loss for epoch in alone.history],
+        rtol=1e-3,
+    )
+    report_recovery("node lost in mid-training", fault.recovery_s)
+
+
+def test_a_worker_without_digits_takes_part(nodes, tiny_mnist, run_dir):
+    fault = Fault(lambda: None, epoch=1)
+    # A global batch of one digit: the second worker has none in any step.
+    state = train(tiny_mnist, run_dir, fault, requested=2, batch_size=1, epochs=1)
+    assert workers_of(run_dir, 1) == 2
+    assert np.isfinite(state.history[0].train_loss)
+    assert state.history[0].train_loss < np.log(10)
