@@ -57,34 +57,67 @@ def get_json(url: str) -> Any:
         return None
 
 
+def private_environment(folder: Path) -> dict[str, str]:
+    """Environment in which Ray and HAProxy keep to `folder` and to ports of their own."""
+    stats, metrics = free_ports(2)
+    haproxy = folder / "haproxy"
+    return {
+        **{key: value for key, value in os.environ.items() if not key.startswith("RAY_")},
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "HOME": str(folder),
+        "RAY_TMPDIR": str(folder),
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # A machine busy with other tests may take long to start a proxy.
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "90",
+        "RAY_worker_niceness": "0",
+        # Half a minute of draining after each replaced replica is for production.
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(stats),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(haproxy / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(haproxy / "admin.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(haproxy),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(haproxy / "server-state"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(haproxy / "metrics.sock"),
+    }
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Ids of the processes that were started in `private_environment(folder)`."""
+    mark = f"RAY_TMPDIR={folder}\0".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if mark in (entry / "environ").read_bytes() and (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def end_processes(folder: Path) -> None:
+    """End all of them, by their ids."""
+    for sent in (signal.SIGTERM, signal.SIGKILL):
+        for pid in processes_of(folder):
+            try:
+                os.kill(pid, sent)
+            except ProcessLookupError:
+                continue
+        end = time.monotonic() + 5
+        while processes_of(folder) and time.monotonic() < end:
+            time.sleep(0.1)
+
+
 class ServeCluster:
     """One `ray start --head` with the service deployed from serve/config.yaml."""
 
     def __init__(self, folder: Path, storage_path: Path, *, proxy: str) -> None:
         self.folder, self.storage_path, self.proxy = folder, storage_path, proxy
-        gcs, self.dashboard_port, self.http_port, agent, client, stats, metrics = free_ports(7)
+        gcs, self.dashboard_port, self.http_port, agent, client = free_ports(5)
         self.url = f"http://127.0.0.1:{self.http_port}"
-        haproxy = folder / "haproxy"
-        self.environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("RAY_")},
-            "PATH": f"{BIN}:{os.environ['PATH']}",
-            "HOME": str(folder),
-            "RAY_TMPDIR": str(folder),
-            "RAY_AUTH_MODE": "disabled",
-            "RAY_USAGE_STATS_ENABLED": "0",
-            # A machine busy with other tests may take long to start a proxy.
-            "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "90",
-            "RAY_worker_niceness": "0",
-            # Half a minute of draining after each replaced replica is for production.
-            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
-            "RAY_SERVE_HAPROXY_STATS_PORT": str(stats),
-            "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
-            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(haproxy / "haproxy.cfg"),
-            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(haproxy / "admin.sock"),
-            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(haproxy),
-            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(haproxy / "server-state"),
-            "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(haproxy / "metrics.sock"),
-        }
+        self.environment = private_environment(folder)
         command = ["ray", "start", "--head", "--block", "--num-cpus=4", "--object-store-memory=100000000"]
         command += [f"--port={gcs}", f"--dashboard-port={self.dashboard_port}", "--dashboard-host=127.0.0.1"]
         command += [f"--dashboard-agent-listen-port={agent}", f"--ray-client-server-port={client}"]
@@ -147,27 +180,6 @@ class ServeCluster:
         return "\n".join(file.read_text(errors="replace") for file in files)
 
     def stop(self) -> None:
-        """End every process that was started with this cluster's folder in its environment."""
-        for sent in (signal.SIGTERM, signal.SIGKILL):
-            for pid in self.processes():
-                try:
-                    os.kill(pid, sent)
-                except ProcessLookupError:
-                    continue
-            end = time.monotonic() + 5
-            while self.processes() and time.monotonic() < end:
-                time.sleep(0.1)
+        end_processes(self.folder)
         self.process.wait(10)
         self.log.close()
-
-    def processes(self) -> list[int]:
-        mark = f"RAY_TMPDIR={self.folder}\0".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    if mark in (entry / "environ").read_bytes() + b"\0" and (entry / "cmdline").read_bytes():
-                        found.append(int(entry.name))
-                except OSError:
-                    continue
-        return found

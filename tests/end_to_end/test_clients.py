@@ -66,7 +66,9 @@ def test_tritonclient_shows_what_was_wrong(client, images, datatype, message):
 
 def readme_examples() -> list:
     """The README's code blocks that talk to the service."""
-    blocks = re.findall(r"^```(bash|python)\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(
+        r"^```(sh|bash|python)\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
     wanted = [(language, code) for language, code in blocks if DOCUMENTED_ADDRESS in code]
     return [pytest.param(language, code, id=code.split()[0]) for language, code in wanted]
 
@@ -76,7 +78,7 @@ def test_an_example_of_the_readme_works_as_it_stands(plain_server, test_digits, 
     for name in ("seven.jpg", "seven.png", "another.png"):
         (tmp_path / name).write_bytes(encode_png(test_digits[0][0]))
     code = code.replace(DOCUMENTED_ADDRESS, plain_server.removeprefix("http://"))
-    command = ["bash", "-euo", "pipefail", "-c", code] if language == "bash" else [sys.executable, "-c", code]
+    command = ["bash", "-euo", "pipefail", "-c", code] if language != "python" else [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout and "detail" not in done.stdout

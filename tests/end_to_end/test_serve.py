@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from ray.serve.schema import DeploymentSchema, ServeDeploySchema
-from serve_cluster import ROOT, ServeCluster, get_text, wait_for
+from serve_cluster import ROOT, ServeCluster, get_text, processes_of, wait_for
 from serving_load import finish, under_load
 
 from digits.images import encode_png
@@ -33,7 +33,7 @@ def cluster(storage_path):
             yield cluster
         finally:
             cluster.stop()
-            assert cluster.processes() == []
+            assert processes_of(cluster.folder) == []
 
 
 def post(url: str, body: bytes, **headers: str) -> dict:
