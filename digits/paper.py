@@ -9,6 +9,8 @@ import numpy as np
 
 OVERVIEW_STROKE = 0.3
 """Widest stroke that is looked for in the overview, as a fraction of the photo's shorter side."""
+FILLING_STROKE = 0.6
+"""The same where the border shows that the frame holds one sheet of paper, so that the digit may fill it."""
 NEIGHBOURHOOD = 0.5
 """Side of the neighbourhood whose median colour is the paper's, as a fraction of the photo's shorter side."""
 BORDER = 0.04
@@ -31,54 +33,59 @@ def ink_colours(view: np.ndarray, cut_out: bool) -> tuple[np.ndarray, float]:
     """Signed difference of every pixel from its paper, float32 (H, W, 3), zero where there is no ink; and the noise.
 
     `view` is uint8 (H, W, 3). `cut_out` says that the picture is cut out around its digit, so that more than half
-    of it may be ink, on paper of one colour.
+    of it may be ink, on paper of one colour. The noise is in grey levels.
     """
-    smooth = cv2.GaussianBlur(view, (0, 0), max(view.shape) / 300).astype(np.float32)
-    shorter = min(view.shape[:2])
-    border = border_paper(smooth)
-    if cut_out or _is_uniform_border(smooth, border):
-        paper, stroke = border, 0.6
-    else:
-        paper, stroke = neighbourhood_paper(view), OVERVIEW_STROKE
-    difference = smooth - paper
-    gray = smooth.mean(axis=2)
-    noise = 1.48 * float(np.median(np.abs(gray - cv2.GaussianBlur(gray, (0, 0), 2))))
+    smooth = cv2.GaussianBlur(view, (0, 0), max(view.shape) / 300)
+    border = np.broadcast_to(border_colour(smooth), view.shape).copy()
     if cut_out:
-        return difference, noise
-    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (max(3, int(stroke * shorter)),) * 2)
-    darker = np.minimum(-difference, cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, kernel) - smooth)
-    lighter = np.minimum(difference, smooth - cv2.morphologyEx(smooth, cv2.MORPH_OPEN, kernel))
-    return np.maximum(lighter, 0) - np.maximum(darker, 0), noise
+        darker, lighter = cv2.subtract(border, smooth), cv2.subtract(smooth, border)
+    else:
+        uniform = _is_uniform_border(smooth, border[0, 0])
+        paper, stroke = (border, FILLING_STROKE) if uniform else (neighbourhood_paper(view), OVERVIEW_STROKE)
+        kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (max(3, int(stroke * min(view.shape[:2]))),) * 2)
+        # Closing fills what is dark and narrow, and leaves the edge of a shadow, a table or a finger where it is.
+        closed = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, kernel)
+        opened = cv2.morphologyEx(smooth, cv2.MORPH_OPEN, kernel)
+        darker = cv2.min(cv2.subtract(paper, smooth), cv2.subtract(closed, smooth))
+        lighter = cv2.min(cv2.subtract(smooth, paper), cv2.subtract(smooth, opened))
+    return cv2.subtract(lighter, darker, dtype=cv2.CV_32F), _noise(smooth)
 
 
-def border_paper(view: np.ndarray) -> np.ndarray:
-    """The paper's colour at every pixel from a plane through the border alone: (H, W, 3) to float32 (H, W, 3)."""
-    ys, xs = _border(view)
-    return np.broadcast_to(np.median(view[ys, xs], axis=0).astype(np.float32), view.shape)
-
-
-def _border(view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    width = max(1, round(BORDER * min(view.shape[:2])))
-    inside = np.zeros(view.shape[:2], dtype=bool)
-    inside[width:-width, width:-width] = True
-    return np.nonzero(~inside)
-
-
-def _is_uniform_border(view: np.ndarray, paper: np.ndarray) -> bool:
-    ys, xs = _border(view)
-    spread = np.percentile(np.abs(view[ys, xs] - paper[ys, xs]).max(axis=1), 90)
-    contrast = np.percentile(np.abs(view - paper).max(axis=2), 99)
-    return bool(spread < UNIFORM_SPREAD * contrast)
+def border_colour(view: np.ndarray) -> np.ndarray:
+    """The median colour along the border: uint8 (H, W, 3) to uint8 (3,)."""
+    return np.median(_border(view), axis=0).astype(np.uint8)
 
 
 def neighbourhood_paper(view: np.ndarray) -> np.ndarray:
-    """The paper's colour at every pixel from the median of a wide neighbourhood: uint8 to float32 (H, W, 3)."""
-    height, width = view.shape[:2]
+    """The paper's colour at every pixel, the median of a wide neighbourhood: uint8 (H, W, 3) to the same."""
     small = resize_to(view, 80)
     kernel = int(NEIGHBOURHOOD * min(small.shape[:2])) | 1
     padded = cv2.copyMakeBorder(small, kernel, kernel, kernel, kernel, cv2.BORDER_REPLICATE)
     paper = cv2.medianBlur(padded, kernel)[kernel:-kernel, kernel:-kernel]
-    return cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
+    return cv2.resize(paper, (view.shape[1], view.shape[0]), interpolation=cv2.INTER_LINEAR)
+
+
+def _border(view: np.ndarray) -> np.ndarray:
+    width = max(1, round(BORDER * min(view.shape[:2])))
+    sides = (view[:width], view[-width:], view[width:-width, :width], view[width:-width, -width:])
+    return np.concatenate([side.reshape(-1, 3) for side in sides])
+
+
+def _is_uniform_border(view: np.ndarray, paper: np.ndarray) -> bool:
+    """Whether the picture, uint8 (H, W, 3), is framed by one sheet of evenly lit paper of the colour uint8 (3,)."""
+
+    def distance(pixels: np.ndarray) -> np.ndarray:
+        return np.abs(pixels.astype(np.int16) - paper.astype(np.int16)).max(axis=1)
+
+    contrast = np.percentile(distance(view[::2, ::2].reshape(-1, 3)), 99)
+    return bool(np.percentile(distance(_border(view)), 80) < UNIFORM_SPREAD * contrast)
+
+
+def _noise(view: np.ndarray) -> float:
+    """Standard deviation of the fine grain of uint8 (H, W, 3), whether of paper or of ink."""
+    gray = cv2.transform(view, np.full((1, 3), 1 / 3)).astype(np.float32)
+    grain = np.abs(gray - cv2.GaussianBlur(gray, (0, 0), 2))
+    return 1.48 * float(np.median(grain[::2, ::2]))
 
 
 def ink_strength(view: np.ndarray, ink_direction: np.ndarray, stroke_width: float) -> np.ndarray:

@@ -14,9 +14,9 @@ from digits.images import invert, to_rgb
 from digits.paper import ink_colours, ink_strength, resize_to
 from digits.strokes import center_of_mass, draw_as_mnist, select_strokes, stroke_width
 
-OVERVIEW_SIZE = 320
+OVERVIEW_SIZE = 280
 """Longer side of the reduced photo in which the digit is looked for, in pixels."""
-SMALLEST_OVERVIEW = 160
+SMALLEST_OVERVIEW = 112
 """Smaller pictures are enlarged to this first, so that strokes are a few pixels wide."""
 TINY = 48
 """Longer side, in pixels, up to which a picture is taken to be cut out around its digit, on paper of one colour."""
@@ -115,7 +115,7 @@ def find_digit(photo: np.ndarray) -> Place:
     size = min(max(longer, SMALLEST_OVERVIEW), OVERVIEW_SIZE)
     view = resize_to(photo, size) if size != longer else photo
     colours, noise = ink_colours(view, cut_out)
-    ink = np.sqrt((colours**2).mean(axis=2))
+    ink = np.sqrt(cv2.transform(colours * colours, np.full((1, 3), 1 / 3, dtype=np.float32)))
     faintest = MIN_CONTRAST if cut_out else max(MIN_CONTRAST, MIN_CONTRAST_TO_NOISE * noise)
     mask = _main_component(ink, faintest, touching=0.3 if cut_out else 0.1)
     if mask is None:
@@ -180,7 +180,7 @@ def _main_component(ink: np.ndarray, lowest: float, touching: float) -> np.ndarr
         i = int(np.argmax(score))
         if score[i] > best_score:
             best, best_score = labels == i, score[i]
-        threshold *= 1.6
+        threshold *= 2
     return best
 
 
