@@ -175,6 +175,21 @@ def level_images(factor: Factor, level: int, digits: np.ndarray, labels: np.ndar
     )
 
 
+def join_parts(parts: Iterable[LevelImages]) -> list[LevelImages]:
+    """One LevelImages for each level, from parts that were photographed apart, in their order."""
+    together: dict[tuple[str, int], list[LevelImages]] = {}
+    for part in parts:
+        together.setdefault((part.factor, part.level), []).append(part)
+    return [
+        replace(
+            same[0],
+            images={path: np.concatenate([part.images[path] for part in same]) for path in PATHS},
+            labels={path: np.concatenate([part.labels[path] for part in same]) for path in PATHS},
+        )
+        for same in together.values()
+    ]
+
+
 def measure_factors(
     levels: Iterable[LevelImages], networks: Mapping[str, Sequence[Predict]]
 ) -> dict[str, FactorResult]:

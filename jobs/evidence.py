@@ -15,7 +15,7 @@ from digits.checkpoints import RECORD, Checkpoint
 from digits.comparison import ComparedNetwork, Comparison, compare
 from digits.config import require
 from digits.evaluation import Digits
-from digits.factors import FACTORS, PATHS, LevelImages, level_images, measure_factors
+from digits.factors import FACTORS, PATHS, LevelImages, join_parts, level_images, measure_factors
 from digits.inference import classifier_of
 from digits.report import percent
 from digits.runs import Run
@@ -24,6 +24,8 @@ from jobs.console import ProgressLine, show_table
 
 EVERYDAY_PHOTOS = 1_000
 """Simulated photos under everyday conditions, from which differences between networks are told."""
+PHOTOS_PER_TASK = 100
+"""Simulated photos that one task makes: one or two seconds of work."""
 CORRUPTED_DIGITS = 10_000
 """Validation digits that are corrupted, at most, for each family."""
 SEED = 0
@@ -55,7 +57,9 @@ def load_compared(judged: Checkpoint, paths: Sequence[str]) -> list[Compared]:
             "checkpoints whose validation digits are the same",
             "train both with the same data, protocol and split",
         )
-        training = {key: value for key, value in checkpoint.record["training"].items() if key not in ("seed", "num_workers")}
+        training = {
+            key: value for key, value in checkpoint.record["training"].items() if key not in ("seed", "num_workers")
+        }
         way = json.dumps([checkpoint.architecture.to_dict(), training], sort_keys=True)
         groups.setdefault(way, []).append(checkpoint)
     compared: dict[str, Compared] = {}
@@ -119,19 +123,22 @@ def gather(
 
 
 def simulated(images: np.ndarray, labels: np.ndarray, photos_per_level: int) -> list[LevelImages]:
-    """Every level of every factor, photographed by Ray tasks: the longest one first."""
+    """Every level of every factor, photographed by Ray tasks."""
     photograph = ray.remote(level_images)
-    waiting = []
+    tasks = []
     for factor in FACTORS.values():
         count = EVERYDAY_PHOTOS if factor.name == "everyday" else photos_per_level
-        digits = ray.put(images[:count]), ray.put(labels[:count])
-        waiting += [photograph.remote(factor, level, *digits, SEED) for level in range(len(factor.levels))]
-    line, done, total = ProgressLine(), [], len(waiting)
+        for start in range(0, min(count, len(labels)), PHOTOS_PER_TASK):
+            part = slice(start, min(start + PHOTOS_PER_TASK, count))
+            digits = ray.put(images[part]), ray.put(labels[part])
+            # Other writing in every part: styles are drawn by seed and place in the part.
+            seed = SEED + start if factor.styles else SEED
+            tasks += [photograph.remote(factor, level, *digits, seed) for level in range(len(factor.levels))]
+    line, waiting = ProgressLine(), tasks
     while waiting:
-        ready, waiting = ray.wait(waiting)
-        done += ray.get(ready)
-        line.show("simulated photos", len(done) / total)
-    return done
+        _, waiting = ray.wait(waiting)
+        line.show("simulated photos", 1 - len(waiting) / len(tasks))
+    return join_parts(ray.get(tasks))
 
 
 def show(comparison: Comparison) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from digits.config import ConfigurationError
-from digits.factors import FACTORS, PATHS, level_images, measure_factors
+from digits.factors import FACTORS, PATHS, join_parts, level_images, measure_factors
 from digits.handwriting import STYLES, written
 from digits.simulation import PhotoConditions
 
@@ -57,6 +57,17 @@ def test_levels_show_the_same_digits_by_both_paths_and_repeat(digits):
 def test_a_level_that_does_not_exist_is_refused(digits):
     with pytest.raises(ConfigurationError, match="level 9"):
         level_images(FACTORS["polarity"], 9, *digits, seed=0)
+
+
+def test_a_level_may_be_photographed_in_parts(digits):
+    images, labels = digits
+    factor = FACTORS["blur"]
+    whole = level_images(factor, 2, images, labels, seed=0)
+    parts = [level_images(factor, 2, images[part], labels[part], seed=0) for part in (slice(0, 1), slice(1, 4))]
+    (joined,) = join_parts(parts)
+    for path in PATHS:
+        assert np.array_equal(joined.images[path], whole.images[path])
+        assert np.array_equal(joined.labels[path], whole.labels[path])
 
 
 def test_every_training_of_every_network_is_measured_at_every_level_in_any_order(digits):
