@@ -1,0 +1,127 @@
+"""Pictures of a search: score against each hyper-parameter, learning curves with early stops, the Pareto front."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from digits.pareto import pareto_front
+from digits.plots import COLOURS, INK, PALE, WRONG, new_figure, png, quiet
+from digits.searches import TrialResult, ranked, score_of
+
+COLOUR_OF = {"improved": COLOURS[1], "baseline": COLOURS[2], "drawn": COLOURS[0]}
+LOGARITHMIC = ("filters", "learning_rate")
+"""Hyper-parameters that are drawn on a logarithmic scale."""
+
+
+def score_by_hyper_parameter(trials: Sequence[TrialResult], score_name: str) -> bytes:
+    """One panel for each hyper-parameter; a filled mark is a trial that trained to the end, the ring is the best."""
+    scored = ranked(trials)
+    names = list(scored[0].candidate.hyper_parameters())
+    figure = new_figure(11, 9)
+    grid = figure.subplots(-(-len(names) // 3), 3, sharey=True, squeeze=False)
+    for axes, name in zip(grid.flat, names, strict=False):
+        for trial in reversed(scored):
+            colour = COLOUR_OF[trial.candidate.name]
+            axes.plot(
+                trial.candidate.hyper_parameters()[name],
+                100 * trial.score,
+                marker="o",
+                color=colour,
+                markerfacecolor=colour if trial.status == "finished" else "white",
+                markersize=6,
+            )
+        axes.plot(
+            scored[0].candidate.hyper_parameters()[name], 100 * scored[0].score, "o", color=INK, ms=12, mfc="none"
+        )
+        axes.set_title(name.replace("_", " "), loc="left", fontsize=11)
+        if name.startswith(LOGARITHMIC):
+            axes.set_xscale("log", base=2 if name.startswith("filters") else 10)
+            if name.startswith("filters"):
+                axes.xaxis.set_major_formatter("{x:g}")
+        quiet(axes)
+    for axes in grid.flat[len(names) :]:
+        axes.axis("off")
+    for row in grid:
+        row[0].set_ylabel(f"{score_name}, %")
+    figure.legend(
+        handles=legend(trials, "trained to the end", "stopped early"),
+        ncols=5,
+        frameon=False,
+        loc="outside lower center",
+    )
+    return png(figure)
+
+
+def legend(trials: Sequence[TrialResult], filled: str, hollow: str) -> list[Line2D]:
+    """What colours and marks mean; only networks that are there."""
+    present = {trial.candidate.name for trial in trials}
+    marks = [
+        Line2D([], [], color=colour, marker="o", linestyle="", label=name)
+        for name, colour in COLOUR_OF.items()
+        if name in present
+    ]
+    marks.append(Line2D([], [], color=INK, marker="o", linestyle="", label=filled))
+    marks.append(Line2D([], [], color=INK, marker="o", mfc="white", linestyle="", label=hollow))
+    return marks
+
+
+def trial_curves(trials: Sequence[TrialResult], score_name: str, max_epochs: int) -> bytes:
+    """The score of every trial by epoch; a cross ends a trial that was stopped early, a red one a trial that failed."""
+    figure = new_figure(9, 5)
+    axes = figure.subplots()
+    best = ranked(trials)[0]
+    for trial in sorted(trials, key=lambda one: one.score or 0):
+        if not trial.history:
+            continue
+        epochs = [epoch.epoch for epoch in trial.history]
+        scores = [100 * score_of(epoch) for epoch in trial.history]
+        published = trial.candidate.name != "drawn"
+        colour = COLOUR_OF[trial.candidate.name]
+        style = {"color": colour, "alpha": 1 if published or trial is best else 0.45}
+        axes.plot(epochs, scores, linewidth=3 if trial is best else 1.5, **style)
+        end = {"finished": ("o", colour), "stopped early": ("x", colour)}.get(trial.status, ("X", WRONG))
+        axes.plot(epochs[-1], scores[-1], marker=end[0], color=end[1], markersize=6)
+        if published or trial is best:
+            label = f"{trial.candidate.name if published else trial.name}{', best' if trial is best else ''}"
+            axes.annotate(f" {label} {scores[-1]:.1f}", (epochs[-1], scores[-1]), color=colour, va="center")
+    axes.set_xlim(0.8, max_epochs * 1.12 + 0.5)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(f"{score_name}, %")
+    axes.set_title("Learning curves; a cross marks an early stop", loc="left")
+    quiet(axes)
+    return png(figure)
+
+
+def fronts(trials: Sequence[TrialResult], milliseconds: dict[int, float], score_name: str) -> bytes:
+    """Score against parameters and against the time of one prediction; a line joins what no cheaper network equals.
+
+    `milliseconds` of each trial, by number.
+    """
+    scored = ranked(trials)
+    figure = new_figure(11, 4.6)
+    costs = {
+        "parameters": [trial.candidate.architecture.num_parameters() for trial in scored],
+        "milliseconds for one image on one thread": [milliseconds[trial.number] for trial in scored],
+    }
+    scores = np.array([trial.score for trial in scored])
+    for axes, (name, values) in zip(figure.subplots(1, 2, sharey=True), costs.items(), strict=True):
+        values = np.array(values, float)
+        front = np.flatnonzero(pareto_front(scores, values))
+        front = front[np.argsort(values[front])]
+        axes.step(values[front], 100 * scores[front], where="post", color=PALE, linewidth=3, zorder=0)
+        for place, trial in enumerate(scored):
+            colour = COLOUR_OF[trial.candidate.name]
+            face = colour if place in front else "white"
+            axes.plot(values[place], 100 * scores[place], "o", color=colour, markerfacecolor=face, markersize=6)
+            if place in front or trial.candidate.name != "drawn":
+                label = trial.name if trial.candidate.name == "drawn" else trial.candidate.name
+                axes.annotate(f" {label}", (values[place], 100 * scores[place]), fontsize=8, va="bottom")
+        axes.set_xscale("log")
+        axes.set_xlabel(name)
+        quiet(axes)
+        axes.set_title(f"{len(front)} of {len(scored)} networks are on the front", loc="left", fontsize=11)
+    figure.axes[0].set_ylabel(f"{score_name}, %")
+    figure.legend(handles=legend(trials, "on the front", "beaten"), ncols=5, frameon=False, loc="outside lower center")
+    return png(figure)

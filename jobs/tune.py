@@ -1,0 +1,204 @@
+#!/usr/bin/env python
+"""Searches filters, dropout rates and learning rate for the network that reads people's photos best, on Ray Tune.
+
+The article's two networks are always tried first. Poor trials are stopped early; the winner is trained in full, as
+jobs/train.py does, and registered if it beats the best checkpoint so far. Ctrl-C reports the best network so far;
+--resume goes on with an interrupted search.
+"""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from digits import data, searches
+from digits.config import RECIPES, DataConfig, TuningConfig, require
+from digits.data import DigitFiles
+from digits.runs import Run, TrainingError
+from digits.search_space import Candidate, SearchSpace
+from digits.searches import Search, TrialResult, ranked
+from digits.storage import Storage
+from digits.workers import Workers, choose_workers
+from jobs import cluster
+from jobs.console import Interrupted, import_tensorflow, run_job
+from jobs.training_report import TrainingProgress, report, score_of
+from jobs.tuning_report import SearchProgress, best_trial, document_of, report_trials, write_metrics
+
+if TYPE_CHECKING:
+    import ray
+
+WINNER = "tuned"
+"""What the winner's architecture is called in its checkpoints."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneSettings:
+    """Command line of jobs/tune.py."""
+
+    tuning: Annotated[TuningConfig, tyro.conf.arg(name="")] = field(default_factory=TuningConfig)
+    space: Annotated[SearchSpace, tyro.conf.arg(name="")] = field(default_factory=SearchSpace)
+    seeds: tuple[int, ...] = (0,)
+    """The winner is trained in full once with each seed."""
+    epochs: int | None = None
+    """Epochs of the winner's full training; left out, as the recommended recipe says."""
+    batch_size: int | None = None
+    """Digits in one step, in trials and full training; left out, as the recommended recipe says."""
+    distort: bool | None = None
+    """Whether training digits are distorted anew in every epoch; left out, as the recommended recipe says."""
+    num_workers: int | tuple[int, int] | None = None
+    """Workers of the full training, or the least and the most of them; left out, one for each GPU, or each node."""
+    storage_path: str = "runs"
+    """Folder or bucket for runs and for best.json."""
+    data: str | None = None
+    """Folder or bucket of Parquet files with the columns image and label; left out, the shipped MNIST."""
+    protocol: Literal["article", "literature"] = "article"
+    """article: 80 % train and 20 % validate; literature: the original 60,000 train and 10,000 validate."""
+    resume: str | None = None
+    """Name of an interrupted search in the storage path that is to go on; it keeps its own settings."""
+
+
+def prepare(settings: TuneSettings) -> tuple[Search, Storage, DigitFiles]:
+    """Everything that can be checked before Ray starts; returns the search, its folder and the data."""
+    storage = Storage.open(settings.storage_path)
+    if settings.resume:
+        run_dir = storage / Path(settings.resume).name
+        search = Search.read(run_dir)
+        files = data.find_digits(search.data.path)
+        require(
+            files.fingerprint == search.fingerprint,
+            f"the digits of {search.data.path or 'the shipped MNIST'} changed since {run_dir.name} began",
+            "the digits that the search was started with",
+            "bring them back, or start a new search",
+        )
+    else:
+        require(
+            len(settings.seeds) > 0 and len(set(settings.seeds)) == len(settings.seeds),
+            f"seeds {settings.seeds}",
+            "one or more different seeds",
+            "give for instance --seeds 0 1 2",
+        )
+        changes = {
+            "epochs": settings.epochs,
+            "global_batch_size": settings.batch_size,
+            "distort": settings.distort,
+        }
+        changes = {name: value for name, value in changes.items() if value is not None}
+        config = DataConfig(path=settings.data, protocol=settings.protocol)
+        files = data.find_digits(config.path)
+        search = Search(
+            space=settings.space,
+            tuning=settings.tuning,
+            training=replace(RECIPES["recommended"].training, **changes),
+            seeds=settings.seeds,
+            data=config,
+            fingerprint=files.fingerprint,
+        )
+        run_dir = storage / time.strftime("tune-%Y%m%d-%H%M%S")
+    storage.check_writable()
+    return search, run_dir, files
+
+
+def tune(settings: TuneSettings) -> dict[str, Any]:
+    """Search as the command line says and train the winner; returns the job's JSON document."""
+    started = time.perf_counter()
+    search, run_dir, files = prepare(settings)
+    earlier = searches.read_trials(run_dir)
+    print(f"{len(search.candidates)} trials, {len(earlier)} of them ended earlier | search {run_dir}", flush=True)
+
+    # TensorFlow is imported only now, when nothing that is quickly checked can fail any more, and while Ray starts.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        loading = pool.submit(import_tensorflow)
+        resources, num_nodes = cluster.connect()
+        loading.result()
+    from digits.photo_digits import start_photo_digits
+    from digits.tuning import search_networks
+
+    # Ray Tune tells of itself, and of every failed or interrupted trial at length; the tables say it in a line.
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    cluster.check_shared(run_dir.parent, files.local_paths)
+    workers = choose_workers(settings.num_workers, resources, num_nodes)
+    photo_digits = start_photo_digits(files, data.split_rows(files, search.data))
+    trials = search_networks(
+        search,
+        run_dir,
+        files=files,
+        photo_digits=photo_digits,
+        resources=resources,
+        num_nodes=num_nodes,
+        on_event=SearchProgress(search, earlier),
+    )
+    rows = report_trials(run_dir, search, trials) if trials else []
+    best, trained, stopped = best_trial(search, run_dir, trials), {}, unfinished(search, trials)
+    if not stopped:
+        try:
+            best, trained = train_winner(search, winner_of(trials), run_dir, files, photo_digits, workers)
+        except KeyboardInterrupt:
+            stopped = True
+    document = document_of(best, search, run_dir, trials, time.perf_counter() - started)
+    write_metrics(run_dir, document, {"trained": trained.get("runs", []), "rows": rows})
+    if stopped:
+        print(f"interrupted; go on with --resume {run_dir.name}", flush=True)
+        raise Interrupted(document)
+    return document
+
+
+def unfinished(search: Search, trials: list[TrialResult]) -> bool:
+    """Whether some trials did not end: Ctrl-C stopped the search."""
+    return sum(trial.status != "interrupted" for trial in trials) < len(search.candidates)
+
+
+def winner_of(trials: Sequence[TrialResult]) -> Candidate:
+    """The best network of a search that ended; TrainingError where every trial failed."""
+    best = ranked(trials)
+    if not best:
+        reasons = "; ".join(f"{trial.name}: {trial.reason}" for trial in trials[:3])
+        raise TrainingError(
+            f"all {len(trials)} trials failed ({reasons})\n  expected: at least one network that trains\n"
+            "  what to do: mend the cause, then start a new search"
+        )
+    return best[0].candidate
+
+
+def train_winner(
+    search: Search,
+    winner: Candidate,
+    run_dir: Storage,
+    files: DigitFiles,
+    photo_digits: Sequence["ray.ObjectRef"],
+    workers: Workers,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Train the best network in full with every seed and register it; returns its figures, and the training's."""
+    from digits import training
+    from digits.finishing import finish
+
+    started = time.perf_counter()
+    run = Run.of({WINNER: search.winner(winner)}, search.seeds, search.data, search.fingerprint)
+    training.train(run, run_dir, workers, files=files, photo_digits=photo_digits, on_event=TrainingProgress(run))
+    images, labels = data.read_without_ray(
+        files, data.split_rows(files, run.data), inverted_copies=run.data.inverted_copies
+    )
+    finished = [finish(run_dir, network, images, labels) for network in run.networks]
+    trained = report(run_dir.parent, run_dir, finished, images, started)
+    best = max(finished, key=score_of)
+    kept = best.checkpoint
+    return {
+        "architecture": kept.architecture.to_dict(),
+        "score": score_of(best),
+        "validation_accuracy": kept.record["metrics"]["validation_accuracy"],
+        "parameters": kept.record["parameters"],
+        "checkpoint": kept.path,
+    }, trained
+
+
+if __name__ == "__main__":
+    run_job(TuneSettings, tune, __doc__)
