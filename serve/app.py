@@ -18,7 +18,7 @@ from ray.serve import metrics
 from digits.config import require
 from serve.api import create_api
 from serve.limits import Limits
-from serve.service import Service
+from serve.service import ROOT, Service
 
 CONFIG = Path(__file__).with_name("config.yaml")
 _CONFIDENCE_BOUNDARIES = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999]
@@ -95,7 +95,8 @@ class DigitClassifier:
 
 def read_api_key(file: Path) -> str:
     """The first line of `file`; ConfigurationError if there is none."""
-    lines = file.expanduser().read_text(encoding="utf-8").splitlines() if file.expanduser().is_file() else []
+    file = ROOT / file.expanduser()
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     key = lines[0].strip() if lines else ""
     require(
         len(key) >= 16,

@@ -9,13 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from pydantic import ValidationError
 from ray.serve.schema import DeploymentSchema, ServeDeploySchema
 from serve_cluster import ROOT, ServeCluster, get_text, processes_of, wait_for
 from serving_load import finish, under_load
 
+from digits.config import ConfigurationError
 from digits.images import encode_png
 from digits.photos import prepare_photo
 from jobs.load_test import make_request
+from serve.app import Arguments, read_api_key
 
 DEPLOYMENT_KEYS = set(DeploymentSchema.model_fields)
 
@@ -105,7 +108,7 @@ def test_our_metrics_reach_prometheus(cluster):
 
 @pytest.mark.slow
 def test_a_full_service_answers_503_with_retry_after(cluster):
-    cluster.deploy(max_ongoing_requests=1, max_queued_requests=1, autoscaling_config=None)
+    cluster.deploy(max_ongoing_requests=1, max_queued_requests=1, autoscaling_config={"max_replicas": 1})
     load, thread, results = under_load(cluster, "photo", requests=20, connections=16)
     seen = []
 
@@ -120,6 +123,20 @@ def test_a_full_service_answers_503_with_retry_after(cluster):
     result = finish(load, thread, results)
     assert seen == [(503, "1")]
     assert set(result.statuses) == {200, 503}
+
+
+def test_the_api_key_is_the_first_line_of_its_file(tmp_path):
+    (tmp_path / "key").write_text("0123456789abcdef\nsecond line\n")
+    assert read_api_key(tmp_path / "key") == "0123456789abcdef"
+    (tmp_path / "short").write_text("1234")
+    for name in ("short", "missing"):
+        with pytest.raises(ConfigurationError, match="openssl rand"):
+            read_api_key(tmp_path / name)
+
+
+def test_arguments_that_are_misspelt_are_refused():
+    with pytest.raises(ValidationError, match="api_key"):
+        Arguments(api_key="secret")
 
 
 def test_config_yaml_holds_what_the_readme_promises():

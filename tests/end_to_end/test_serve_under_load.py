@@ -49,7 +49,7 @@ def test_a_new_version_starts_before_the_old_one_stops_and_loses_no_request(clus
 
 
 def test_a_killed_replica_loses_only_what_was_under_way_and_comes_back(cluster):
-    cluster.deploy(autoscaling_config=None, num_replicas=1)
+    cluster.deploy(autoscaling_config={"min_replicas": 1, "max_replicas": 1})
     connections = 4
     load, thread, results = under_load(cluster, "tensor-1", requests=100, connections=connections)
     (before,) = wait_for(cluster.replicas, "a replica")
@@ -62,11 +62,13 @@ def test_a_killed_replica_loses_only_what_was_under_way_and_comes_back(cluster):
     back_after = time.monotonic() - start
     result = finish(load, thread, results, after=200)
     print(f"back after {back_after:.1f} s; {result.statuses}")
-    assert result.statuses[200] >= 300
+    # 408 is for requests that waited in vain while there was no replica, on a machine that starts one slowly.
+    lost = result.failed - result.statuses.get(408, 0)
+    assert lost <= connections and result.statuses[200] >= 300, result
 
 
 def test_with_two_replicas_and_retries_a_killed_one_costs_nothing(cluster):
-    cluster.deploy(autoscaling_config=None, num_replicas=2)
+    cluster.deploy(autoscaling_config={"min_replicas": 2, "max_replicas": 2})
     wait_for(lambda: len(cluster.replicas()) == 2, "two replicas")
     load, thread, results = under_load(cluster, "tensor-1", requests=100, connections=4, retries=8)
     os.kill(cluster.replicas()[0]["pid"], signal.SIGKILL)
