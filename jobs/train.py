@@ -43,6 +43,8 @@ class TrainSettings:
     """Whether training digits are distorted anew in every epoch; left out, as each recipe says."""
     num_workers: int | tuple[int, int] | None = None
     """Training workers, or the least and the most of them; left out, one for each GPU, or else for each node."""
+    on_demand_gpus: bool = False
+    """Whether the cluster is to start GPU nodes for the workers, which waits for the first of them."""
     storage_path: str = "runs"
     """Folder or bucket for runs and for best.json."""
     data: str | None = None
@@ -114,7 +116,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:
     from digits.photo_digits import start_photo_digits
 
     cluster.check_shared(run_dir.parent, files.local_paths)
-    workers = choose_workers(settings.num_workers, resources, num_nodes)
+    workers = choose_workers(settings.num_workers, resources, num_nodes, on_demand_gpus=settings.on_demand_gpus)
     photo_digits = start_photo_digits(files, validates)
     training.train(run, run_dir, workers, files=files, photo_digits=photo_digits, on_event=TrainingProgress(run))
     finished = [finish(run_dir, network, images, labels) for network in run.networks]

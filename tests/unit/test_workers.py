@@ -30,6 +30,16 @@ def test_a_gpu_for_each_worker_where_there_are_some():
     assert choose_workers(2, {"CPU": 8}, 1).resources_per_worker == {"CPU": 1.0}
 
 
+def test_gpu_nodes_may_still_have_to_start():
+    head_only = {}
+    workers = choose_workers((1, 4), head_only, 0, on_demand_gpus=True)
+    assert (workers.num_workers, workers.use_gpu) == ((1, 4), True)
+    with pytest.raises(ConfigurationError, match="give for instance --num-workers 1 4"):
+        choose_workers(None, head_only, 0, on_demand_gpus=True)
+    with pytest.raises(ConfigurationError, match="the least before the most"):
+        choose_workers((4, 1), head_only, 0, on_demand_gpus=True)
+
+
 @settings(deadline=None)
 @given(num_nodes=st.integers(1, 16), node_cpus=st.integers(1, 64), least=st.integers(1, 40), more=st.integers(0, 40))
 def test_workers_fit_and_leave_cores_for_the_data_on_every_node(num_nodes, node_cpus, least, more):
