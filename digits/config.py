@@ -177,9 +177,9 @@ class TrainingConfig:
     epochs: int
     """Passes over the training digits."""
     learning_rate: float = 1e-3
-    """Adam's step size at the start."""
+    """Adam's step size, at its highest."""
     learning_rate_schedule: Literal["constant", "cosine"] = "constant"
-    """constant, or cosine: falls to zero over all epochs along half a cosine."""
+    """constant, or cosine: after a short linear rise, falls to zero over all epochs along half a cosine."""
     global_batch_size: int = 32
     """Digits in one step, over all workers together."""
     seed: int = 0

@@ -22,6 +22,8 @@ from digits.shuffling import Columns
 
 STRETCHES_PER_EPOCH = 20
 """Calls of the compiled graph in one epoch: how often progress is told."""
+WARMUP_STEPS = 200
+"""Steps over which a cosine schedule rises to its peak: at once, large steps can silence whole filters for good."""
 VALIDATION_BATCH_SIZE = 500
 """Digits in one validation batch of a worker: fast on two cores, small on a GPU."""
 
@@ -49,7 +51,10 @@ class Network:
             self.model = build_model(self.architecture)
             rate = self.config.learning_rate
             if self.config.learning_rate_schedule == "cosine":
-                rate = keras.optimizers.schedules.CosineDecay(rate, self.total_steps)
+                warmup = min(WARMUP_STEPS, self.total_steps // 10)
+                rate = keras.optimizers.schedules.CosineDecay(
+                    0.0, self.total_steps - warmup, warmup_target=rate, warmup_steps=warmup
+                )
             self.optimizer = keras.optimizers.Adam(rate)
             self.optimizer.build(self.model.trainable_variables)
 
