@@ -27,6 +27,8 @@ MAX_GAP_OF_EQUALS = 0.12
 """The same for a piece beside the digit and about as tall: it is rather the digit's neighbour."""
 MIN_PIECE = 0.03
 """A piece has at least this part of the digit's ink; smaller ones are specks."""
+MIN_PIECE_LEVEL = 0.6
+"""A piece is at least this part as dark as the digit; fainter ones are show-through, ruling or a finger's edge."""
 MAX_PIECES = 12
 
 
@@ -56,23 +58,24 @@ def select_strokes(ink: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarra
     found = labels[top:bottom, left:right]
     mass = np.bincount(found.ravel(), weights=ink[top:bottom, left:right].ravel(), minlength=count)
     mass[0] = 0
-    strokes = join_pieces(labels, stats, int(np.argmax(mass)))
+    strokes = join_pieces(ink, labels, stats, int(np.argmax(mass)))
     x, y, width, height = cv2.boundingRect(strokes)
     solid = np.clip((ink - FAINTEST) / (FULL - FAINTEST), 0, 1)
     around = cv2.dilate(strokes, np.ones((3, 3), np.uint8))
     return (solid * around)[y : y + height, x : x + width]
 
 
-def join_pieces(labels: np.ndarray, stats: np.ndarray, main: int) -> np.ndarray:
+def join_pieces(ink: np.ndarray, labels: np.ndarray, stats: np.ndarray, main: int) -> np.ndarray:
     """Mask, uint8 (h, w), of the main component and of the pieces that a pen left beside it.
 
-    `labels` and `stats` are those of cv2.connectedComponentsWithStats.
+    `ink` is float32 (h, w); `labels` and `stats` are those of cv2.connectedComponentsWithStats.
     """
     height, width = labels.shape
     mask = (labels == main).astype(np.uint8)
     x, y, w, h, area = stats.T
     inside = (x > 1) & (y > 1) & (x + w < width - 1) & (y + h < height - 1)
     candidates = [i for i in np.argsort(-area[1:])[:MAX_PIECES] + 1 if i != main and inside[i]]
+    faintest = MIN_PIECE_LEVEL * float(ink[mask > 0].mean())
     joined = True
     while joined:
         joined = False
@@ -83,6 +86,8 @@ def join_pieces(labels: np.ndarray, stats: np.ndarray, main: int) -> np.ndarray:
                 continue
             window = np.s_[y[i] : y[i] + h[i], x[i] : x[i] + w[i]]
             piece = labels[window] == i
+            if ink[window][piece].mean() < faintest:
+                continue
             gap = distance[window][piece].min() / max(w_digit, h_digit, w[i], h[i])
             beside = x[i] >= left + 0.8 * w_digit or x[i] + w[i] <= left + 0.2 * w_digit
             equals = beside and h[i] > 0.6 * h_digit
