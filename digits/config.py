@@ -252,9 +252,9 @@ class TuningConfig:
 
     num_samples: int = 20
     """Networks that are tried; the article's two are the first of them."""
-    max_epochs: int = 9
+    max_epochs: int = 12
     """Epochs of a trial that is not stopped early."""
-    reduction_factor: int = 3
+    reduction_factor: int = 4
     """After 1 epoch, and after each so many times as many, about one trial in so many goes on."""
     train_images: int = 10_000
     """Training digits of a trial, not counting inverted copies (all, where there are fewer)."""
@@ -276,7 +276,7 @@ class TuningConfig:
             self.reduction_factor >= 2,
             f"reduction_factor = {self.reduction_factor}",
             "a whole number of at least 2",
-            "use 3: one trial in three goes on",
+            "use 4: one trial in four goes on",
         )
         require(
             self.gpus_per_trial is None or self.gpus_per_trial >= 0,

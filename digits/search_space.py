@@ -17,7 +17,7 @@ WITHOUT_DENSE_LAYER = 0.25
 NARROWING = 0.98
 """After each network that is too large, the next is drawn from bounds whose upper ends lie this much lower."""
 PUBLISHED = ("improved", "baseline")
-"""The article's networks, which every search tries first, so that it cannot end below them."""
+"""The article's networks, which every search tries first, to their last epoch, so that it cannot end below them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,11 @@ class Candidate:
     """improved, baseline, or drawn."""
     architecture: Architecture
     learning_rate: float
+
+    @property
+    def published(self) -> bool:
+        """Whether this is one of the article's networks."""
+        return self.name in PUBLISHED
 
     def hyper_parameters(self) -> dict[str, float]:
         """What a search varies, as flat numbers: filters_1 ..., dense_units (0: no such layer), learning_rate."""

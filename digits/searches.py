@@ -22,6 +22,7 @@ from digits.storage import Storage
 
 SEARCH, TRIALS, TUNE = "search.json", "trials", "tune"
 Status = Literal["finished", "stopped early", "diverged", "failed", "interrupted"]
+ENDED: tuple[Status, ...] = ("finished", "stopped early")
 FAILED: tuple[Status, ...] = ("diverged", "failed")
 
 
@@ -169,7 +170,7 @@ def ranked(trials: Sequence[TrialResult]) -> list[TrialResult]:
 
 def epochs_without_early_stopping(trials: Sequence[TrialResult], max_epochs: int) -> int:
     """Epochs that the same trials had cost without early stopping; one that failed had failed all the same."""
-    return sum(trial.epochs_trained if trial.status in FAILED else max_epochs for trial in trials)
+    return sum(max_epochs if trial.status in ENDED else trial.epochs_trained for trial in trials)
 
 
 def trials_csv(rows: Sequence[dict[str, Any]]) -> bytes:

@@ -65,7 +65,7 @@ def search_networks(
         ray.tune.with_resources(trainable, resources_of(search, resources)),
         param_space={TRIAL: ray.tune.grid_search([configuration(search, number) for number in left])},
         tune_config=ray.tune.TuneConfig(
-            scheduler=early_stopping(search, list(earlier.values())),
+            scheduler=EarlyStopping(search, list(earlier.values())),
             # Each actor imports TensorFlow once, for all its trials.
             reuse_actors=alone,
             max_concurrent_trials=None if alone else concurrent_runs(workers, resources),
@@ -123,22 +123,34 @@ def name_of(trial: ray.tune.experiment.Trial) -> str:
     return trial_name(trial.config[TRIAL]["number"])
 
 
-def early_stopping(search: Search, earlier: Sequence[TrialResult]) -> ASHAScheduler:
-    """ASHA over the epochs of trials; it knows the results of trials that ended before this search went on."""
-    scheduler = ASHAScheduler(
-        time_attr="epoch",
-        metric="score",
-        mode="max",
-        max_t=search.tuning.max_epochs,
-        grace_period=1,
-        reduction_factor=search.tuning.reduction_factor,
-    )
-    for trial in earlier:
-        stand_in = SimpleNamespace(trial_id=trial.name)
-        scheduler.on_trial_add(None, stand_in)
-        for epoch in trial.history:
-            scheduler.on_trial_result(None, stand_in, trials.report_of(epoch))
-    return scheduler
+class EarlyStopping(ASHAScheduler):
+    """ASHA over the epochs of trials; the published networks count as rivals, but train to the end.
+
+    So a search cannot end below them. It also knows the results of `earlier` trials, which ended before the search
+    was interrupted.
+    """
+
+    def __init__(self, search: Search, earlier: Sequence[TrialResult]) -> None:
+        super().__init__(
+            time_attr="epoch",
+            metric="score",
+            mode="max",
+            max_t=search.tuning.max_epochs,
+            grace_period=1,
+            reduction_factor=search.tuning.reduction_factor,
+        )
+        self.search = search
+        for trial in earlier:
+            stand_in = SimpleNamespace(trial_id=trial.name, config={TRIAL: {"number": trial.number}})
+            self.on_trial_add(None, stand_in)
+            for epoch in trial.history:
+                self.on_trial_result(None, stand_in, trials.report_of(epoch))
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Called by Ray Tune with each report of a trial: whether it goes on."""
+        decision = super().on_trial_result(tune_controller, trial, result)
+        published = self.search.candidates[trial.config[TRIAL]["number"]].published
+        return self.CONTINUE if published and result["epoch"] < self.search.tuning.max_epochs else decision
 
 
 def evenly(side: np.ndarray, count: int) -> np.ndarray:
@@ -231,6 +243,9 @@ class Journal(ray.tune.Callback):
     def on_trial_complete(self, iteration, trials, trial, **info) -> None:
         """Called by Ray Tune when a trial returned or was stopped early."""
         number = trial.config[TRIAL]["number"]
+        if number not in self.reports:
+            self.end(number, "failed", "it ended without a report")
+            return
         last = self.reports[number][-1]
         if last["diverged"]:
             self.end(number, "diverged", f"the loss was not finite in epoch {last['epoch']}")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 
 from digits.pareto import pareto_front
 from digits.plots import COLOURS, INK, PALE, WRONG, new_figure, png, quiet
@@ -37,6 +38,7 @@ def score_by_hyper_parameter(trials: Sequence[TrialResult], score_name: str) -> 
         axes.set_title(name.replace("_", " "), loc="left", fontsize=11)
         if name.startswith(LOGARITHMIC):
             axes.set_xscale("log", base=2 if name.startswith("filters") else 10)
+            axes.xaxis.set_minor_formatter(NullFormatter())
             if name.startswith("filters"):
                 axes.xaxis.set_major_formatter("{x:g}")
         quiet(axes)
@@ -76,7 +78,7 @@ def trial_curves(trials: Sequence[TrialResult], score_name: str, max_epochs: int
             continue
         epochs = [epoch.epoch for epoch in trial.history]
         scores = [100 * score_of(epoch) for epoch in trial.history]
-        published = trial.candidate.name != "drawn"
+        published = trial.candidate.published
         colour = COLOUR_OF[trial.candidate.name]
         style = {"color": colour, "alpha": 1 if published or trial is best else 0.45}
         axes.plot(epochs, scores, linewidth=3 if trial is best else 1.5, **style)
@@ -115,8 +117,8 @@ def fronts(trials: Sequence[TrialResult], milliseconds: dict[int, float], score_
             colour = COLOUR_OF[trial.candidate.name]
             face = colour if place in front else "white"
             axes.plot(values[place], 100 * scores[place], "o", color=colour, markerfacecolor=face, markersize=6)
-            if place in front or trial.candidate.name != "drawn":
-                label = trial.name if trial.candidate.name == "drawn" else trial.candidate.name
+            if place in front or trial.candidate.published:
+                label = trial.candidate.name if trial.candidate.published else trial.name
                 axes.annotate(f" {label}", (values[place], 100 * scores[place]), fontsize=8, va="bottom")
         axes.set_xscale("log")
         axes.set_xlabel(name)

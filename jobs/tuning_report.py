@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from digits import searches, tuning_plots
+from digits import runs, searches, tuning_plots
 from digits.history import EpochResult
 from digits.pareto import inference_milliseconds, pareto_front
 from digits.search_space import Candidate
@@ -53,7 +53,7 @@ def describe(candidate: Candidate) -> str:
     """A candidate in a few words."""
     network = candidate.architecture
     dense = f"dense {network.dense_units}" if network.dense_units else "no dense"
-    name = "" if candidate.name == "drawn" else f"{candidate.name} "
+    name = f"{candidate.name} " if candidate.published else ""
     return f"{name}{'-'.join(map(str, network.filters))} {dense} rate {candidate.learning_rate:.2g}"
 
 
@@ -156,14 +156,15 @@ def best_trial(search: Search, run_dir: Storage, trials: Sequence[TrialResult]) 
     best = ranked(trials)
     if not best:
         return None
-    last = best[0].history[-1]
-    checkpoint = run_dir / searches.TRIALS / search.network(best[0].number).epoch_name(last.epoch)
+    # A trial that was interrupted may have gone on since its last report: its folder tells how far.
+    checkpoint = runs.best_epoch(run_dir / searches.TRIALS, search.network(best[0].number))
+    epoch = EpochResult(**checkpoint.record["metrics"])
     return {
-        "architecture": best[0].candidate.architecture.to_dict(),
-        "score": best[0].score,
-        "validation_accuracy": last.validation_accuracy,
-        "parameters": best[0].candidate.architecture.num_parameters(),
-        "checkpoint": str(checkpoint),
+        "architecture": checkpoint.architecture.to_dict(),
+        "score": score_of(epoch),
+        "validation_accuracy": epoch.validation_accuracy,
+        "parameters": checkpoint.record["parameters"],
+        "checkpoint": checkpoint.path,
     }
 
 
