@@ -1,0 +1,69 @@
+"""Reading, inverting and splitting all digits: digits.data on Ray Data against NumPy in this process, in turns.
+
+Arguments: folder of digits, turns. Ray is up before the first turn. Prints the seconds of each turn, those until the
+first batch, and those of the very first one, for which Ray still has to start its tasks.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from digits import data
+from digits.config import DataConfig
+from jobs import cluster
+from jobs.benchmarks.parquet import read_parquet
+
+
+def with_ray(folder: str) -> tuple[float, float]:
+    """Seconds until the first batch of training digits, and until both sides lie in memory."""
+    start = time.perf_counter()
+    files = data.find_digits(folder)
+    validates = data.split_rows(files, DataConfig())
+    batches = data.iterate(data.with_inverted_copies(data.read_digits(files, ~validates)))
+    first = next(batches)
+    first_batch = time.perf_counter() - start
+    training = data.concatenate([first, *batches])
+    validation = data.to_memory(data.with_inverted_copies(data.read_digits(files, validates)))
+    seconds = time.perf_counter() - start
+    assert len(training[1]) + len(validation[1]) == 2 * files.num_digits
+    return first_batch, seconds
+
+
+def with_numpy(folder: str) -> float:
+    """Seconds until both sides lie in memory."""
+    start = time.perf_counter()
+    images, labels = read_parquet(Path(folder))
+    validates, trains = np.split(np.random.default_rng(0).permutation(len(labels)), [len(labels) // 5])
+    sides = [
+        (np.concatenate([images[rows], 255 - images[rows]]), np.tile(labels[rows], 2)) for rows in (trains, validates)
+    ]
+    seconds = time.perf_counter() - start
+    assert sum(len(side[1]) for side in sides) == 2 * len(labels)
+    return seconds
+
+
+def main(folder: str, turns: int) -> None:
+    cluster.connect()
+    first_ever, _ = with_ray(folder)
+    with_numpy(folder)
+    ours, theirs = [], []
+    for _ in range(turns):
+        ours.append(with_ray(folder))
+        theirs.append(with_numpy(folder))
+    print(
+        json.dumps(
+            {
+                "ours": [seconds for _, seconds in ours],
+                "theirs": theirs,
+                "first_batch": [seconds for seconds, _ in ours],
+                "first_batch_ever": first_ever,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,84 @@
+"""The benchmark runs at a tiny size and its JSON is complete; how fast anything is, no test says."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.benchmarks.measuring import Figure, alternate
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run_benchmark(tmp_path, *parts):
+    """The benchmark's JSON for a few hundred digits and one turn."""
+    sizes = ["--digits", "400", "--epochs", "1", "--repeats", "1", "--seconds", "0.5", "--trials", "2"]
+    command = [sys.executable, str(ROOT / "jobs" / "benchmark.py"), "--storage-path", str(tmp_path), *sizes]
+    done = subprocess.run([*command, "--parts", *parts], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def check(document, parts):
+    """Every part gave figures, each with both sides and their ratio; machine and versions stand beside them."""
+    assert {figure["part"] for figure in document["figures"]} == set(parts)
+    for figure in document["figures"]:
+        ratio = figure["ratio"]
+        assert len(figure["ours"]) == len(figure["theirs"]) == document["settings"]["repeats"]
+        assert all(math.isfinite(value) and value > 0 for value in (*figure["ours"], *figure["theirs"]))
+        assert 0 < ratio["min"] <= ratio["median"] <= ratio["max"]
+        assert figure["against"] and figure["unit"] and figure["what"]
+        assert (figure["met"] is None) == (figure["aim"] is None)
+    assert {"processor", "cores", "memory_gb", "versions", "load"} <= set(document["machine"])
+    assert json.loads((Path(document["folder"]) / "benchmark.json").read_text()) == document
+
+
+def test_the_data_path_is_measured(tmp_path):
+    check(run_benchmark(tmp_path, "data"), ["data"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_every_part_is_measured(tmp_path):
+    parts = ["training", "steps", "data", "distortion", "evaluation", "service", "search"]
+    document = run_benchmark(tmp_path, *parts)
+    check(document, parts)
+    memory = document["details"]["peak memory, MB"]
+    assert memory["bare import tensorflow"]["main"] > 100
+    assert {"ray::TrainController", "ray::RayTrainWorker"} <= set(memory["training, baseline"]["ours"])
+    assert sum(document["details"]["failed requests"].values()) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_growth_is_measured_and_drawn(tmp_path):
+    document = run_benchmark(tmp_path, "growth")
+    growth = document["details"]["growth"]
+    images = [row["images"] for row in growth["digits"]]
+    assert images == [800 * copies for copies in (1, 2, 4, 8)]
+    assert {row["clients"] for row in growth["service"]} == {2**power for power in range(9)}
+    assert (Path(document["folder"]) / "growth.png").read_bytes().startswith(b"\x89PNG")
+
+
+def figure(better, aim, ours, theirs):
+    return Figure(part="part", what="what", unit="s", against="other", ours=ours, theirs=theirs, better=better, aim=aim)
+
+
+def test_a_ratio_is_taken_turn_by_turn_and_its_median_must_reach_the_aim():
+    slower = figure("lower", 0.5, ours=[1.0, 4.0, 9.0], theirs=[10.0, 10.0, 10.0])
+    assert slower.ratios == [0.1, 0.4, 0.9]
+    assert slower.met
+    assert not figure("lower", 0.3, ours=[1.0, 4.0, 9.0], theirs=[10.0] * 3).met
+    assert figure("higher", 0.4, ours=[1.0, 4.0, 9.0], theirs=[10.0] * 3).met
+    assert not figure("higher", 0.5, ours=[1.0, 4.0, 9.0], theirs=[10.0] * 3).met
+    assert figure("higher", None, ours=[1.0], theirs=[2.0]).met is None
+
+
+def test_turns_alternate_which_side_runs_first():
+    order = []
+    sides = {name: (lambda turn, name=name: order.append((name, turn)) or turn) for name in ("a", "b")}
+    assert alternate(sides, 3) == {"a": [0, 1, 2], "b": [0, 1, 2]}
+    assert order == [("a", 0), ("b", 0), ("b", 1), ("a", 1), ("a", 2), ("b", 2)]
