@@ -27,7 +27,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from digits.config import require
 from digits.images import encode_png, to_rgb
-from digits.photos import prepare_photo
 
 Kind = Literal["png", "photo", "tensor-1", "tensor-64"]
 KINDS: tuple[Kind, ...] = ("png", "photo", "tensor-1", "tensor-64")
@@ -175,14 +174,12 @@ class Load:
 
 
 def make_request(kind: Kind) -> tuple[str, bytes, dict[str, str]]:
-    """Path, body and headers of a request of `kind`; the pictures show a seven."""
-    digit = np.zeros((28, 28), np.uint8)
-    digit[6:8, 8:20] = 230
-    for row in range(8, 23):
-        digit[row, 18 - (row - 8) // 2 : 20 - (row - 8) // 2] = 230
+    """Path, body and headers of a request of `kind`; the pictures show a zero, 20 pixels long, as in MNIST."""
+    row, column = np.mgrid[:28, :28] - 13.5
+    radius = np.hypot(row / 10, column / 7)
+    digit = np.where((radius < 1) & (radius > 0.7), 230, 0).astype(np.uint8)
     if kind == "png":
-        drawn_as_mnist = prepare_photo(to_rgb(np.kron(digit, np.ones((10, 10), np.uint8))))
-        return "/predict", encode_png(drawn_as_mnist[..., 0]), {"content-type": "image/png"}
+        return "/predict", encode_png(digit), {"content-type": "image/png"}
     if kind == "photo":
         paper = Image.fromarray(255 - digit).resize((1600, 1600), Image.Resampling.BICUBIC)
         photo = Image.new("RGB", (4000, 3000), (228, 226, 220))
@@ -216,7 +213,8 @@ def start_bare_server(checkpoint: str, **environment: str) -> tuple[subprocess.P
         port = probe.getsockname()[1]
     root = Path(__file__).resolve().parents[1]
     command = [sys.executable, "-c", BARE_SERVER, str(port), checkpoint]
-    process = subprocess.Popen(command, cwd=root, env={**os.environ, **environment})
+    # One thread for each numerical call, as Ray gives a replica of one CPU.
+    process = subprocess.Popen(command, cwd=root, env={**os.environ, "OMP_NUM_THREADS": "1", **environment})
     for _ in range(600):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
