@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any, Self
 
-
 from digits import checkpoints
 from digits.checkpoints import Checkpoint, CheckpointError
 from digits.config import Architecture, ConfigurationError, DataConfig, Recipe, TrainingConfig
