@@ -98,6 +98,6 @@ def digit_of(text: str | None, where: str) -> int:
         return int(text)
     raise PhotoFolderError(
         f"{where} says {text!r}",
-        "a digit 0 to 9: in a labels.csv with columns file and label, as a folder named 0 to 9, or first in the file name",
+        "a digit 0 to 9: in labels.csv (columns file, label), as the name of a folder, or first in the file name",
         "label the photo in one of these ways",
     )
