@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 200.0
+"""How long anything is waited for, at most: many times what it takes on a quiet machine."""
 
 
 def processes() -> Iterator[tuple[int, int, str]]:
@@ -95,21 +97,21 @@ class Job:
             self.ended = True
             self.arrived.notify_all()
 
-    def wait_for(self, text: str, timeout: float = 200) -> str:
+    def wait_for(self, text: str) -> str:
         """The first line that contains a text; fails where the job ends or takes too long without it."""
 
         def found() -> str | None:
             return next((line for line in self.lines if text in line), None)
 
         with self.arrived:
-            self.arrived.wait_for(lambda: found() or self.ended, timeout)
+            self.arrived.wait_for(lambda: found() or self.ended, PATIENCE_S)
             line = found()
-        assert line, f"no {text!r} after {timeout} s or at the end:\n" + "\n".join(self.lines)
+        assert line, f"no {text!r} after {PATIENCE_S} s or at the end:\n" + "\n".join(self.lines)
         return line
 
-    def wait(self, timeout: float = 200) -> int:
-        """The job's exit code."""
-        code = self.process.wait(timeout)
+    def wait(self) -> int:
+        """The job's exit code, once it has ended."""
+        code = self.process.wait(PATIENCE_S)
         with self.arrived:
             self.arrived.wait_for(lambda: self.ended, 10)
         return code

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from pathlib import Path
 
+import faults
 import pytest
 from faults import ROOT, report_recovery
 
@@ -41,8 +43,6 @@ def test_the_upload_is_small(tmp_path):
     package = tmp_path / "package.zip"
     create_package(str(tmp_path / "project"), package, include_gitignore=True, excludes=[".git", ".venv"])
     assert package.stat().st_size < MAX_UPLOAD_BYTES
-    import zipfile
-
     packed = zipfile.ZipFile(package).namelist()
     assert any(name.endswith("digits/mnist/train-00-of-12.parquet") for name in packed)
     assert not any("large" in name for name in packed)
@@ -73,7 +73,7 @@ class Head:
     def env_ray(self) -> str:
         return str(Path(sys.executable).parent / "ray")
 
-    def ray(self, *arguments: str, timeout: float = 200, **env: str) -> subprocess.CompletedProcess:
+    def ray(self, *arguments: str | Path, **env: str) -> subprocess.CompletedProcess:
         return subprocess.run(
             [self.env_ray, *map(str, arguments)],
             cwd=ROOT,
@@ -81,7 +81,7 @@ class Head:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=timeout,
+            timeout=faults.PATIENCE_S,
         )
 
     def submit(self, *arguments, flags=(), **env):
@@ -96,7 +96,7 @@ class Head:
 def head():
     folder = Path(tempfile.mkdtemp(prefix="ray"))
     head = Head(folder)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + faults.PATIENCE_S
     while head.ray("job", "list").returncode != 0:
         assert head.process.poll() is None and time.monotonic() < deadline, (folder / "head.log").read_text()
         time.sleep(1)
@@ -141,7 +141,7 @@ def test_a_mistake_is_streamed_and_fails_the_submission(head, tmp_path):
 @pytest.mark.timeout(280)
 def test_a_stopped_job_leaves_epochs_to_go_on_from(head, tiny_mnist, tmp_path):
     assert head.submit(*train(tmp_path, tiny_mnist), flags=("--no-wait", "--submission-id", "first")).returncode == 0
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + faults.PATIENCE_S
     while "epoch  3/40" not in head.ray("job", "logs", "first").stdout:
         assert time.monotonic() < deadline
         time.sleep(1)

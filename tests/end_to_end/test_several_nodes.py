@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
 # A second raylet may start slowly on a busy machine; read when Ray is imported.
 os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
+os.environ.setdefault("RAY_agent_register_timeout_ms", "120000")
 
 EPOCHS = 4
 
