@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import tempfile
 import time
 
 import pytest
@@ -17,20 +18,21 @@ from digits import checkpoints
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
+EPOCHS = 25
+"""Enough for a kill to come before the last one."""
+
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system")
 
 
 @pytest.fixture
-def own_ray(tmp_path_factory):
+def own_ray():
     """Environment in which Ray finds no cluster of anyone else; its sockets need a short path."""
-    import tempfile
-
     folder = tempfile.mkdtemp(prefix="ray")
     yield {"RAY_TMPDIR": folder}
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def train(storage, data, *arguments, epochs=12, env):
+def train(storage, data, *arguments, epochs=EPOCHS, env):
     """A training job for one small network on few digits."""
     fixed = ("--architecture", "baseline", "--epochs", epochs, "--data", data, "--storage-path", storage)
     return Job("jobs/train.py", *fixed, *arguments, env=env)
@@ -39,6 +41,15 @@ def train(storage, data, *arguments, epochs=12, env):
 def epochs_of(storage):
     """Paths of all epochs' checkpoints in a storage path, in their order."""
     return sorted(storage.glob("*/baseline-seed0-epoch*"))
+
+
+def until_quiet(storage):
+    """Wait until the workers of a killed job have noticed it, and write no more."""
+    seen, since = epochs_of(storage), time.monotonic()
+    while time.monotonic() < since + 5:
+        time.sleep(0.5)
+        if epochs_of(storage) != seen:
+            seen, since = epochs_of(storage), time.monotonic()
 
 
 def assert_ended_with_one_message(job, *parts):
@@ -51,10 +62,11 @@ def assert_ended_with_one_message(job, *parts):
 
 def test_a_killed_driver_and_then_a_damaged_checkpoint(tiny_mnist, tmp_path, own_ray):
     storage = tmp_path / "runs"
-    job = train(storage, tiny_mnist, env=own_ray)
-    job.wait_for("epoch  4/12")
+    job = train(storage, tiny_mnist, epochs=EPOCHS, env=own_ray)
+    job.wait_for(f"epoch  4/{EPOCHS}")
     job.process.kill()
     assert job.wait() == -signal.SIGKILL
+    until_quiet(storage)
     assert not (storage / "best.json").exists()
     for path in epochs_of(storage)[:3]:
         checkpoints.load(str(path))
@@ -68,13 +80,13 @@ def test_a_killed_driver_and_then_a_damaged_checkpoint(tiny_mnist, tmp_path, own
 
     started = time.perf_counter()
     resumed = Job("jobs/train.py", "--storage-path", storage, "--resume", run, env=own_ray)
-    resumed.wait_for(f"epoch {before + 1:2}/12")
+    resumed.wait_for(f"epoch {before + 1:2}/{EPOCHS}")
     report_recovery("driver killed (SIGKILL), --resume to the next epoch", time.perf_counter() - started)
     assert resumed.wait() == 0, resumed.output
     assert "a checkpoint is damaged, the one before it is used instead" in resumed.output
     assert f"goes on after epoch {before}" in resumed.output
     document = json.loads(resumed.lines[-1])
-    assert len(epochs_of(storage)) == document["runs"][0]["epochs"] == 12
+    assert len(epochs_of(storage)) == document["runs"][0]["epochs"] == EPOCHS
     checkpoints.load(checkpoints.best_checkpoint(str(storage)))
 
 

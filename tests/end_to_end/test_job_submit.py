@@ -1,8 +1,10 @@
 """`ray job submit --working-dir . jobs/train.py`: what is uploaded, what is streamed, exit codes, and a stopped job."""
 
+import contextlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,7 @@ from faults import ROOT, report_recovery
 from digits import checkpoints
 
 MAX_UPLOAD_BYTES = 20e6
+RAY = str(Path(sys.executable).parent / "ray")
 
 
 def test_jobs_can_be_run_by_name():
@@ -48,11 +51,21 @@ def test_the_upload_is_small(tmp_path):
     assert not any("large" in name for name in packed)
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
 class Head:
     """A cluster of one node that jobs are submitted to, with its token, in a home of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = 21_000 + os.getpid() % 2_000
+        # Ports of our own: other clusters may run on this machine with the usual ones.
+        self.port, client_port, agent_port = free_ports(3)
         home = folder / "home"
         home.mkdir()
         self.env = {
@@ -65,17 +78,15 @@ class Head:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
         self.ray("get-auth-token", "--generate")
-        start = ("start", "--head", "--block", "--port=0", f"--dashboard-port={self.port}", "--num-cpus=2")
+        ports = (f"--dashboard-port={self.port}", f"--ray-client-server-port={client_port}")
+        agent = f"--dashboard-agent-listen-port={agent_port}"
+        start = ("start", "--head", "--block", "--port=0", *ports, agent, "--num-cpus=2")
         log = (folder / "head.log").open("w")
-        self.process = subprocess.Popen([self.env_ray, *start], env=self.env, stdout=log, stderr=log)
-
-    @property
-    def env_ray(self) -> str:
-        return str(Path(sys.executable).parent / "ray")
+        self.process = subprocess.Popen([RAY, *start], env=self.env, stdout=log, stderr=log)
 
     def ray(self, *arguments: str | Path, **env: str) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [self.env_ray, *map(str, arguments)],
+            [RAY, *map(str, arguments)],
             cwd=ROOT,
             env={**self.env, **env},
             stdout=subprocess.PIPE,
