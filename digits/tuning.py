@@ -149,8 +149,10 @@ class EarlyStopping(ASHAScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Called by Ray Tune with each report of a trial: whether it goes on."""
         decision = super().on_trial_result(tune_controller, trial, result)
+        # A trial that trained to its end returns by itself: ASHA would kill it, and with it a training run's clean end.
+        ends = result["epoch"] >= self.search.tuning.max_epochs
         published = self.search.candidates[trial.config[TRIAL]["number"]].published
-        return self.CONTINUE if published and result["epoch"] < self.search.tuning.max_epochs else decision
+        return self.CONTINUE if published or ends else decision
 
 
 def evenly(side: np.ndarray, count: int) -> np.ndarray:
