@@ -153,7 +153,7 @@ class DataConfig:
     path: str | None = None
     """Folder or bucket of Parquet files with the columns image and label; None: the shipped MNIST."""
     protocol: Literal["article", "literature"] = "article"
-    """article: a stratified random part of all digits validates; literature: files named test-* do, the others train."""
+    """article: a stratified random part of all digits validates; literature: files named test-* validate."""
     validation_fraction: float = 0.2
     """Part of the digits that validates under the article's protocol, in (0, 1)."""
     split_seed: int = 0
