@@ -7,17 +7,17 @@ TensorFlow are imported inside the tests: a run without the slow ones shall not 
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-from faults import Fault, freeze, report_recovery, training_workers
+from faults import PATIENCE_S, Fault, freeze, report_recovery, training_workers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
-
-# A second raylet may start slowly on a busy machine; read when Ray is imported.
-os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
-os.environ.setdefault("RAY_agent_register_timeout_ms", "120000")
 
 EPOCHS = 6
 BATCH_SIZE = 8
@@ -180,3 +180,29 @@ def test_a_worker_without_digits_takes_part(nodes, tiny_mnist, run_dir):
     assert workers_of(run_dir, 1) == 2
     assert np.isfinite(state.history[0].train_loss)
     assert state.history[0].train_loss < np.log(10)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may hide a folder from a process")
+def test_storage_that_a_node_does_not_see_is_refused(nodes, tmp_path):
+    import ray
+
+    from digits.config import ConfigurationError
+    from digits.storage import Storage
+    from jobs.cluster import check_shared
+
+    storage = Storage.open(tmp_path)
+    check_shared(storage)  # both nodes are on this machine, and see it
+    start = f"{Path(sys.executable).parent}/ray start --address={nodes.cluster.address} --num-cpus=1 --block"
+    hidden = f"mount -t tmpfs tmpfs {tmp_path} && exec {start} --dashboard-agent-listen-port=0"
+    third = subprocess.Popen(["unshare", "--mount", "sh", "-c", hidden], stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while sum(node["Alive"] for node in ray.nodes()) < 3:
+            assert third.poll() is None and time.monotonic() < deadline
+            time.sleep(0.5)
+        with pytest.raises(ConfigurationError, match="is not there on"):
+            check_shared(storage)
+    finally:
+        third.terminate()
+        third.wait(60)
+    assert not list(tmp_path.iterdir())
