@@ -29,7 +29,7 @@ test-all: test test-slow
 
 # The service on http://127.0.0.1:8000, with the best checkpoint of runs/
 serve: install
-	$(BIN)/serve run serve.app:build_app $(ARGS)
+	$(BIN)/python -m serve $(ARGS)
 
 clean:
 	rm -rf .venv
