@@ -12,6 +12,8 @@ NUM_CLASSES = 10
 IMAGE_SIZE = 28
 CHANNELS = 3
 KERNEL_SIZE = 3
+NUM_PHOTOS = 1_000
+"""Simulated photos of different validation digits that give a network's photo score."""
 
 
 class ConfigurationError(ValueError):
@@ -187,7 +189,7 @@ class TrainingConfig:
     distort: bool = False
     """Whether training digits are distorted anew in every epoch (digits.augmentation)."""
     select_by: Literal["validation_accuracy", "photo_score"] = "validation_accuracy"
-    """Figure by which the best epoch is kept: of the validation digits, or of simulated photos."""
+    """What the best epoch is kept by: validation accuracy, or the photo score, whose ties validation accuracy breaks."""
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, f"epochs = {self.epochs}", "a whole number of at least 1", "use for instance 5")

@@ -8,21 +8,22 @@ The folder is the truth: whatever ended a run, it goes on from the last epoch th
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any, Self
 
-from digits import checkpoints
+from digits import __version__, checkpoints
 from digits.checkpoints import Checkpoint, CheckpointError
-from digits.config import Architecture, ConfigurationError, DataConfig, Recipe, TrainingConfig
+from digits.config import NUM_PHOTOS, Architecture, ConfigurationError, DataConfig, Recipe, TrainingConfig
 from digits.history import EpochResult, TrainingState
 from digits.storage import Storage
 
 RUN = "run.json"
-PACKAGES = ("digits", "ray", "tensorflow", "keras", "numpy", "onnxruntime", "opencv-python-headless", "pillow")
-"""Packages whose versions a checkpoint records."""
+PACKAGES = ("ray", "tensorflow", "keras", "numpy", "onnxruntime", "opencv-python-headless", "pillow")
+"""Packages whose versions a checkpoint records, beside our own."""
 
 
 class TrainingError(RuntimeError):
@@ -105,7 +106,7 @@ def record_of(run: Run, network: Network, state: TrainingState, num_workers: int
         "data": {**asdict(run.data), "fingerprint": run.fingerprint},
         "metrics": state.history[-1].to_dict(),
         "history": [epoch.to_dict() for epoch in state.history],
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": {"digits": __version__, **{name: version(name) for name in PACKAGES}},
     }
 
 
@@ -141,7 +142,12 @@ def last_state(
 
 
 def best_epoch(run_dir: Storage, network: Network) -> Checkpoint:
-    """The readable epoch with the highest figure of `select_by`, the earliest of equals; CheckpointError for none."""
+    """The epoch to keep of those that can be read; CheckpointError where there is none.
+
+    By validation accuracy: the highest. By photo score, which has fewer pictures: of all epochs within one standard
+    error of the highest, the one with the highest validation accuracy (the one-standard-error rule; Breiman et al.,
+    Classification and Regression Trees, 1984). The earliest of equals.
+    """
     readable = []
     for name in finished_epochs(run_dir, network):
         try:
@@ -150,5 +156,8 @@ def best_epoch(run_dir: Storage, network: Network) -> Checkpoint:
             continue  # last_state told of it
     if not readable:
         raise CheckpointError(f"no epoch of {network.name} can be read in {run_dir}")
-    figure = network.recipe.training.select_by
-    return max(readable, key=lambda c: (c.record["metrics"][figure], -c.record["metrics"]["epoch"]))
+    if network.recipe.training.select_by == "photo_score":
+        highest = max(checkpoint.record["metrics"]["photo_score"] for checkpoint in readable)
+        lowest = highest - math.sqrt(highest * (1 - highest) / NUM_PHOTOS)
+        readable = [checkpoint for checkpoint in readable if checkpoint.record["metrics"]["photo_score"] >= lowest]
+    return max(readable, key=lambda c: (c.record["metrics"]["validation_accuracy"], -c.record["metrics"]["epoch"]))
