@@ -189,7 +189,7 @@ class TrainingConfig:
     distort: bool = False
     """Whether training digits are distorted anew in every epoch (digits.augmentation)."""
     select_by: Literal["validation_accuracy", "photo_score"] = "validation_accuracy"
-    """What the best epoch is kept by: validation accuracy, or the photo score, whose ties validation accuracy breaks."""
+    """What the best epoch is kept by; validation accuracy breaks the ties of the photo score."""
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, f"epochs = {self.epochs}", "a whole number of at least 1", "use for instance 5")

@@ -32,7 +32,7 @@ def write_epochs(run_dir, run, figures):
                 seconds=1.0,
                 train_seconds=1.0,
                 images_per_second=1.0,
-            )  # fmt: skip
+            )
         )
         weights = {name: np.full(shape, number, np.float32) for name, shape in BASELINE.weight_shapes().items()}
         state = TrainingState(weights=weights, optimizer={"000": np.array(number)}, history=tuple(history))
