@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install train test test-slow test-all lint serve clean
+.PHONY: install train test test-slow test-all serve audit clean
 
 install: .venv/installed
 
@@ -30,6 +30,10 @@ test-all: test test-slow
 # The service on http://127.0.0.1:8000, with the best checkpoint of runs/
 serve: install
 	$(BIN)/python -m serve $(ARGS)
+
+# Known vulnerabilities among the installed versions; asks a vulnerability service over the network
+audit: install
+	$(BIN)/pip-audit --local --skip-editable
 
 clean:
 	rm -rf .venv

@@ -55,9 +55,9 @@ class Columns:
     def order(self, seed: int, epoch: int) -> np.ndarray:
         """This worker's rows for every step of an epoch: int32 (steps_per_epoch, owned columns), -1 where none is left.
 
-        Rows are numbered within the worker's own part.
+        Rows are numbered within the worker's own part. A worker without columns gets one of -1: no batch is empty.
         """
-        order = np.full((self.steps_per_epoch, len(self.owned)), -1, np.int32)
+        order = np.full((self.steps_per_epoch, max(len(self.owned), 1)), -1, np.int32)
         first = self.owned_groups.start
         for position, column in enumerate(self.owned):
             groups = self.groups(column)

@@ -59,4 +59,6 @@ def test_workers_hold_contiguous_parts_that_cover_all_data(world_size):
 def test_a_worker_without_a_column_has_no_rows():
     columns = Columns(num_groups=10, group_size=2, global_batch_size=1, rank=0, world_size=2)
     assert len(columns.owned_groups) == 0
-    assert columns.order(0, 0).shape == (20, 0)
+    order = columns.order(0, 0)
+    assert order.shape == (20, 1)
+    assert (order == -1).all()
