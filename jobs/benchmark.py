@@ -42,7 +42,7 @@ class BenchmarkSettings:
     """Command line of jobs/benchmark.py."""
 
     parts: tuple[Part, ...] = ("training", "steps", "data", "distortion", "evaluation", "service", "growth")
-    """What is measured; search and trials take hours."""
+    """What is measured; left out: search and trials, which take longest."""
     repeats: int = 3
     """Turns of each comparison."""
     storage_path: str = "runs"
