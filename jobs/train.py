@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from tyro.conf import FlagCreatePairsOff
+
 from digits import data
 from digits.config import RECIPES, DataConfig, Recipe, require
 from digits.data import DigitFiles
@@ -39,8 +41,10 @@ class TrainSettings:
     """Adam's step size; left out, as each recipe says."""
     batch_size: int | None = None
     """Digits in one step, over all workers together; left out, as each recipe says."""
-    distort: bool | None = None
-    """Whether training digits are distorted anew in every epoch; left out, as each recipe says."""
+    distort: FlagCreatePairsOff[bool] = False
+    """Distort the training digits anew in every epoch, also where the recipe does not."""
+    no_distort: FlagCreatePairsOff[bool] = False
+    """Train on the digits as they are, also where the recipe distorts them."""
     num_workers: int | tuple[int, int] | None = None
     """Training workers, or the least and the most of them; left out, one for each GPU, or else for each node."""
     on_demand_gpus: bool = False
@@ -62,7 +66,7 @@ def recipes_of(settings: TrainSettings) -> dict[str, Recipe]:
         "epochs": settings.epochs,
         "learning_rate": settings.learning_rate,
         "global_batch_size": settings.batch_size,
-        "distort": settings.distort,
+        "distort": True if settings.distort else False if settings.no_distort else None,
     }
     changes = {name: value for name, value in changes.items() if value is not None}
     return {name: replace(RECIPES[name], training=replace(RECIPES[name].training, **changes)) for name in names}
@@ -87,6 +91,12 @@ def prepare(settings: TrainSettings) -> tuple[Run, Storage, DigitFiles]:
             f"seeds {settings.seeds}",
             "one or more different seeds",
             "give for instance --seeds 0 1 2",
+        )
+        require(
+            not (settings.distort and settings.no_distort),
+            "--distort and --no-distort",
+            "one of them at most",
+            "leave both out to do as the recipe says",
         )
         recipes = recipes_of(settings)
         config = DataConfig(path=settings.data, protocol=settings.protocol)
