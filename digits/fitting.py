@@ -104,7 +104,7 @@ class Network:
         self, images: tf.Tensor, labels: tf.Tensor, order: tf.Tensor, batch_sizes: tf.Tensor, totals: tf.Tensor
     ) -> tf.Tensor:
         """Train on the rows `order`, int32 (steps, local batch); adds this worker's sums to `totals`, float64 (2,)."""
-        # One gather for the whole stretch: a gather in each step takes 6 % of the processor time of training baseline.
+        # One gather for the whole stretch: a gather in each step costs processor time that shows in the small network.
         stretch = gather_batch(images, labels, order)
         for step in tf.range(tf.shape(order)[0]):
             batch = [part[step] for part in stretch]

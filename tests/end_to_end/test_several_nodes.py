@@ -94,9 +94,9 @@ def assert_same(state, expected):
     """The same epochs with the same losses, and the same weights but for the order of sums, which Adam enlarges."""
     assert [epoch.epoch for epoch in state.history] == [epoch.epoch for epoch in expected.history]
     losses = [[epoch.train_loss for epoch in one.history] for one in (state, expected)]
-    np.testing.assert_allclose(*losses, rtol=1e-3)
+    np.testing.assert_allclose(*losses, rtol=2e-2)
     for name, weights in expected.weights.items():
-        assert np.abs(state.weights[name] - weights).mean() < 1e-4, name
+        assert np.abs(state.weights[name] - weights).mean() < 1e-3, name
 
 
 @pytest.fixture
