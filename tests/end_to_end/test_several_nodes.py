@@ -96,7 +96,7 @@ def assert_same(state, expected):
     losses = [[epoch.train_loss for epoch in one.history] for one in (state, expected)]
     np.testing.assert_allclose(*losses, rtol=2e-2)
     for name, weights in expected.weights.items():
-        assert np.abs(state.weights[name] - weights).mean() < 1e-3, name
+        assert np.abs(state.weights[name] - weights).mean() < 5e-3, name
 
 
 @pytest.fixture
