@@ -163,6 +163,7 @@ def test_a_trial_can_be_a_training_run_with_several_workers(searched, tiny_mnist
     trials, _ = run(a_search(tiny_mnist, workers_per_trial=2), Storage.open(tmp_path) / "shared")
     assert [trial.number for trial in trials] == [0, 1, 2]
     assert trials[2].status == "diverged"
-    # The first epoch of one worker and of two are the same computation.
+    # The first epoch of one worker and of two are the same computation, but for what dropout leaves out.
     for one, other in zip(alone[:2], trials[:2], strict=True):
-        assert other.history[0].train_loss == pytest.approx(one.history[0].train_loss, abs=1e-4)
+        tolerance = 5e-2 if any(one.candidate.architecture.dropouts) else 1e-4
+        assert other.history[0].train_loss == pytest.approx(one.history[0].train_loss, abs=tolerance)
