@@ -3,6 +3,9 @@
 Knows no Ray: Ray Train's workers and Ray Tune's trials both call `fit`. Keras 3's own `fit` does not run under
 MultiWorkerMirroredStrategy. Whole stretches of an epoch run inside one compiled graph, which gathers each batch from
 digits that lie in memory as uint8: feeding 28x28 digits one batch at a time costs more than the arithmetic.
+
+On several cores each step's batch is computed in parts, one for each core, whose gradients are added: operations on
+such small pictures are too short to be shared well among cores one by one.
 """
 
 import time
@@ -15,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from digits.config import CHANNELS, IMAGE_SIZE, Architecture, TrainingConfig
+from digits.dropout import Dropout
 from digits.evaluation import Digits
 from digits.history import EpochResult, TrainingState
 from digits.models import build_model
@@ -24,6 +28,8 @@ STRETCHES_PER_EPOCH = 20
 """Calls of the compiled graph in one epoch: how often progress is told."""
 WARMUP_STEPS = 200
 """Steps over which a cosine schedule rises to its peak: at once, large steps can silence whole filters for good."""
+SMALLEST_PART = 16
+"""Digits that a core computes at least in each step; smaller parts are slower."""
 VALIDATION_BATCH_SIZE = 500
 """Digits in one validation batch of a worker: fast on two cores, small on a GPU."""
 
@@ -42,13 +48,15 @@ class Network:
     architecture: Architecture
     config: TrainingConfig
     total_steps: int
+    parts: int = 1
+    """Parts of this worker's batch that are computed at the same time."""
     strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
 
     def __post_init__(self) -> None:
         keras.backend.clear_session()
         keras.utils.set_random_seed(self.config.seed)
         with self.strategy.scope():
-            self.model = build_model(self.architecture)
+            self.model = build_model(self.architecture, dropout=Dropout)
             rate = self.config.learning_rate
             if self.config.learning_rate_schedule == "cosine":
                 warmup = min(WARMUP_STEPS, self.total_steps // 10)
@@ -82,16 +90,27 @@ class Network:
 
     def train_step(self, images: tf.Tensor, labels: tf.Tensor, present: tf.Tensor, batch_size: tf.Tensor) -> tf.Tensor:
         """One optimizer step on this worker's part of a global batch; returns float32 (loss sum, correct) of it."""
+        batch = [tf.split(tensor, self.parts) for tensor in (images, labels, present)]
+        results, gradients = zip(
+            *(self.gradients_of(*part, batch_size) for part in zip(*batch, strict=True)), strict=True
+        )
+        # Keras' optimizer sums the gradients over all workers itself; an all-reduce here as well would scale them by
+        # the number of workers, which Adam hides except for its epsilon.
+        sums = [tf.add_n(parts) for parts in zip(*gradients, strict=True)]
+        self.optimizer.apply(sums, self.model.trainable_variables)
+        return tf.add_n(results)
+
+    def gradients_of(
+        self, images: tf.Tensor, labels: tf.Tensor, present: tf.Tensor, batch_size: tf.Tensor
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """float32 (loss sum, correct) of some digits, and the gradients of their losses' sum over `batch_size`."""
         with tf.GradientTape() as tape:
             probabilities = self.model(images, training=True)
             losses = keras.losses.sparse_categorical_crossentropy(labels, probabilities) * present
             # The sum over all workers of sums divided by the global batch's true size is the mean over that batch.
             loss = tf.reduce_sum(losses) / batch_size
         gradients = tape.gradient(loss, self.model.trainable_variables)
-        # Keras' optimizer sums the gradients over all workers itself; an all-reduce here as well would scale them by
-        # the number of workers, which Adam hides except for its epsilon.
-        self.optimizer.apply(gradients, self.model.trainable_variables)
-        return tf.stack([tf.reduce_sum(losses), count_correct(labels, probabilities, present)])
+        return tf.stack([tf.reduce_sum(losses), count_correct(labels, probabilities, present)]), gradients
 
     def validation_step(self, images: tf.Tensor, labels: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
         """float32 (loss sum, correct) of one validation batch of this worker."""
@@ -152,6 +171,16 @@ def on_device(digits: Digits) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.constant(images), tf.constant(labels.astype(np.int32))
 
 
+def parts_of(batch_size: int, cores: int) -> int:
+    """Parts in which a worker with so many cores computes its batch, of so many digits."""
+    return max(1, min(cores, batch_size // SMALLEST_PART))
+
+
+def in_parts(order: np.ndarray, parts: int) -> np.ndarray:
+    """An order, int32 (steps, width), padded with -1 to a width that is a multiple of `parts`."""
+    return np.pad(order, ((0, 0), (0, -order.shape[1] % parts)), constant_values=-1)
+
+
 def validation_order(num_digits: int) -> np.ndarray:
     """All rows in batches: int32 (batches, 500), padded with -1."""
     batches = -(-num_digits // VALIDATION_BATCH_SIZE)
@@ -172,6 +201,7 @@ def fit(
     resume: TrainingState | None = None,
     progress: Callable[[int, float], None] = lambda epoch, fraction: None,
     photo_digits: Digits | None = None,
+    cores: int = 1,
 ) -> None:
     """Train one network for `config.epochs` epochs; `report` gets the state that each one leaves.
 
@@ -186,10 +216,17 @@ def fit(
         resume: where an earlier run ended; its epochs are not repeated.
         progress: told the epoch (from 1) and the fraction of it that is trained.
         photo_digits: this worker's part of the simulated photos that give the photo score.
+        cores: among how many cores each batch is divided; 1 on a GPU.
     """
     strategy = strategy or tf.distribute.get_strategy()
     steps = columns.steps_per_epoch
-    network = Network(architecture=architecture, config=config, strategy=strategy, total_steps=steps * config.epochs)
+    network = Network(
+        architecture=architecture,
+        config=config,
+        total_steps=steps * config.epochs,
+        parts=parts_of(len(columns.owned), cores),
+        strategy=strategy,
+    )
     history = list(resume.history) if resume else []
     if resume:
         network.restore(resume)
@@ -201,7 +238,7 @@ def fit(
         start = time.perf_counter()
         if digits is not source:
             tensors, source = on_device(digits), digits
-        order = columns.order(config.seed, epoch)
+        order = in_parts(columns.order(config.seed, epoch), network.parts)
         totals = tf.zeros(2, tf.float64)
         edges = np.linspace(0, steps, min(STRETCHES_PER_EPOCH, steps) + 1).astype(int)
         for first, last in pairwise(edges):

@@ -9,24 +9,26 @@ from digits.checkpoints import Checkpoint
 from digits.config import CHANNELS, IMAGE_SIZE, KERNEL_SIZE, NUM_CLASSES, Architecture
 
 
-def build_model(architecture: Architecture) -> keras.Sequential:
+def build_model(
+    architecture: Architecture, *, dropout: type[keras.layers.Dropout] = keras.layers.Dropout
+) -> keras.Sequential:
     """A Keras network from uint8 (N, 28, 28, 3), values 0..255, to softmax probabilities float32 (N, 10).
 
     Its weights, in order, are those of `architecture.weight_shapes()`. Initial weights and dropout follow
-    `keras.utils.set_random_seed`. Only this network divides by 255.
+    `keras.utils.set_random_seed`. Only this network divides by 255. `dropout` is the class of its dropout layers.
     """
     layers = [keras.Input((IMAGE_SIZE, IMAGE_SIZE, CHANNELS), dtype="uint8"), keras.layers.Rescaling(1 / 255)]
-    for index, (filters, dropout) in enumerate(zip(architecture.filters, architecture.dropouts, strict=True)):
+    for index, (filters, rate) in enumerate(zip(architecture.filters, architecture.dropouts, strict=True)):
         layers.append(keras.layers.Conv2D(filters, KERNEL_SIZE, activation="relu", name=f"conv_{index}"))
-        if dropout:
-            layers.append(keras.layers.Dropout(dropout))
+        if rate:
+            layers.append(dropout(rate))
         if index in architecture.pool_after:
             layers.append(keras.layers.MaxPooling2D())
     layers.append(keras.layers.Flatten())
     if architecture.dense_units is not None:
         layers.append(keras.layers.Dense(architecture.dense_units, activation="relu", name="dense"))
         if architecture.dense_dropout:
-            layers.append(keras.layers.Dropout(architecture.dense_dropout))
+            layers.append(dropout(architecture.dense_dropout))
     layers.append(keras.layers.Dense(NUM_CLASSES, activation="softmax", name="output"))
     return keras.Sequential(layers)
 

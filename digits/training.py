@@ -10,6 +10,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -142,7 +143,10 @@ class TellFailures(ray.train.UserCallback):
 
 @contextmanager
 def listening(on_event: Callable[[dict[str, Any]], None]) -> Iterator[Queue]:
-    """A queue for the workers' events; a thread hands them to `on_event` until the block ends."""
+    """A queue for the workers' events; a thread hands them to `on_event` until the block ends.
+
+    What `on_event` raises is raised here at the block's end.
+    """
     # On the driver's own node: another one may be lost, and the queue with it.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     queue, ended = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here}), threading.Event()
@@ -157,14 +161,15 @@ def listening(on_event: Callable[[dict[str, Any]], None]) -> Iterator[Queue]:
                 if last_round:
                     return
 
-    thread = threading.Thread(target=hand_over, daemon=True)
-    thread.start()
-    try:
-        yield queue
-    finally:
-        ended.set()
-        thread.join()
-        queue.shutdown()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        handed_over = pool.submit(hand_over)
+        try:
+            yield queue
+        finally:
+            ended.set()
+            wait([handed_over])
+            queue.shutdown()
+        handed_over.result()
 
 
 def train_worker(config: dict[str, Any]) -> None:
@@ -178,7 +183,8 @@ def train_worker(config: dict[str, Any]) -> None:
         "storage that every node sees, also nodes that come later",
         f"name a bucket, or a folder that is mounted on all nodes, instead of {task.run_dir.parent}",
     )
-    prepare_tensorflow(context.get_local_world_size())
+    smallest = min(network.recipe.training.global_batch_size for network in task.run.networks)
+    cores = prepare_tensorflow(context.get_local_world_size(), smallest // world_size)
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     validation = read_side(task, task.validates, share(int(task.validates.sum()), rank, world_size))
     photos = None
@@ -187,7 +193,7 @@ def train_worker(config: dict[str, Any]) -> None:
         mine = share(len(labels), rank, world_size)
         photos = images[mine.start : mine.stop], labels[mine.start : mine.stop]
     for network in task.run.networks:
-        train_network(task, network, rank, world_size, strategy, validation, photos)
+        train_network(task, network, rank, world_size, strategy, cores, validation, photos)
 
 
 def share(total: int, rank: int, world_size: int) -> range:
@@ -207,6 +213,7 @@ def train_network(
     rank: int,
     world_size: int,
     strategy: tf.distribute.Strategy,
+    cores: int,
     validation: Digits,
     photos: Digits | None,
 ) -> None:
@@ -240,6 +247,7 @@ def train_network(
         epochs_of(dataset, columns, inverted_copies=task.run.data.inverted_copies, config=config, first=done),
         validation,
         photo_digits=photos,
+        cores=cores,
         strategy=strategy,
         resume=resume,
         report=report,
@@ -263,11 +271,18 @@ def report_epoch(task: Task, network: Network, state: TrainingState, rank: int, 
         )
 
 
-def prepare_tensorflow(local_world_size: int) -> None:
-    """Share this node's cores among its workers, and let TensorFlow take GPU memory only as it needs it."""
+def prepare_tensorflow(local_world_size: int, batch_size: int) -> int:
+    """Share this node's cores among its workers, and let TensorFlow take GPU memory only as it needs it.
+
+    Returns among how many cores `fitting.fit` is to divide a batch of `batch_size`; 1 on a GPU. What is left over works
+    inside single operations.
+    """
     # Ray sets this for its TensorFlow workers; a child process would then look for the old Keras.
     os.environ.pop("TF_USE_LEGACY_KERAS", None)
     tf.get_logger().setLevel("ERROR")
-    tf.config.threading.set_intra_op_parallelism_threads(max(1, len(os.sched_getaffinity(0)) // local_world_size))
-    for gpu in tf.config.list_physical_devices("GPU"):
+    cores, gpus = max(1, len(os.sched_getaffinity(0)) // local_world_size), tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
+    parts = 1 if gpus else fitting.parts_of(batch_size, cores)
+    tf.config.threading.set_intra_op_parallelism_threads(cores // parts)
+    return parts

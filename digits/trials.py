@@ -58,7 +58,7 @@ def train_alone(config: dict[str, Any], task: TrialTask) -> None:
     # Ray Tune waits so long for the last trial's thread to leave an actor that is used again; 2 s is too short where
     # an epoch's last moments are slow, and the next trial would fail.
     os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "60"
-    prepare_tensorflow(len(os.sched_getaffinity(0)))
+    prepare_tensorflow(len(os.sched_getaffinity(0)), task.search.training.global_batch_size)
     train_candidate(task, config[TRIAL]["number"], report=ray.tune.report)
 
 
@@ -84,15 +84,17 @@ def train_with_workers(config: dict[str, Any], task: TrialTask) -> None:
 
 def train_worker(config: dict[str, Any]) -> None:
     """What each Ray Train worker of a trial does."""
-    context = ray.train.get_context()
-    prepare_tensorflow(context.get_local_world_size())
+    context, task = ray.train.get_context(), config["task"]
+    part = task.search.training.global_batch_size // context.get_world_size()
+    cores = prepare_tensorflow(context.get_local_world_size(), part)
     train_candidate(
-        config["task"],
+        task,
         config["number"],
         report=ray.train.report,
         rank=context.get_world_rank(),
         world_size=context.get_world_size(),
         strategy=tf.distribute.MultiWorkerMirroredStrategy(),
+        cores=cores,
     )
 
 
@@ -104,6 +106,7 @@ def train_candidate(
     rank: int = 0,
     world_size: int = 1,
     strategy: tf.distribute.Strategy | None = None,
+    cores: int = 1,
 ) -> None:
     """Train one candidate from where it stands, reporting every epoch, those of an earlier start included.
 
@@ -147,6 +150,7 @@ def train_candidate(
             report=report_epoch,
             resume=resume,
             strategy=strategy,
+            cores=cores,
         )
     except Diverged:
         return

@@ -28,8 +28,8 @@ def processes() -> Iterator[tuple[int, int, str]]:
             yield int(folder.name), parent, command
 
 
-def training_workers(raylet: int) -> list[int]:
-    """Ids of the Ray Train workers that a raylet, given by its process id, runs."""
+def training_workers(raylet: int | None) -> list[int]:
+    """Ids of the Ray Train workers that a raylet, given by its process id, runs; none for no raylet."""
     return [pid for pid, parent, command in processes() if parent == raylet and "RayTrainWorker" in command]
 
 

@@ -8,8 +8,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FRAMEWORKS = {
     "ray": {"data", "epochs", "photo_digits", "training", "tuning", "trials", "elastic"},
-    "keras": {"models", "fitting"},
-    "tensorflow": {"fitting", "training", "trials"},
+    "keras": {"models", "dropout", "fitting"},
+    "tensorflow": {"dropout", "fitting", "training", "trials"},
     "fastapi": set(),
     "matplotlib": {"plots", "factor_plots", "tuning_plots", "scaling_plots"},
     "onnxruntime": {"inference"},

@@ -25,7 +25,9 @@ from jobs.benchmarks.parquet import read_parquet
 BATCH_SIZE = 32
 
 
-def fit_rates(architecture: Architecture, digits: Digits, epochs: int, strategy: tf.distribute.Strategy) -> list[float]:
+def fit_rates(
+    architecture: Architecture, digits: Digits, epochs: int, cores: int, strategy: tf.distribute.Strategy
+) -> list[float]:
     """This project's loop; TF_CONFIG says which worker this process is, as Ray Train does."""
     images, labels = digits
     task, world_size = 0, 1
@@ -45,6 +47,7 @@ def fit_rates(architecture: Architecture, digits: Digits, epochs: int, strategy:
         [mine] * epochs,
         (images[:100], labels[:100]),
         report=lambda state: rates.append(state.history[-1].images_per_second),
+        cores=cores,
         strategy=strategy,
     )
     return rates
@@ -81,7 +84,8 @@ def raw_rates(architecture: Architecture, digits: Digits, epochs: int) -> list[f
 
 
 def main(side: str, folder: str, network: str, num_digits: int, epochs: int, threads: int) -> None:
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    # fit divides each batch among the cores itself.
+    tf.config.threading.set_intra_op_parallelism_threads(threads if side == "raw" else 1)
     strategy = tf.distribute.get_strategy() if side == "fit-alone" else tf.distribute.MultiWorkerMirroredStrategy()
     images, labels = read_parquet(Path(folder))
     repeats = -(-num_digits // len(labels))
@@ -90,7 +94,7 @@ def main(side: str, folder: str, network: str, num_digits: int, epochs: int, thr
     if side == "raw":
         rates = raw_rates(architecture, digits, epochs)
     else:
-        rates = fit_rates(architecture, digits, epochs, strategy)
+        rates = fit_rates(architecture, digits, epochs, threads, strategy)
     print(json.dumps({"images_per_second": rates[1:]}))
 
 

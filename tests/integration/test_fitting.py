@@ -1,0 +1,69 @@
+"""The training loop without Ray: dropout drops what it should, and parts of a batch add up to the whole batch."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from digits.config import BASELINE, TrainingConfig
+from digits.dropout import Dropout
+from digits.fitting import fit, in_parts, parts_of
+from digits.shuffling import Columns
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Noise with labels that can be learned from it: 100 digits."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 10, 100)
+    return (rng.integers(0, 100, (100, 28, 28)) + 15 * labels[:, None, None]).astype(np.uint8), labels
+
+
+def trained_in(digits, cores, batch_size):
+    """The states of two epochs."""
+    columns = Columns(num_groups=100, group_size=1, global_batch_size=batch_size)
+    config, states = TrainingConfig(epochs=2, global_batch_size=batch_size), []
+    fit(BASELINE, config, columns, [digits] * 2, digits, report=states.append, cores=cores)
+    return states
+
+
+@pytest.mark.parametrize("rate", [0.15, 0.5])
+def test_dropout_drops_its_rate_scales_the_rest_and_draws_anew(rate):
+    keras.utils.set_random_seed(0)
+    layer, ones = Dropout(rate), tf.ones((31, 23, 129))
+    first, second = (layer(ones, training=True).numpy() for _ in range(2))
+    assert np.unique(first) == pytest.approx([0, 1 / (1 - rate)])
+    for dropped in (first == 0, second == 0):
+        # Four standard deviations of the share, for the whole and for the shares along each axis.
+        assert dropped.mean() == pytest.approx(rate, abs=4 * np.sqrt(rate * (1 - rate) / dropped.size))
+        for axis in range(3):
+            shares = dropped.mean(axis=tuple({0, 1, 2} - {axis}))
+            size = dropped.size / len(shares)
+            assert np.abs(shares - rate).max() < 5 * np.sqrt(rate * (1 - rate) / size)
+    # Which are dropped together is chance, between draws and between neighbours, whose bits come from one number.
+    assert ((first == 0) & (second == 0)).mean() == pytest.approx(rate**2, abs=0.01)
+    neighbours = first.reshape(-1)[: first.size // 2 * 2].reshape(-1, 2) == 0
+    assert neighbours.all(axis=1).mean() == pytest.approx(rate**2, abs=0.01)
+
+
+def test_dropout_passes_everything_when_it_does_not_train():
+    ones = tf.ones((2, 3))
+    assert np.array_equal(Dropout(0.5)(ones, training=False), ones)
+    assert np.array_equal(Dropout(0.5)(ones), ones)
+
+
+def test_a_batch_in_parts_trains_as_the_whole_batch(digits):
+    whole, parts = trained_in(digits, 1, 50), trained_in(digits, 3, 50)
+    assert parts_of(50, 3) == 3
+    for one, other in zip(whole, parts, strict=True):
+        assert other.history[-1].train_loss == pytest.approx(one.history[-1].train_loss, abs=1e-5)
+        assert other.history[-1].train_accuracy == one.history[-1].train_accuracy
+        for name, weights in one.weights.items():
+            np.testing.assert_allclose(other.weights[name], weights, atol=1e-5, err_msg=name)
+
+
+def test_parts_are_never_too_small_and_padding_is_no_digit():
+    assert [parts_of(batch, 8) for batch in (1, 16, 32, 500)] == [1, 1, 2, 8]
+    order = in_parts(np.arange(10, dtype=np.int32).reshape(2, 5), 4)
+    assert order.dtype == np.int32
+    assert order.tolist() == [[0, 1, 2, 3, 4, -1, -1, -1], [5, 6, 7, 8, 9, -1, -1, -1]]
