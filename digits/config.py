@@ -188,11 +188,19 @@ class TrainingConfig:
     """Seed of initial weights, shuffling, dropout and distortion."""
     distort: bool = False
     """Whether training digits are distorted anew in every epoch (digits.augmentation)."""
+    clean_tail: float = 0.0
+    """Last part of the epochs, in [0, 1], in which digits are left as they are although `distort` is set."""
     select_by: Literal["validation_accuracy", "photo_score"] = "validation_accuracy"
     """What the best epoch is kept by; validation accuracy breaks the ties of the photo score."""
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, f"epochs = {self.epochs}", "a whole number of at least 1", "use for instance 5")
+        require(
+            0 <= self.clean_tail <= 1,
+            f"clean tail = {self.clean_tail}",
+            "a part of the epochs, from 0 to 1",
+            "use 0 to distort in every epoch",
+        )
         require(
             0 < self.learning_rate < math.inf,
             f"learning rate = {self.learning_rate}",
@@ -211,6 +219,11 @@ class TrainingConfig:
             "a whole number from 0 to 2147483647",
             "use for instance 0",
         )
+
+    @property
+    def distorted_epochs(self) -> int:
+        """How many epochs, the first ones, distort their digits."""
+        return self.epochs - round(self.clean_tail * self.epochs) if self.distort else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,6 +254,7 @@ RECIPES = {
             learning_rate_schedule="cosine",
             global_batch_size=128,
             distort=True,
+            clean_tail=0.15,
             select_by="photo_score",
         ),
     ),

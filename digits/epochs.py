@@ -39,24 +39,25 @@ def epochs_of(
 ) -> Iterator[Digits]:
     """The worker's digits of the epochs from `first` (counted from 0) on, one pair of arrays an epoch.
 
-    `originals` are the worker's own, in order. An inverted copy follows its original directly. Without distortion
-    every epoch is the same object.
+    `originals` are the worker's own, in order. An inverted copy follows its original directly. Epochs without
+    distortion are all the same object.
     """
-    if config.distort and columns.owned:
-        yield from distorted_epochs(to_memory(originals), columns, inverted_copies, config, first)
-    else:
+    distorted = config.distorted_epochs if columns.owned else 0
+    if first < distorted:
+        yield from distort_epochs(to_memory(originals), columns, inverted_copies, config, range(first, distorted))
+    if distorted < config.epochs:
         digits = to_memory(with_inverted_copies(originals) if inverted_copies else originals)
-        yield from repeat(digits, config.epochs - first)
+        yield from repeat(digits, config.epochs - max(first, distorted))
 
 
-def distorted_epochs(
-    originals: Digits, columns: Columns, inverted_copies: bool, config: TrainingConfig, first: int
+def distort_epochs(
+    originals: Digits, columns: Columns, inverted_copies: bool, config: TrainingConfig, epochs: range
 ) -> Iterator[Digits]:
     """Epochs of digits that Ray Data tasks distort while earlier epochs are trained on."""
     images, labels = originals
     num_tasks = -(-len(images) // ORIGINALS_PER_TASK)
     groups = chunks(np.array(columns.owned), -(-len(columns.owned) // num_tasks))
-    tasks = [{"epoch": epoch, "columns": group} for epoch in range(first, config.epochs) for group in groups]
+    tasks = [{"epoch": epoch, "columns": group} for epoch in epochs for group in groups]
     dataset = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map_batches(
         distort_columns,
         fn_kwargs={
@@ -72,7 +73,7 @@ def distorted_epochs(
         object_store_memory=EPOCHS_AHEAD * images.nbytes * (2 if inverted_copies else 1)
     )
     blocks = iterate(dataset)
-    for _ in range(first, config.epochs):
+    for _ in epochs:
         yield concatenate([next(blocks) for _ in groups])
 
 

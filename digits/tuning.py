@@ -6,6 +6,7 @@ early stopping knew, and is a pickle: it is not read.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -183,11 +184,13 @@ def prepare(
         global_batch_size=search.training.global_batch_size,
     )
     max_epochs = search.tuning.max_epochs
-    if search.training.distort:
+    distorted = replace(search.training, epochs=max_epochs).distorted_epochs
+    epochs: list[ray.ObjectRef] = []
+    if distorted:
         images, labels = data.read_without_ray(files, chosen, inverted_copies=False)
         originals = [ray.put(images), ray.put(labels)]
         distort = ray.remote(num_cpus=data.TASK_CPUS)(distort_columns)
-        epochs = tuple(
+        epochs += [
             distort.remote(
                 {"epoch": np.array([epoch]), "columns": [np.array(columns.owned)]},
                 originals,
@@ -195,10 +198,11 @@ def prepare(
                 inverted,
                 search.tuning.search_seed,
             )
-            for epoch in range(max_epochs)
-        )
-    else:
-        epochs = (put_digits(*data.read_without_ray(files, chosen, inverted_copies=inverted)),) * max_epochs
+            for epoch in range(distorted)
+        ]
+    if distorted < max_epochs:
+        as_they_are = put_digits(*data.read_without_ray(files, chosen, inverted_copies=inverted))
+        epochs += [as_they_are] * (max_epochs - distorted)
     held_out = data.read_without_ray(
         files, evenly(validates, search.tuning.validation_images), inverted_copies=inverted
     )
@@ -206,7 +210,7 @@ def prepare(
     return TrialTask(
         search=search,
         run_dir=run_dir,
-        epochs=epochs,
+        epochs=tuple(epochs),
         num_originals=columns.num_groups,
         validation=put_digits(*held_out),
         photo_digits=tuple(photo_digits),
