@@ -33,7 +33,7 @@ serve: install
 
 # Known vulnerabilities among the installed versions; asks a vulnerability service over the network
 audit: install
-	$(BIN)/pip-audit --local --skip-editable
+	$(BIN)/pip-audit --local --skip-editable --strict
 
 clean:
 	rm -rf .venv

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,11 +72,11 @@ def report_recovery(fault: str, seconds: float) -> None:
 
 
 class Job:
-    """A job in a process of its own, whose lines can be waited for."""
+    """A job in a process of its own, whose lines can be waited for; `before` are words before its command line."""
 
-    def __init__(self, *arguments: str | Path, env: dict[str, str] | None = None) -> None:
+    def __init__(self, *arguments: str | Path, env: dict[str, str] | None = None, before: Sequence[str] = ()) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, *map(str, arguments)],
+            [*before, sys.executable, *map(str, arguments)],
             cwd=ROOT,
             env={**os.environ, **(env or {})},
             stdout=subprocess.PIPE,
@@ -97,11 +97,11 @@ class Job:
             self.ended = True
             self.arrived.notify_all()
 
-    def wait_for(self, text: str) -> str:
-        """The first line that contains a text; fails where the job ends or takes too long without it."""
+    def wait_for(self, text: str, *, after: int = 0) -> str:
+        """The first line that contains a text, after so many; fails where the job ends or takes too long without it."""
 
         def found() -> str | None:
-            return next((line for line in self.lines if text in line), None)
+            return next((line for line in self.lines[after:] if text in line), None)
 
         with self.arrived:
             self.arrived.wait_for(lambda: found() or self.ended, PATIENCE_S)
