@@ -4,13 +4,14 @@ Digits are distorted column by column, each with its own seed, in tasks that run
 epoch holds the same pixels whatever the number of workers and wherever the tasks run.
 """
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 
 import numpy as np
 import ray
 import ray.data
-from ray.data import ExecutionResources
 
 from digits.augmentation import distort
 from digits.config import TrainingConfig
@@ -21,7 +22,6 @@ from digits.data import (
     chunks,
     concatenate,
     invert_batch,
-    iterate,
     to_memory,
     with_inverted_copies,
 )
@@ -30,8 +30,8 @@ from digits.shuffling import Columns
 
 ORIGINALS_PER_TASK = 2_000
 """Digits that one task distorts: about a quarter of a second of one core."""
-EPOCHS_AHEAD = 3
-"""Epochs that may wait in the object store: bounds memory."""
+EPOCHS_AHEAD = 2
+"""Epochs that are distorted while one is trained on: bounds memory."""
 
 
 def epochs_of(
@@ -53,28 +53,30 @@ def epochs_of(
 def distort_epochs(
     originals: Digits, columns: Columns, inverted_copies: bool, config: TrainingConfig, epochs: range
 ) -> Iterator[Digits]:
-    """Epochs of digits that Ray Data tasks distort while earlier epochs are trained on."""
+    """Epochs of digits, each distorted by Ray Data tasks while an earlier one is trained on."""
     images, labels = originals
     num_tasks = -(-len(images) // ORIGINALS_PER_TASK)
     groups = chunks(np.array(columns.owned), -(-len(columns.owned) // num_tasks))
-    tasks = [{"epoch": epoch, "columns": group} for epoch in epochs for group in groups]
-    dataset = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map_batches(
-        distort_columns,
-        fn_kwargs={
-            "originals": [ray.put(images), ray.put(labels)],
-            "columns": columns,
-            "inverted_copies": inverted_copies,
-            "seed": config.seed,
-        },
-        batch_size=1,
-        num_cpus=TASK_CPUS,
-    )
-    dataset.context.execution_options.resource_limits = ExecutionResources(
-        object_store_memory=EPOCHS_AHEAD * images.nbytes * (2 if inverted_copies else 1)
-    )
-    blocks = iterate(dataset)
-    for _ in epochs:
-        yield concatenate([next(blocks) for _ in groups])
+    constants = {
+        "originals": [ray.put(images), ray.put(labels)],
+        "columns": columns,
+        "inverted_copies": inverted_copies,
+        "seed": config.seed,
+    }
+
+    def distorted(epoch: int) -> Digits:
+        tasks = [{"epoch": epoch, "columns": group} for group in groups]
+        dataset = ray.data.from_items(tasks, override_num_blocks=len(tasks))
+        return to_memory(dataset.map_batches(distort_columns, fn_kwargs=constants, batch_size=1, num_cpus=TASK_CPUS))
+
+    # One dataset an epoch: a single one for all, held back by a limit of memory, keeps a core busy with waiting.
+    with ThreadPoolExecutor(max_workers=EPOCHS_AHEAD) as pool:
+        waiting = deque(pool.submit(distorted, epoch) for epoch in epochs[:EPOCHS_AHEAD])
+        for epoch in epochs:
+            digits = waiting.popleft().result()
+            if epoch + EPOCHS_AHEAD < epochs.stop:
+                waiting.append(pool.submit(distorted, epoch + EPOCHS_AHEAD))
+            yield digits
 
 
 def distort_columns(
