@@ -1,6 +1,8 @@
 """How a job finds its cluster: the one it was submitted to, or one that it starts on this machine and ends with."""
 
 import os
+import signal
+import threading
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,6 +40,9 @@ def connect() -> tuple[dict[str, float], int]:
         # Nobody takes this machine back with notice: a process less.
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     ray.init(log_to_driver=False, logging_level="ERROR", dashboard_host="127.0.0.1")
+    if threading.current_thread() is threading.main_thread():
+        # Ends a job as Ctrl-C does. What Ray's own handler raises is lost while the job waits for its workers.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     ray.data.DataContext.get_current().enable_progress_bars = False
     alive = [node for node in ray.nodes() if node["Alive"]]
     return ray.cluster_resources(), sum(1 for node in alive if node["Resources"].get("CPU"))

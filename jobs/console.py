@@ -18,10 +18,10 @@ Settings = TypeVar("Settings")
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C in a job that still has a result to report."""
+    """Ctrl-C or SIGTERM in a job that still has a result to report."""
 
     def __init__(self, result: dict[str, Any]) -> None:
-        super().__init__("stopped by Ctrl-C")
+        super().__init__("stopped")
         self.result = result
 
 
@@ -29,12 +29,13 @@ def run_job(settings: type[Settings], job: Callable[[Settings], dict[str, Any]],
     """Parse the command line into `settings`, run the job, and print its result as the last line of stdout.
 
     Exit codes: 0 for success; 1 with one message on stderr for what a user can cause, storage that fails or training
-    that ends early; 2 for a wrong command line; 130 for Ctrl-C, after which a job may still print what it has.
+    that ends early; 2 for a wrong command line; 130 for Ctrl-C or SIGTERM, after which a job may still print what it
+    has.
     """
     try:
         result = job(tyro.cli(settings, description=description))
     except KeyboardInterrupt as stop:
-        print("stopped by Ctrl-C", file=sys.stderr)
+        print("stopped by Ctrl-C or SIGTERM", file=sys.stderr)
         if isinstance(stop, Interrupted):
             print(json.dumps(stop.result, allow_nan=False), flush=True)
         sys.exit(130)

@@ -90,6 +90,21 @@ def test_a_killed_driver_and_then_a_damaged_checkpoint(tiny_mnist, tmp_path, own
     checkpoints.load(checkpoints.best_checkpoint(str(storage)))
 
 
+def test_a_job_that_is_told_to_end_ends_and_can_go_on(tiny_mnist, tmp_path, own_ray):
+    storage = tmp_path / "runs"
+    job = train(storage, tiny_mnist, epochs=400, env=own_ray)
+    job.wait_for("epoch  3/400")
+    started = time.perf_counter()
+    job.process.send_signal(signal.SIGTERM)
+    assert job.wait() == 130, job.output
+    report_recovery("SIGTERM, to the end of the job", time.perf_counter() - started)
+    assert "stopped by" in job.output
+    assert "Traceback" not in job.output
+    assert len(epochs_of(storage)) < 400
+    for path in epochs_of(storage)[:-1]:
+        checkpoints.load(str(path))
+
+
 @root_only
 def test_a_disk_that_fills_up_ends_training_with_the_reason(tiny_mnist, tmp_path, own_ray):
     with small_disk(tmp_path / "small", size="700k") as storage:
