@@ -149,7 +149,7 @@ def test_a_mistake_is_streamed_and_fails_the_submission(head, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(500)
 def test_a_stopped_job_leaves_epochs_to_go_on_from(head, tiny_mnist, tmp_path):
     assert head.submit(*train(tmp_path, tiny_mnist), flags=("--no-wait", "--submission-id", "first")).returncode == 0
     deadline = time.monotonic() + faults.PATIENCE_S
