@@ -5,6 +5,7 @@ imports a framework, so the serving path can read an architecture without loadin
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
@@ -260,6 +261,16 @@ RECIPES = {
     ),
 }
 """The article's two recipes, with the epoch that its author kept as the last one, and the one to use."""
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Raise ConfigurationError unless there are one or more different seeds."""
+    require(
+        len(seeds) > 0 and len(set(seeds)) == len(seeds),
+        f"seeds {tuple(seeds)}",
+        "one or more different seeds",
+        "give for instance --seeds 0 1 2",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

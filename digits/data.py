@@ -90,6 +90,18 @@ def find_digits(path: str | None = None) -> DigitFiles:
     )
 
 
+def find_same_digits(path: str | None, fingerprint: str, begun: str) -> DigitFiles:
+    """`find_digits` for something named `begun` that goes on; DataError where its digits are others by now."""
+    files = find_digits(path)
+    if files.fingerprint != fingerprint:
+        raise DataError(
+            f"the digits of {path or 'the shipped MNIST'} changed since {begun} began",
+            "the digits that it was started with",
+            "bring them back, or start anew without --resume",
+        )
+    return files
+
+
 def check_schema(schema: pa.Schema, file: str) -> None:
     """Raise DataError unless a Parquet schema has the two columns in their types."""
     for column in (IMAGE, LABEL):

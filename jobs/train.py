@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tyro.conf import FlagCreatePairsOff
 
 from digits import data
-from digits.config import RECIPES, DataConfig, Recipe, require
+from digits.config import RECIPES, DataConfig, Recipe, check_seeds, require
 from digits.data import DigitFiles
 from digits.runs import Run
 from digits.storage import Storage
@@ -78,20 +78,9 @@ def prepare(settings: TrainSettings) -> tuple[Run, Storage, DigitFiles]:
     if settings.resume:
         run_dir = storage / Path(settings.resume).name
         run = Run.read(run_dir)
-        files = data.find_digits(run.data.path)
-        require(
-            files.fingerprint == run.fingerprint,
-            f"the digits of {run.data.path or 'the shipped MNIST'} changed since {run_dir.name} began",
-            "the digits that the run was started with",
-            "bring them back, or start a new run",
-        )
+        files = data.find_same_digits(run.data.path, run.fingerprint, run_dir.name)
     else:
-        require(
-            len(settings.seeds) > 0 and len(set(settings.seeds)) == len(settings.seeds),
-            f"seeds {settings.seeds}",
-            "one or more different seeds",
-            "give for instance --seeds 0 1 2",
-        )
+        check_seeds(settings.seeds)
         require(
             not (settings.distort and settings.no_distort),
             "--distort and --no-distort",

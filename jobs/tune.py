@@ -21,7 +21,7 @@ import tyro
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from digits import data, searches
-from digits.config import RECIPES, DataConfig, TuningConfig, require
+from digits.config import RECIPES, DataConfig, TuningConfig, check_seeds
 from digits.data import DigitFiles
 from digits.runs import Run, TrainingError
 from digits.search_space import Candidate, SearchSpace
@@ -72,20 +72,9 @@ def prepare(settings: TuneSettings) -> tuple[Search, Storage, DigitFiles]:
     if settings.resume:
         run_dir = storage / Path(settings.resume).name
         search = Search.read(run_dir)
-        files = data.find_digits(search.data.path)
-        require(
-            files.fingerprint == search.fingerprint,
-            f"the digits of {search.data.path or 'the shipped MNIST'} changed since {run_dir.name} began",
-            "the digits that the search was started with",
-            "bring them back, or start a new search",
-        )
+        files = data.find_same_digits(search.data.path, search.fingerprint, run_dir.name)
     else:
-        require(
-            len(settings.seeds) > 0 and len(set(settings.seeds)) == len(settings.seeds),
-            f"seeds {settings.seeds}",
-            "one or more different seeds",
-            "give for instance --seeds 0 1 2",
-        )
+        check_seeds(settings.seeds)
         changes = {
             "epochs": settings.epochs,
             "global_batch_size": settings.batch_size,
