@@ -21,6 +21,16 @@ DARKEST_SHADOW = 0.3
 """Ink in a shadow is strengthened as if the shadow left at least this part of the light."""
 
 
+def percentile(values: np.ndarray, percent: float) -> float:
+    """`np.percentile` of values of any shape, which spends a tenth of a millisecond on what this does not need."""
+    flat = values.ravel()
+    place = (len(flat) - 1) * percent / 100
+    low = int(place)
+    high = min(low + 1, len(flat) - 1)
+    both = np.partition(flat, [low, high])
+    return float(both[low]) + (place - low) * (float(both[high]) - float(both[low]))
+
+
 def resize_to(image: np.ndarray, longer_side: int) -> np.ndarray:
     """Scale (H, W, ...) so that its longer side has that many pixels: averages to shrink, cubic to enlarge."""
     height, width = image.shape[:2]
@@ -77,8 +87,8 @@ def _is_uniform_border(view: np.ndarray, paper: np.ndarray) -> bool:
     def distance(pixels: np.ndarray) -> np.ndarray:
         return np.abs(pixels.astype(np.int16) - paper.astype(np.int16)).max(axis=1)
 
-    contrast = np.percentile(distance(view[::2, ::2].reshape(-1, 3)), 99)
-    return bool(np.percentile(distance(_border(view)), 80) < UNIFORM_SPREAD * contrast)
+    contrast = percentile(distance(view[::2, ::2].reshape(-1, 3)), 99)
+    return bool(percentile(distance(_border(view)), 80) < UNIFORM_SPREAD * contrast)
 
 
 def _noise(view: np.ndarray) -> float:
@@ -101,4 +111,4 @@ def ink_strength(view: np.ndarray, ink_direction: np.ndarray, stroke_width: floa
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (max(3, round(2.5 * stroke_width)) | 1,) * 2)
     ink = cv2.morphologyEx(signal, cv2.MORPH_CLOSE, kernel) - signal
     light = cv2.morphologyEx(smooth.mean(axis=2), cv2.MORPH_CLOSE, kernel)
-    return ink / np.clip(light / max(float(np.percentile(light, 90)), 1.0), DARKEST_SHADOW, 1)
+    return ink / np.clip(light / max(percentile(light, 90), 1.0), DARKEST_SHADOW, 1)

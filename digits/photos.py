@@ -16,7 +16,7 @@ import numpy as np
 
 from digits.config import IMAGE_SIZE
 from digits.images import invert, to_rgb
-from digits.paper import ink_colours, ink_strength, resize_to
+from digits.paper import ink_colours, ink_strength, percentile, resize_to
 from digits.strokes import center_of_mass, draw_as_mnist, select_strokes, stroke_width
 
 OVERVIEW_SIZE = 280
@@ -131,7 +131,7 @@ def find_digit(photo: np.ndarray) -> Place:
             "write with more contrast, or take the photo closer and in better light",
         )
     _require_one_digit(ink, mask, noise)
-    strong = mask & (ink >= np.percentile(ink[mask], 50))
+    strong = mask & (ink >= percentile(ink[mask], 50))
     mean = colours[strong].mean(axis=0)
     x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
     h, w = mask.shape
@@ -144,7 +144,7 @@ def find_digit(photo: np.ndarray) -> Place:
 
 def _require_one_digit(ink: np.ndarray, mask: np.ndarray, noise: float) -> None:
     """Refuse noise, texture, nets and pages of text: float32 (H, W) ink, bool (H, W) the digit that was chosen."""
-    level = float(np.percentile(ink[mask], 90))
+    level = percentile(ink[mask], 90)
     if level < MIN_LEVEL_TO_NOISE * noise:
         raise NoDigitFound(
             "noise",
@@ -170,7 +170,7 @@ def _main_component(ink: np.ndarray, lowest: float, touching: float) -> np.ndarr
     """The connected ink that is most likely the digit, bool (H, W), over several thresholds from `lowest` up."""
     h, w = ink.shape
     best, best_score = None, 0.0
-    highest = float(np.percentile(ink, 99.9))
+    highest = percentile(ink, 99.9)
     threshold = lowest
     while threshold < highest:
         count, labels, stats, centers = cv2.connectedComponentsWithStats(
@@ -210,7 +210,7 @@ def close_up(photo: np.ndarray, place: Place) -> tuple[np.ndarray, tuple[int, in
         int(np.ceil((bottom - y0) * s[1])),
     )
     inside = ink[box[1] : box[3], box[0] : box[2]]
-    level = np.percentile(inside, 98)
+    level = percentile(inside, 98)
     if level < MIN_CONTRAST:
         raise NoDigitFound("blank", "the picture is blank", "a digit on paper", "take the photo again")
     return np.clip(ink / level, 0, 1), box

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from digits.config import IMAGE_SIZE
+from digits.paper import percentile
 
 BOX_SIZE = 20
 """Longer side of a digit in MNIST, in pixels."""
@@ -42,7 +43,7 @@ def stroke_width(mask: np.ndarray) -> float:
     """Width of the strokes of a mask, bool (h, w), in pixels: twice the distance from their middle to their edge."""
     padded = np.pad(mask.astype(np.uint8), 1)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, 3)
-    return 2 * float(np.percentile(distance[padded > 0], 90))
+    return 2 * percentile(distance[padded > 0], 90)
 
 
 def select_strokes(ink: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
