@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 200.0
+PATIENCE_S = 300.0
 """How long anything is waited for, at most: many times what it takes on a quiet machine."""
 
 
