@@ -14,8 +14,9 @@ from ray.serve.schema import DeploymentSchema, ServeDeploySchema
 from serve_cluster import ROOT, ServeCluster, get_text, processes_of, wait_for
 from serving_load import finish, under_load
 
-from digits.config import ConfigurationError
-from digits.images import encode_png
+from digits import data
+from digits.config import ConfigurationError, DataConfig
+from digits.images import encode_png, to_rgb
 from digits.photos import prepare_photo
 from jobs.load_test import make_request
 from serve.app import Arguments, read_api_key
@@ -56,22 +57,27 @@ def test_pictures_of_unseen_digits_are_answered_like_the_direct_call(cluster, di
     assert right >= 160
 
 
-def test_tensors_of_unseen_digits_are_answered_like_the_direct_call(cluster, direct, test_digits):
-    images = test_digits[0][:1000]
-    tensor = {
-        "name": "images",
-        "datatype": "UINT8",
-        "shape": images.shape,
-        "parameters": {"binary_data_size": images.size},
-    }
-    header = json.dumps({"inputs": [tensor]}).encode()
-    answer = post(
-        f"{cluster.url}/v2/models/digits/infer",
-        header + images.tobytes(),
-        Inference_Header_Content_Length=str(len(header)),
-    )
-    probabilities = np.reshape(answer["outputs"][0]["data"], (1000, 10))
-    np.testing.assert_allclose(probabilities, direct.probabilities(images), atol=1e-5)
+def test_tensors_of_all_validation_digits_are_answered_like_the_direct_call(cluster, direct):
+    files = data.find_digits()
+    validates = data.split_rows(files, DataConfig())
+    digits = to_rgb(data.read_without_ray(files, validates, inverted_copies=True)[0])
+    assert len(digits) == 28_000
+    for start in range(0, len(digits), 1000):
+        images = digits[start : start + 1000]
+        tensor = {
+            "name": "images",
+            "datatype": "UINT8",
+            "shape": images.shape,
+            "parameters": {"binary_data_size": images.size},
+        }
+        header = json.dumps({"inputs": [tensor]}).encode()
+        answer = post(
+            f"{cluster.url}/v2/models/digits/infer",
+            header + images.tobytes(),
+            Inference_Header_Content_Length=str(len(header)),
+        )
+        probabilities = np.reshape(answer["outputs"][0]["data"], (1000, 10))
+        np.testing.assert_allclose(probabilities, direct.probabilities(images), atol=1e-5)
 
 
 def test_a_new_checkpoint_is_swapped_in_and_a_broken_one_refused_under_load(cluster):
@@ -104,6 +110,28 @@ def test_our_metrics_reach_prometheus(cluster):
         return all(name in text for name in names) and 'reason="unknown_format"' in text
 
     wait_for(exported, "the export of the metrics", 60)
+
+
+@pytest.mark.slow
+def test_with_an_api_key_only_health_is_open_and_the_key_is_in_no_log(cluster, tmp_path):
+    key = "kept-out-of-every-log-0123456789"
+    (tmp_path / "key").write_text(f"{key}\n")
+    cluster.deploy(args={"api_key_file": str(tmp_path / "key")})
+    picture = make_request("png")[1]
+
+    def refused() -> bool:
+        try:
+            post(f"{cluster.url}/predict", picture)
+        except urllib.error.HTTPError as error:
+            return error.code == 401
+        return False
+
+    wait_for(refused, "the service that asks for a key")
+    assert cluster.health()["status"] == "ok"
+    assert 0 <= post(f"{cluster.url}/predict", picture, Authorization=f"Bearer {key}")["digit"] <= 9
+    assert key not in cluster.logs()
+    cluster.deploy()
+    wait_for(lambda: not refused(), "the service without a key")
 
 
 @pytest.mark.slow
