@@ -36,7 +36,8 @@ def training_workers(raylet: int | None) -> list[int]:
 class Fault:
     """Injects a fault once, at some moment of training, and measures how long the next finished epoch takes to come.
 
-    It is what `training.train` calls with its events.
+    It is what `training.train` calls with its events. Where workers start anew, epochs count from then on: events
+    from before the fault may still have been on their way.
     """
 
     def __init__(self, inject: Callable[[], Any], *, epoch: int, fraction: float = 0.0) -> None:
@@ -44,6 +45,7 @@ class Fault:
         self.events: list[dict[str, Any]] = []
         self.injected: float | None = None
         self.recovery_s: float | None = None
+        self.resumed = False
 
     def __call__(self, event: dict[str, Any]) -> None:
         self.events.append(event)
@@ -52,6 +54,8 @@ class Fault:
                 if epoch >= self.epoch and fraction >= self.fraction:
                     self.inject()
                     self.injected = time.perf_counter()
+            case {"event": "resumed"} if self.injected is not None and not self.resumed:
+                self.resumed, self.recovery_s = True, None
             case {"event": "epoch"} if self.injected is not None and self.recovery_s is None:
                 self.recovery_s = time.perf_counter() - self.injected
 

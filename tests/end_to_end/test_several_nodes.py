@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from faults import PATIENCE_S, Fault, freeze, processes, report_recovery, training_workers
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
 EPOCHS = 6
 BATCH_SIZE = 8
