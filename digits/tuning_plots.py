@@ -1,10 +1,12 @@
 """Pictures of a search: score against each hyper-parameter, learning curves with early stops, the Pareto front."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import FixedLocator, NullFormatter
 
 from digits.pareto import pareto_front
 from digits.plots import COLOURS, INK, PALE, WRONG, new_figure, png, quiet
@@ -13,6 +15,39 @@ from digits.searches import TrialResult, ranked, score_of
 COLOUR_OF = {"improved": COLOURS[1], "baseline": COLOURS[2], "drawn": COLOURS[0]}
 LOGARITHMIC = ("filters", "learning_rate")
 """Hyper-parameters that are drawn on a logarithmic scale."""
+TICKS = (0, 40, 60, 70, 80, 90, 95, 98, 99, 99.5)
+"""Scores that are marked on the axis, in per cent."""
+LINE_HEIGHT = 13
+"""Least distance of two labels, in points."""
+
+
+def scale_by_errors(axes: Axes, scores: Sequence[float]) -> None:
+    """Draw scores, in per cent, by the logarithm of their errors: good networks lie far enough apart to be told."""
+
+    def depth(score: np.ndarray) -> np.ndarray:
+        return -np.log10(np.maximum(100.2 - np.asarray(score), 1e-3))
+
+    def score(depth: np.ndarray) -> np.ndarray:
+        return 100.2 - 10.0 ** -np.asarray(depth)
+
+    axes.set_yscale("function", functions=(depth, score))
+    low, high = depth(min(scores)), depth(max(scores))
+    margin = 0.08 * (high - low) + 0.02
+    axes.set_ylim(score(low - margin), score(high + margin))
+    axes.yaxis.set_major_locator(FixedLocator(TICKS))
+    axes.yaxis.set_major_formatter("{x:g}")
+
+
+def label_ends(axes: Axes, x: float, labels: Sequence[tuple[float, str, str]]) -> None:
+    """Write labels (score, text, colour) right of `x`, from the lowest up, none over another."""
+    lowest = -math.inf
+    for score, text, colour in sorted(labels):
+        wanted = axes.transData.transform((x, score))[1] * 72 / axes.figure.dpi
+        place = max(wanted, lowest + LINE_HEIGHT)
+        axes.annotate(
+            f" {text}", (x, score), (4, place - wanted), textcoords="offset points", color=colour, va="center"
+        )
+        lowest = place
 
 
 def score_by_hyper_parameter(trials: Sequence[TrialResult], score_name: str) -> bytes:
@@ -42,6 +77,7 @@ def score_by_hyper_parameter(trials: Sequence[TrialResult], score_name: str) -> 
             if name.startswith("filters"):
                 axes.xaxis.set_major_formatter("{x:g}")
         quiet(axes)
+    scale_by_errors(grid.flat[0], [100 * trial.score for trial in scored])
     for axes in grid.flat[len(names) :]:
         axes.axis("off")
     for row in grid:
@@ -72,12 +108,13 @@ def trial_curves(trials: Sequence[TrialResult], score_name: str, max_epochs: int
     """The score of every trial by epoch; a cross ends a trial that was stopped early, a red one a trial that failed."""
     figure = new_figure(9, 5)
     axes = figure.subplots()
-    best = ranked(trials)[0]
+    best, labels, all_scores = ranked(trials)[0], [], []
     for trial in sorted(trials, key=lambda one: one.score or 0):
         if not trial.history:
             continue
         epochs = [epoch.epoch for epoch in trial.history]
         scores = [100 * score_of(epoch) for epoch in trial.history]
+        all_scores += scores
         published = trial.candidate.published
         colour = COLOUR_OF[trial.candidate.name]
         style = {"color": colour, "alpha": 1 if published or trial is best else 0.45}
@@ -86,8 +123,10 @@ def trial_curves(trials: Sequence[TrialResult], score_name: str, max_epochs: int
         axes.plot(epochs[-1], scores[-1], marker=end[0], color=end[1], markersize=6)
         if published or trial is best:
             label = f"{trial.candidate.name if published else trial.name}{', best' if trial is best else ''}"
-            axes.annotate(f" {label} {scores[-1]:.1f}", (epochs[-1], scores[-1]), color=colour, va="center")
-    axes.set_xlim(0.8, max_epochs * 1.12 + 0.5)
+            labels.append((scores[-1], f"{label} {scores[-1]:.1f}", colour))
+    axes.set_xlim(0.8, max_epochs * 1.15 + 0.5)
+    scale_by_errors(axes, all_scores)
+    label_ends(axes, max_epochs, labels)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("epoch")
     axes.set_ylabel(f"{score_name}, %")
@@ -124,6 +163,7 @@ def fronts(trials: Sequence[TrialResult], milliseconds: dict[int, float], score_
         axes.set_xlabel(name)
         quiet(axes)
         axes.set_title(f"{len(front)} of {len(scored)} networks are on the front", loc="left", fontsize=11)
+    scale_by_errors(figure.axes[0], 100 * scores)
     figure.axes[0].set_ylabel(f"{score_name}, %")
     figure.legend(handles=legend(trials, "on the front", "beaten"), ncols=5, frameon=False, loc="outside lower center")
     return png(figure)
