@@ -149,13 +149,14 @@ def listening(on_event: Callable[[dict[str, Any]], None]) -> Iterator[Queue]:
     """
     # On the driver's own node: another one may be lost, and the queue with it.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    queue, ended = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here}), threading.Event()
+    queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
+    ended, abandoned = threading.Event(), threading.Event()
 
     def hand_over() -> None:
-        while True:
+        while not abandoned.is_set():
             last_round = ended.is_set()
             try:
-                while True:
+                while not abandoned.is_set():
                     on_event(queue.get(timeout=0.2))
             except Empty:
                 if last_round:
@@ -165,6 +166,10 @@ def listening(on_event: Callable[[dict[str, Any]], None]) -> Iterator[Queue]:
         handed_over = pool.submit(hand_over)
         try:
             yield queue
+        except BaseException:
+            # Workers may go on telling for as long as they live.
+            abandoned.set()
+            raise
         finally:
             ended.set()
             wait([handed_over])
