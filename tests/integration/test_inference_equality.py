@@ -1,19 +1,30 @@
-"""The light inference answers as Keras does, for the same arrays."""
+"""The light inference answers as Keras does, for the same arrays and every validation digit."""
 
 import keras
 import numpy as np
 import pytest
 
-from digits.config import BASELINE, IMPROVED
+from digits import data
+from digits.config import BASELINE, IMPROVED, RECOMMENDED, DataConfig
+from digits.images import to_rgb
 from digits.inference import Classifier
 from digits.models import build_model
 
 
-@pytest.mark.parametrize("architecture", [BASELINE, IMPROVED], ids=["baseline", "improved"])
-def test_probabilities_equal_those_of_keras(architecture):
+@pytest.fixture(scope="module")
+def validation_digits():
+    files = data.find_digits()
+    return data.read_without_ray(files, data.split_rows(files, DataConfig()), inverted_copies=True)[0]
+
+
+@pytest.mark.parametrize("architecture", [BASELINE, IMPROVED, RECOMMENDED], ids=["baseline", "improved", "recommended"])
+def test_probabilities_of_all_validation_digits_equal_those_of_keras(architecture, validation_digits):
     keras.utils.set_random_seed(0)
     model = build_model(architecture)
     weights = dict(zip(architecture.weight_shapes(), model.get_weights(), strict=True))
-    images = np.random.default_rng(0).integers(0, 256, (300, 28, 28, 3), dtype=np.uint8)
-    expected = np.asarray(model(images, training=False))
-    np.testing.assert_allclose(Classifier(architecture, weights).probabilities(images), expected, atol=1e-6)
+    classifier = Classifier(architecture, weights)
+    assert len(validation_digits) == 28_000
+    for start in range(0, len(validation_digits), 2_000):
+        images = to_rgb(validation_digits[start : start + 2_000])
+        expected = np.asarray(model(images, training=False))
+        np.testing.assert_allclose(classifier.probabilities(images), expected, atol=1e-6)
