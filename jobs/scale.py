@@ -84,6 +84,7 @@ def scale(settings: ScaleSettings) -> dict[str, Any]:
     import_tensorflow()
     import tensorflow as tf
 
+    tf.get_logger().setLevel("ERROR")
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     workloads, batches, rows, document = {}, {}, [], {}
