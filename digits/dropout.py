@@ -26,5 +26,6 @@ class Dropout(keras.layers.Dropout):
         # Each int32 holds the bits of two activations.
         numbers = tf.random.stateless_uniform([(size + 1) // 2], seed, None, None, tf.int32)
         bits = tf.reshape(tf.reshape(tf.bitcast(numbers, tf.uint16), [-1])[:size], tf.shape(inputs))
-        kept = tf.cast(bits >= tf.constant(round(self.rate * 2**BITS), tf.uint16), inputs.dtype)
+        dropped = min(round(self.rate * 2**BITS), 2**BITS - 1)
+        kept = tf.cast(bits >= tf.constant(dropped, tf.uint16), inputs.dtype)
         return inputs * (kept / (1 - self.rate))

@@ -46,6 +46,12 @@ def test_dropout_drops_its_rate_scales_the_rest_and_draws_anew(rate):
     assert neighbours.all(axis=1).mean() == pytest.approx(rate**2, abs=0.01)
 
 
+def test_dropout_takes_any_rate_that_the_configuration_allows():
+    almost_everything = Dropout(1 - 1e-9)(tf.ones((100, 100)), training=True).numpy()
+    assert np.isfinite(almost_everything).all()
+    assert (almost_everything == 0).mean() > 0.99
+
+
 def test_dropout_passes_everything_when_it_does_not_train():
     ones = tf.ones((2, 3))
     assert np.array_equal(Dropout(0.5)(ones, training=False), ones)
