@@ -85,7 +85,8 @@ def _is_uniform_border(view: np.ndarray, paper: np.ndarray) -> bool:
     """Whether the picture, uint8 (H, W, 3), is framed by one sheet of evenly lit paper of the colour uint8 (3,)."""
 
     def distance(pixels: np.ndarray) -> np.ndarray:
-        return np.abs(pixels.astype(np.int16) - paper.astype(np.int16)).max(axis=1)
+        red, green, blue = np.abs(pixels.astype(np.int16) - paper.astype(np.int16)).T
+        return np.maximum(np.maximum(red, green), blue)
 
     contrast = percentile(distance(view[::2, ::2].reshape(-1, 3)), 99)
     return bool(percentile(distance(_border(view)), 80) < UNIFORM_SPREAD * contrast)
@@ -95,7 +96,7 @@ def _noise(view: np.ndarray) -> float:
     """Standard deviation of the fine grain of uint8 (H, W, 3), whether of paper or of ink."""
     gray = cv2.transform(view, np.full((1, 3), 1 / 3)).astype(np.float32)
     grain = np.abs(gray - cv2.GaussianBlur(gray, (0, 0), 2))
-    return 1.48 * float(np.median(grain[::2, ::2]))
+    return 1.48 * percentile(grain[::2, ::2], 50)
 
 
 def ink_strength(view: np.ndarray, ink_direction: np.ndarray, stroke_width: float) -> np.ndarray:
@@ -110,5 +111,6 @@ def ink_strength(view: np.ndarray, ink_direction: np.ndarray, stroke_width: floa
     signal = smooth @ -ink_direction
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (max(3, round(2.5 * stroke_width)) | 1,) * 2)
     ink = cv2.morphologyEx(signal, cv2.MORPH_CLOSE, kernel) - signal
-    light = cv2.morphologyEx(smooth.mean(axis=2), cv2.MORPH_CLOSE, kernel)
+    red, green, blue = cv2.split(smooth)
+    light = cv2.morphologyEx((red + green + blue) / 3, cv2.MORPH_CLOSE, kernel)
     return ink / np.clip(light / max(percentile(light, 90), 1.0), DARKEST_SHADOW, 1)

@@ -17,7 +17,7 @@ import numpy as np
 from digits.config import IMAGE_SIZE
 from digits.images import invert, to_rgb
 from digits.paper import ink_colours, ink_strength, percentile, resize_to
-from digits.strokes import center_of_mass, draw_as_mnist, select_strokes, stroke_width
+from digits.strokes import center_of_mass, draw_as_mnist, masses_of, select_strokes, stroke_width
 
 OVERVIEW_SIZE = 280
 """Longer side of the reduced photo in which the digit is looked for, in pixels."""
@@ -154,8 +154,7 @@ def _require_one_digit(ink: np.ndarray, mask: np.ndarray, noise: float) -> None:
         )
     inky = ink > 0.4 * level  # the mask may follow fainter ink, ragged by noise
     count, labels = cv2.connectedComponents(inky.astype(np.uint8), connectivity=8)
-    masses = np.bincount(labels.ravel(), weights=ink.ravel(), minlength=count)[1:]
-    rivals = int((masses > RIVAL_MASS * float(ink[mask].sum())).sum())
+    rivals = int((masses_of(labels, ink, count) > RIVAL_MASS * float(ink[mask].sum())).sum())
     contours, _ = cv2.findContours((mask & inky).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     if rivals > MAX_RIVALS or len(contours) > MAX_CONTOURS:
         raise NoDigitFound(
@@ -171,22 +170,30 @@ def _main_component(ink: np.ndarray, lowest: float, touching: float) -> np.ndarr
     h, w = ink.shape
     best, best_score = None, 0.0
     highest = percentile(ink, 99.9)
-    threshold = lowest
+    threshold, left, top, inked = lowest, 0, 0, ink
     while threshold < highest:
-        count, labels, stats, centers = cv2.connectedComponentsWithStats(
-            (ink > threshold).astype(np.uint8), connectivity=8
-        )
-        mass = np.bincount(labels.ravel(), weights=ink.ravel(), minlength=count)
-        x, y, width, height = stats[:, :4].T
+        # What is above a threshold lies inside the box of what is above a lower one.
+        above = (inked > threshold).astype(np.uint8)
+        x, y, width, height = cv2.boundingRect(above)
+        left, top, inside = left + x, top + y, np.s_[y : y + height, x : x + width]
+        inked, above = inked[inside], above[inside]
+        count, labels, stats, centers = cv2.connectedComponentsWithStats(above, connectivity=8)
+        mass = masses_of(labels, inked, count)
+        x, y, width, height = (stats[:, :4] + (left, top, 0, 0)).T
         touches = (x <= 1) | (y <= 1) | (x + width >= w - 1) | (y + height >= h - 1)
-        off = np.hypot(centers[:, 0] - w / 2, centers[:, 1] - h / 2) / max(h, w)
+        off = np.hypot(centers[:, 0] + left - w / 2, centers[:, 1] + top - h / 2) / max(h, w)
         score = mass * (1 - 0.6 * off) * np.where(touches, touching, 1)
         score[0] = 0
         i = int(np.argmax(score))
         if score[i] > best_score:
-            best, best_score = labels == i, score[i]
+            best, best_score = (labels == i, left, top), score[i]
         threshold *= 2
-    return best
+    if best is None:
+        return None
+    component, left, top = best
+    mask = np.zeros((h, w), bool)
+    mask[top : top + component.shape[0], left : left + component.shape[1]] = component
+    return mask
 
 
 def close_up(photo: np.ndarray, place: Place) -> tuple[np.ndarray, tuple[int, int, int, int]]:

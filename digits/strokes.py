@@ -39,6 +39,12 @@ def center_of_mass(ink: np.ndarray) -> tuple[float, float]:
     return moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]
 
 
+def masses_of(labels: np.ndarray, ink: np.ndarray, count: int) -> np.ndarray:
+    """Ink of each of `count` components, float64 (count,): labels int32 (h, w) and ink float32 (h, w); 0 is paper's."""
+    inked = np.flatnonzero(labels)
+    return np.bincount(labels.ravel()[inked], weights=ink.ravel()[inked], minlength=count)
+
+
 def stroke_width(mask: np.ndarray) -> float:
     """Width of the strokes of a mask, bool (h, w), in pixels: twice the distance from their middle to their edge."""
     padded = np.pad(mask.astype(np.uint8), 1)
@@ -56,10 +62,8 @@ def select_strokes(ink: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarra
     otsu, _ = cv2.threshold(levels[top:bottom, left:right], 0, 255, cv2.THRESH_OTSU)
     threshold = float(np.clip(0.85 * otsu / 255, FAINTEST, 0.5))
     count, labels, stats, _ = cv2.connectedComponentsWithStats((ink > threshold).astype(np.uint8), connectivity=8)
-    found = labels[top:bottom, left:right]
-    mass = np.bincount(found.ravel(), weights=ink[top:bottom, left:right].ravel(), minlength=count)
-    mass[0] = 0
-    strokes = join_pieces(ink, labels, stats, int(np.argmax(mass)))
+    masses = masses_of(labels[top:bottom, left:right], ink[top:bottom, left:right], count)
+    strokes = join_pieces(ink, labels, stats, int(np.argmax(masses)))
     x, y, width, height = cv2.boundingRect(strokes)
     solid = np.clip((ink - FAINTEST) / (FULL - FAINTEST), 0, 1)
     around = cv2.dilate(strokes, np.ones((3, 3), np.uint8))
