@@ -102,8 +102,8 @@ def write(
     write_record(folder, {**record, "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}})
 
 
-def read_verified(folder: Storage, record: Mapping[str, Any], name: str) -> dict[str, np.ndarray]:
-    """The arrays of one .npz file of a checkpoint, its SHA-256 checked against the record."""
+def read_verified(folder: Storage, record: Mapping[str, Any], name: str) -> bytes:
+    """One file of a checkpoint, its SHA-256 checked against the record."""
     try:
         data = (folder / name).read_bytes()
     except OSError as error:
@@ -111,7 +111,12 @@ def read_verified(folder: Storage, record: Mapping[str, Any], name: str) -> dict
     digest, expected = hashlib.sha256(data).hexdigest(), record["sha256"].get(name)
     if digest != expected:
         raise CheckpointError(f"{folder / name} is damaged: its SHA-256 is {digest}", f"SHA-256 {expected}")
-    return unpack_arrays(data, str(folder / name))
+    return data
+
+
+def read_arrays(folder: Storage, record: Mapping[str, Any], name: str) -> dict[str, np.ndarray]:
+    """The arrays of one .npz file of a checkpoint, its SHA-256 checked against the record."""
+    return unpack_arrays(read_verified(folder, record, name), str(folder / name))
 
 
 def read_record(folder: Storage) -> dict[str, Any]:
@@ -138,7 +143,7 @@ def load(path: str) -> Checkpoint:
         architecture = Architecture.from_dict(record.get("architecture"))
     except (ConfigurationError, TypeError) as error:
         raise CheckpointError(f"{folder / RECORD} describes no valid architecture: {error}") from error
-    weights = read_verified(folder, record, WEIGHTS)
+    weights = read_arrays(folder, record, WEIGHTS)
     found = {name: array.shape for name, array in weights.items()}
     if found != architecture.weight_shapes():
         raise CheckpointError(f"{folder / WEIGHTS} holds arrays {found}", f"arrays {architecture.weight_shapes()}")

@@ -9,7 +9,6 @@ from digits.calibration import expected_calibration_error, fit_temperature
 from digits.checkpoints import Checkpoint
 from digits.evaluation import Predictions, evaluate
 from digits.inference import classifier_of, softmax
-from digits.models import keras_file
 from digits.runs import Network
 from digits.storage import Storage
 
@@ -43,5 +42,6 @@ def finish(run_dir: Storage, network: Network, images: np.ndarray, labels: np.nd
         "validation": {"accuracy": predictions.accuracy, "loss": predictions.loss, "images": len(labels)},
     }
     folder = run_dir / network.name
-    checkpoints.write(folder, weights=best.weights, record=record, keras_model=keras_file(best))
+    keras_model = checkpoints.read_verified(Storage.open(best.path), best.record, checkpoints.KERAS_MODEL)
+    checkpoints.write(folder, weights=best.weights, record=record, keras_model=keras_model)
     return Finished(checkpoint=checkpoints.load(str(folder)), predictions=predictions)

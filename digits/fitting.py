@@ -8,6 +8,7 @@ On several cores each step's batch is computed in parts, one for each core, whos
 such small pictures are too short to be shared well among cores one by one.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -176,6 +177,21 @@ def parts_of(batch_size: int, cores: int) -> int:
     return max(1, min(cores, batch_size // SMALLEST_PART))
 
 
+def prepare_tensorflow(local_world_size: int, batch_size: int) -> int:
+    """Share this node's cores among its workers, and let TensorFlow take GPU memory only as it needs it.
+
+    Returns among how many cores `fit` is to divide a batch of `batch_size`; 1 on a GPU. What is left over works
+    inside single operations.
+    """
+    tf.get_logger().setLevel("ERROR")
+    cores, gpus = max(1, len(os.sched_getaffinity(0)) // local_world_size), tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    parts = 1 if gpus else parts_of(batch_size, cores)
+    tf.config.threading.set_intra_op_parallelism_threads(cores // parts)
+    return parts
+
+
 def in_parts(order: np.ndarray, parts: int) -> np.ndarray:
     """An order, int32 (steps, width), padded with -1 to a width that is a multiple of `parts`."""
     return np.pad(order, ((0, 0), (0, -order.shape[1] % parts)), constant_values=-1)
@@ -200,7 +216,7 @@ def fit(
     strategy: tf.distribute.Strategy | None = None,
     resume: TrainingState | None = None,
     progress: Callable[[int, float], None] = lambda epoch, fraction: None,
-    photo_digits: Digits | None = None,
+    photo_digits: Callable[[], Digits] | None = None,
     cores: int = 1,
 ) -> None:
     """Train one network for `config.epochs` epochs; `report` gets the state that each one leaves.
@@ -215,7 +231,8 @@ def fit(
         strategy: MultiWorkerMirroredStrategy for several workers; the default runs alone.
         resume: where an earlier run ended; its epochs are not repeated.
         progress: told the epoch (from 1) and the fraction of it that is trained.
-        photo_digits: this worker's part of the simulated photos that give the photo score.
+        photo_digits: returns this worker's part of the simulated photos that give the photo score; called when the
+            first epoch is trained, so that they may be made meanwhile.
         cores: among how many cores each batch is divided; 1 on a GPU.
     """
     strategy = strategy or tf.distribute.get_strategy()
@@ -232,8 +249,7 @@ def fit(
         network.restore(resume)
     batch_sizes = columns.batch_sizes()
     held_out = Scores(network, validation)
-    photos = Scores(network, photo_digits) if photo_digits is not None else None
-    tensors, source = None, None
+    photos, tensors, source = None, None, None
     for epoch, digits in zip(range(len(history), config.epochs), epochs, strict=True):
         start = time.perf_counter()
         if digits is not source:
@@ -253,6 +269,8 @@ def fit(
         loss, correct = network.sum_over_workers(totals).numpy() / batch_sizes.sum()
         train_seconds = time.perf_counter() - start
         validation_loss, validation_accuracy = held_out.mean()
+        if photo_digits and not photos:
+            photos = Scores(network, photo_digits())
         history.append(
             EpochResult(
                 epoch=epoch + 1,

@@ -1,11 +1,12 @@
 """The networks: one function builds every architecture, from uint8 digits to ten probabilities."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
+import numpy as np
 
-from digits.checkpoints import Checkpoint
 from digits.config import CHANNELS, IMAGE_SIZE, KERNEL_SIZE, NUM_CLASSES, Architecture
 
 
@@ -33,10 +34,10 @@ def build_model(
     return keras.Sequential(layers)
 
 
-def keras_file(checkpoint: Checkpoint) -> bytes:
-    """The network of a checkpoint as a .keras file, for people who use Keras; this project never loads it."""
-    model = build_model(checkpoint.architecture)
-    model.set_weights(list(checkpoint.weights.values()))
+def keras_file(architecture: Architecture, weights: Mapping[str, np.ndarray]) -> bytes:
+    """A network as a .keras file, for people who use Keras; this project never loads it."""
+    model = build_model(architecture)
+    model.set_weights(list(weights.values()))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)

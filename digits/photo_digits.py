@@ -3,14 +3,20 @@
 Made once for a run, in parallel, by Ray tasks that work while the training workers start.
 """
 
+import os
+
 import numpy as np
 import ray
 
 from digits import data
 from digits.config import NUM_PHOTOS
 from digits.photo_score import photo_score_images
+from digits.workers import DATA_CPUS
 
-PHOTOS_PER_TASK = 125
+NUM_TASKS = 2
+"""Tasks that make them; together they hold what training leaves free on a node, so that no worker waits for them."""
+LOW_PRIORITY = 10
+"""Niceness of the processes that make photos."""
 SEED = 0
 """The same photos for every run on the same digits, so that scores can be compared."""
 
@@ -25,12 +31,14 @@ def start_photo_digits(files: data.DigitFiles, validates: np.ndarray) -> list[ra
     chosen = np.zeros_like(validates)
     chosen[rows[np.linspace(0, len(rows) - 1, min(NUM_PHOTOS, len(rows))).astype(int)]] = True
     images, labels = data.read_without_ray(files, chosen, inverted_copies=False)
-    parts = data.chunks(np.arange(len(labels)), PHOTOS_PER_TASK)
+    parts = [part for part in np.array_split(np.arange(len(labels)), NUM_TASKS) if len(part)]
     return [make_photo_digits.remote(images[part], labels[part], SEED) for part in parts]
 
 
-@ray.remote(num_cpus=data.TASK_CPUS)
+@ray.remote(num_cpus=DATA_CPUS / NUM_TASKS)
 def make_photo_digits(images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """One part of the photos, in one of their three equal channels, as digits lie in memory for training."""
+    # In the moments that the start of training leaves free, which does not wait for them until its first epoch ends.
+    os.setpriority(os.PRIO_PROCESS, 0, LOW_PRIORITY)
     seen, scored = photo_score_images(images, labels, seed)
     return seen[..., 0], scored

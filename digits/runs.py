@@ -110,10 +110,17 @@ def record_of(run: Run, network: Network, state: TrainingState, num_workers: int
     }
 
 
-def write_epoch(folder: Storage, run: Run, network: Network, state: TrainingState, num_workers: int) -> None:
-    """Write the checkpoint of the epoch that `state` ends with."""
+def write_epoch(
+    folder: Storage,
+    run: Run,
+    network: Network,
+    state: TrainingState,
+    num_workers: int,
+    keras_model: bytes | None = None,
+) -> None:
+    """Write the checkpoint of the epoch that `state` ends with; with a .keras file, if it may be the one to keep."""
     record = record_of(run, network, state, num_workers)
-    checkpoints.write(folder, weights=state.weights, optimizer=state.optimizer, record=record)
+    checkpoints.write(folder, weights=state.weights, optimizer=state.optimizer, record=record, keras_model=keras_model)
 
 
 def finished_epochs(run_dir: Storage, network: Network) -> list[str]:
@@ -132,7 +139,7 @@ def last_state(
     for name in finished_epochs(run_dir, network):
         try:
             checkpoint = checkpoints.load(str(run_dir / name))
-            optimizer = checkpoints.read_verified(run_dir / name, checkpoint.record, checkpoints.OPTIMIZER)
+            optimizer = checkpoints.read_arrays(run_dir / name, checkpoint.record, checkpoints.OPTIMIZER)
         except CheckpointError as error:
             on_damage(error)
             continue

@@ -64,3 +64,8 @@ class Columns:
             rows = np.arange((groups.start - first) * self.group_size, (groups.stop - first) * self.group_size)
             order[: len(rows), position] = np.random.default_rng((seed, epoch, column)).permutation(rows)
         return order
+
+
+def share(total: int, rank: int, world_size: int) -> range:
+    """A worker's part of `total` things: parts are contiguous, cover all, and differ by one at most."""
+    return range(total * rank // world_size, total * (rank + 1) // world_size)

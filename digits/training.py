@@ -1,13 +1,11 @@
 """Training on Ray Train: one group of workers trains the networks of a run one after another.
 
 Each epoch of each network is reported with a checkpoint into the run's folder (see `digits.runs`); a worker group
-that starts, for the first time or again, goes on from the last epoch that it can read there.
+that starts, for the first time or again, goes on from the last epoch that it can read there. This is the side of the
+driver, which imports no TensorFlow; `digits.training_worker` is the other one.
 """
 
-import os
 import re
-import socket
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -18,19 +16,14 @@ from typing import Any
 import numpy as np
 import ray
 import ray.train
-import tensorflow as tf
-from ray.train.tensorflow import TensorflowTrainer
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from digits import data, fitting, runs
-from digits.config import require
-from digits.epochs import epochs_of
-from digits.evaluation import Digits
-from digits.history import TrainingState
-from digits.runs import Network, Run, TrainingError
-from digits.shuffling import Columns
+from digits import data
+from digits.runs import Run, TrainingError
 from digits.storage import Storage
+from digits.tensorflow_backend import TensorflowConfig
 from digits.workers import Workers
 
 RESIZE_INTERVAL_S = 60.0
@@ -93,9 +86,10 @@ def train(
             photo_digits=tuple(photo_digits),
             events=events,
         )
-        trainer = TensorflowTrainer(
+        trainer = DataParallelTrainer(
             train_worker,
             train_loop_config={"task": task},
+            backend_config=TensorflowConfig(),
             scaling_config=ray.train.ScalingConfig(
                 num_workers=workers.num_workers,
                 use_gpu=workers.use_gpu,
@@ -178,116 +172,7 @@ def listening(on_event: Callable[[dict[str, Any]], None]) -> Iterator[Queue]:
 
 
 def train_worker(config: dict[str, Any]) -> None:
-    """What each Ray Train worker does: train every network of the run that is not finished yet."""
-    task: Task = config["task"]
-    context = ray.train.get_context()
-    rank, world_size = context.get_world_rank(), context.get_world_size()
-    require(
-        (task.run_dir / runs.RUN).exists(),
-        f"the run's folder {task.run_dir} is not there on {socket.gethostname()}",
-        "storage that every node sees, also nodes that come later",
-        f"name a bucket, or a folder that is mounted on all nodes, instead of {task.run_dir.parent}",
-    )
-    smallest = min(network.recipe.training.global_batch_size for network in task.run.networks)
-    cores = prepare_tensorflow(context.get_local_world_size(), smallest // world_size)
-    strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    validation = read_side(task, task.validates, share(int(task.validates.sum()), rank, world_size))
-    photos = None
-    if task.photo_digits:
-        images, labels = data.concatenate(ray.get(list(task.photo_digits)))
-        mine = share(len(labels), rank, world_size)
-        photos = images[mine.start : mine.stop], labels[mine.start : mine.stop]
-    for network in task.run.networks:
-        train_network(task, network, rank, world_size, strategy, cores, validation, photos)
+    """What each Ray Train worker does."""
+    from digits.training_worker import train_networks
 
-
-def share(total: int, rank: int, world_size: int) -> range:
-    """A worker's part of `total` things: parts are contiguous, cover all, and differ by one at most."""
-    return range(total * rank // world_size, total * (rank + 1) // world_size)
-
-
-def read_side(task: Task, side: np.ndarray, groups: range) -> Digits:
-    """Some originals of a side, with their inverted copies where the run has them, in memory."""
-    dataset = data.read_digits(task.files, data.part_of(side, groups))
-    return data.to_memory(data.with_inverted_copies(dataset) if task.run.data.inverted_copies else dataset)
-
-
-def train_network(
-    task: Task,
-    network: Network,
-    rank: int,
-    world_size: int,
-    strategy: tf.distribute.Strategy,
-    cores: int,
-    validation: Digits,
-    photos: Digits | None,
-) -> None:
-    """Train one network from where it stands to its last epoch, on every worker at once."""
-    config, tell = network.recipe.training, (task.events.put if rank == 0 else lambda event: None)
-    resume = runs.last_state(
-        task.run_dir, network, on_damage=lambda error: tell({"event": "damaged", "message": str(error)})
-    )
-    done = len(resume.history) if resume else 0
-    if resume:
-        tell({"event": "resumed", "network": network.name, "epoch": done})
-    if done >= config.epochs:
-        return
-    columns = Columns(
-        num_groups=int((~task.validates).sum()),
-        group_size=2 if task.run.data.inverted_copies else 1,
-        global_batch_size=config.global_batch_size,
-        rank=rank,
-        world_size=world_size,
-    )
-    dataset = data.read_digits(task.files, data.part_of(~task.validates, columns.owned_groups))
-
-    def report(state: TrainingState) -> None:
-        report_epoch(task, network, state, rank, world_size)
-        tell({"event": "epoch", "network": network.name, "epochs": config.epochs, "result": state.history[-1]})
-
-    fitting.fit(
-        network.recipe.architecture,
-        config,
-        columns,
-        epochs_of(dataset, columns, inverted_copies=task.run.data.inverted_copies, config=config, first=done),
-        validation,
-        photo_digits=photos,
-        cores=cores,
-        strategy=strategy,
-        resume=resume,
-        report=report,
-        progress=lambda epoch, fraction: tell(
-            {"event": "progress", "network": network.name, "epoch": epoch, "fraction": fraction}
-        ),
-    )
-
-
-def report_epoch(task: Task, network: Network, state: TrainingState, rank: int, world_size: int) -> None:
-    """Report an epoch to Ray Train, with its checkpoint from rank 0: a barrier over all workers."""
-    result = state.history[-1]
-    name = network.epoch_name(result.epoch)
-    if rank != 0:
-        ray.train.report(result.to_dict(), checkpoint_dir_name=name)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        runs.write_epoch(Storage.open(folder), task.run, network, state, world_size)
-        ray.train.report(
-            result.to_dict(), checkpoint=ray.train.Checkpoint.from_directory(folder), checkpoint_dir_name=name
-        )
-
-
-def prepare_tensorflow(local_world_size: int, batch_size: int) -> int:
-    """Share this node's cores among its workers, and let TensorFlow take GPU memory only as it needs it.
-
-    Returns among how many cores `fitting.fit` is to divide a batch of `batch_size`; 1 on a GPU. What is left over works
-    inside single operations.
-    """
-    # Ray sets this for its TensorFlow workers; a child process would then look for the old Keras.
-    os.environ.pop("TF_USE_LEGACY_KERAS", None)
-    tf.get_logger().setLevel("ERROR")
-    cores, gpus = max(1, len(os.sched_getaffinity(0)) // local_world_size), tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
-    parts = 1 if gpus else fitting.parts_of(batch_size, cores)
-    tf.config.threading.set_intra_op_parallelism_threads(cores // parts)
-    return parts
+    train_networks(config["task"])

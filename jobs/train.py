@@ -7,7 +7,6 @@ The article's experiment: --architecture both.
 
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,14 +15,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tyro.conf import FlagCreatePairsOff
 
-from digits import data
+from digits import data, training
 from digits.config import RECIPES, DataConfig, Recipe, check_seeds, require
 from digits.data import DigitFiles
+from digits.finishing import finish
+from digits.photo_digits import start_photo_digits
 from digits.runs import Run
 from digits.storage import Storage
 from digits.workers import choose_workers
 from jobs import cluster
-from jobs.console import import_tensorflow, run_job
+from jobs.console import run_job
 from jobs.training_report import TrainingProgress, report
 
 
@@ -105,15 +106,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:
     num_digits = files.num_digits * (2 if run.data.inverted_copies else 1)
     print(f"{num_digits:,} digits, {len(labels):,} of them validate | run {run_dir}", flush=True)
 
-    # TensorFlow is imported only now, when nothing that is quickly checked can fail any more, and while Ray starts.
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        loading = pool.submit(import_tensorflow)
-        resources, num_nodes = cluster.connect()
-        loading.result()
-    from digits import training
-    from digits.finishing import finish
-    from digits.photo_digits import start_photo_digits
-
+    resources, num_nodes = cluster.connect()
     cluster.check_shared(run_dir.parent, files.local_paths)
     workers = choose_workers(settings.num_workers, resources, num_nodes, on_demand_gpus=settings.on_demand_gpus)
     photo_digits = start_photo_digits(files, validates)

@@ -11,7 +11,6 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -20,16 +19,19 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from digits import data, searches
+from digits import data, searches, training
 from digits.config import RECIPES, DataConfig, TuningConfig, check_seeds
 from digits.data import DigitFiles
+from digits.finishing import finish
+from digits.photo_digits import start_photo_digits
 from digits.runs import Run, TrainingError
 from digits.search_space import Candidate, SearchSpace
 from digits.searches import Search, TrialResult, ranked
 from digits.storage import Storage
+from digits.tuning import search_networks
 from digits.workers import Workers, choose_workers
 from jobs import cluster
-from jobs.console import Interrupted, import_tensorflow, run_job
+from jobs.console import Interrupted, run_job
 from jobs.training_report import TrainingProgress, report, score_of
 from jobs.tuning_report import SearchProgress, best_trial, document_of, report_trials, write_metrics
 
@@ -103,14 +105,7 @@ def tune(settings: TuneSettings) -> dict[str, Any]:
     earlier = searches.read_trials(run_dir)
     print(f"{len(search.candidates)} trials, {len(earlier)} of them ended earlier | search {run_dir}", flush=True)
 
-    # TensorFlow is imported only now, when nothing that is quickly checked can fail any more, and while Ray starts.
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        loading = pool.submit(import_tensorflow)
-        resources, num_nodes = cluster.connect()
-        loading.result()
-    from digits.photo_digits import start_photo_digits
-    from digits.tuning import search_networks
-
+    resources, num_nodes = cluster.connect()
     # Ray Tune tells of itself, and of every failed or interrupted trial at length; the tables say it in a line.
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
@@ -167,9 +162,6 @@ def train_winner(
     workers: Workers,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Train the best network in full with every seed and register it; returns its figures, and the training's."""
-    from digits import training
-    from digits.finishing import finish
-
     started = time.perf_counter()
     run = Run.of({WINNER: search.winner(winner)}, search.seeds, search.data, search.fingerprint)
     training.train(run, run_dir, workers, files=files, photo_digits=photo_digits, on_event=TrainingProgress(run))

@@ -126,7 +126,7 @@ def test_a_poor_trial_is_stopped_by_what_trials_before_it_reached_but_no_publish
 
 
 def test_all_trials_train_on_the_same_distorted_digits(tiny_mnist, tmp_path):
-    from digits.trials import digits_in
+    from digits.trial_fitting import digits_in
     from digits.tuning import choose_trial_workers, prepare
 
     search = a_search(tiny_mnist)

@@ -7,9 +7,19 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMEWORKS = {
-    "ray": {"data", "epochs", "photo_digits", "training", "tuning", "trials", "elastic"},
+    "ray": {
+        "data",
+        "epochs",
+        "photo_digits",
+        "tensorflow_backend",
+        "training",
+        "training_worker",
+        "trial_fitting",
+        "trials",
+        "tuning",
+    },
     "keras": {"models", "dropout", "fitting"},
-    "tensorflow": {"dropout", "fitting", "training", "trials"},
+    "tensorflow": {"dropout", "fitting", "training_worker", "trial_fitting"},
     "fastapi": set(),
     "matplotlib": {"plots", "factor_plots", "tuning_plots", "scaling_plots"},
     "onnxruntime": {"inference"},

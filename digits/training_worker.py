@@ -1,0 +1,155 @@
+"""What each of Ray Train's workers does in a training run: read its part of the digits, train, report every epoch.
+
+Digits are read in threads, while TensorFlow is being imported: that takes as long.
+"""
+
+import socket
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import ray
+import ray.train
+
+from digits import data, runs
+from digits.config import require
+from digits.epochs import epochs_of
+from digits.evaluation import Digits
+from digits.history import TrainingState
+from digits.runs import Network
+from digits.shuffling import Columns, share
+from digits.storage import Storage
+from digits.training import Task
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+def train_networks(task: Task) -> None:
+    """What each Ray Train worker does: train every network of the run that is not finished yet."""
+    require(
+        (task.run_dir / runs.RUN).exists(),
+        f"the run's folder {task.run_dir} is not there on {socket.gethostname()}",
+        "storage that every node sees, also nodes that come later",
+        f"name a bucket, or a folder that is mounted on all nodes, instead of {task.run_dir.parent}",
+    )
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        worker = TrainingWorker(task=task, pool=pool)
+        for network in task.run.networks:
+            worker.train(network)
+
+
+@dataclass(kw_only=True, eq=False)
+class TrainingWorker:
+    """One worker of a run: its place among the others and its part of the digits, the same for all networks."""
+
+    task: Task
+    pool: ThreadPoolExecutor
+    """Where digits are read ahead."""
+
+    def __post_init__(self) -> None:
+        context = ray.train.get_context()
+        self.rank, self.world_size = context.get_world_rank(), context.get_world_size()
+        self.local_world_size = context.get_local_world_size()
+        self.validation: Future[Digits] = self.pool.submit(self.read_validation)
+
+    @cached_property
+    def tensorflow(self) -> tuple["tf.distribute.Strategy", int]:
+        """TensorFlow, made ready: how workers work together, and among how many cores each divides its batch."""
+        import tensorflow as tf
+
+        from digits.fitting import prepare_tensorflow
+
+        smallest = min(network.recipe.training.global_batch_size for network in self.task.run.networks)
+        cores = prepare_tensorflow(self.local_world_size, smallest // self.world_size)
+        return tf.distribute.MultiWorkerMirroredStrategy(), cores
+
+    def read_validation(self) -> Digits:
+        """This worker's part of the validation digits, with their inverted copies where the run has them."""
+        validates, inverted_copies = self.task.validates, self.task.run.data.inverted_copies
+        groups = share(int(validates.sum()), self.rank, self.world_size)
+        dataset = data.read_digits(self.task.files, data.part_of(validates, groups))
+        return data.to_memory(data.with_inverted_copies(dataset) if inverted_copies else dataset)
+
+    @cached_property
+    def photos(self) -> Digits:
+        """This worker's part of the simulated photos."""
+        images, labels = data.concatenate(ray.get(list(self.task.photo_digits)))
+        mine = share(len(labels), self.rank, self.world_size)
+        return images[mine.start : mine.stop], labels[mine.start : mine.stop]
+
+    def tell(self, event: str, network: Network, **details: object) -> None:
+        """Tell the driver of an event that all workers see."""
+        if self.rank == 0:
+            self.task.events.put({"event": event, "network": network.name, **details})
+
+    def train(self, network: Network) -> None:
+        """Train one network from where it stands to its last epoch, together with all other workers."""
+        run, config = self.task.run, network.recipe.training
+        resume = runs.last_state(
+            self.task.run_dir, network, on_damage=lambda error: self.tell("damaged", network, message=str(error))
+        )
+        done = len(resume.history) if resume else 0
+        if resume:
+            self.tell("resumed", network, epoch=done)
+        if done >= config.epochs:
+            return
+        columns = Columns(
+            num_groups=int((~self.task.validates).sum()),
+            group_size=2 if run.data.inverted_copies else 1,
+            global_batch_size=config.global_batch_size,
+            rank=self.rank,
+            world_size=self.world_size,
+        )
+        dataset = data.read_digits(self.task.files, data.part_of(~self.task.validates, columns.owned_groups))
+        epochs = epochs_of(dataset, columns, inverted_copies=run.data.inverted_copies, config=config, first=done)
+        epochs = ahead(self.pool, epochs)
+        strategy, cores = self.tensorflow
+        from digits.fitting import fit
+
+        def report(state: TrainingState) -> None:
+            self.report(network, state)
+            self.tell("epoch", network, epochs=config.epochs, result=state.history[-1])
+
+        fit(
+            network.recipe.architecture,
+            config,
+            columns,
+            epochs,
+            self.validation.result(),
+            photo_digits=(lambda: self.photos) if self.task.photo_digits else None,
+            cores=cores,
+            strategy=strategy,
+            resume=resume,
+            report=report,
+            progress=lambda epoch, fraction: self.tell("progress", network, epoch=epoch, fraction=fraction),
+        )
+
+    def report(self, network: Network, state: TrainingState) -> None:
+        """Report an epoch to Ray Train, with its checkpoint from rank 0: a barrier over all workers."""
+        result, name = state.history[-1], network.epoch_name(len(state.history))
+        if self.rank != 0:
+            ray.train.report(result.to_dict(), checkpoint_dir_name=name)
+            return
+        from digits.models import keras_file
+
+        with tempfile.TemporaryDirectory() as folder:
+            # Made here, so that nobody else imports TensorFlow.
+            keras_model = keras_file(network.recipe.architecture, state.weights)
+            runs.write_epoch(Storage.open(folder), self.task.run, network, state, self.world_size, keras_model)
+            checkpoint = ray.train.Checkpoint.from_directory(folder)
+            ray.train.report(result.to_dict(), checkpoint=checkpoint, checkpoint_dir_name=name)
+
+
+def ahead(pool: ThreadPoolExecutor, epochs: Iterator[Digits]) -> Iterator[Digits]:
+    """The same epochs, at least one, of which the first is begun at once in a thread."""
+    first = pool.submit(next, epochs)
+
+    def in_order() -> Iterator[Digits]:
+        yield first.result()
+        yield from epochs
+
+    return in_order()
