@@ -52,13 +52,26 @@ def ink_colours(view: np.ndarray, cut_out: bool) -> tuple[np.ndarray, float]:
     else:
         uniform = _is_uniform_border(smooth, border[0, 0])
         paper, stroke = (border, FILLING_STROKE) if uniform else (neighbourhood_paper(view), OVERVIEW_STROKE)
-        kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (max(3, int(stroke * min(view.shape[:2]))),) * 2)
-        # Closing fills what is dark and narrow, and leaves the edge of a shadow, a table or a finger where it is.
-        closed = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, kernel)
-        opened = cv2.morphologyEx(smooth, cv2.MORPH_OPEN, kernel)
+        closed, opened = _without_strokes(smooth, int(stroke * min(view.shape[:2])), beyond=not uniform)
         darker = cv2.min(cv2.subtract(paper, smooth), cv2.subtract(closed, smooth))
         lighter = cv2.min(cv2.subtract(smooth, paper), cv2.subtract(smooth, opened))
     return cv2.subtract(lighter, darker, dtype=cv2.CV_32F), _noise(smooth)
+
+
+def _without_strokes(view: np.ndarray, width: int, beyond: bool) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 (H, W, 3) without what is dark, and without what is light, and narrower than `width` pixels.
+
+    The edge of a shadow, a table or a finger stays where it is. With `beyond`, these are taken to go on beyond the
+    frame: else the corner in which a slanted edge leaves it would be narrow.
+    """
+    width = max(3, width)
+    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (width, width))
+    margin = width // 2 if beyond else 0
+    around = cv2.copyMakeBorder(view, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+    inside = np.s_[margin : margin + view.shape[0], margin : margin + view.shape[1]]
+    closed = cv2.morphologyEx(around, cv2.MORPH_CLOSE, kernel)
+    opened = cv2.morphologyEx(around, cv2.MORPH_OPEN, kernel)
+    return closed[inside], opened[inside]
 
 
 def border_colour(view: np.ndarray) -> np.ndarray:

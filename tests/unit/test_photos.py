@@ -358,6 +358,15 @@ def test_empty_paper_is_blank_in_any_light():
     assert refusal(photograph(empty, light=np.where(x > 200, 1, 0.6))) in ("blank", "noise")
 
 
+@pytest.mark.parametrize("angle", np.arange(0.2, 6.2, 0.5).round(1))
+@pytest.mark.parametrize("softness", [0.5, 4])
+def test_a_slanted_shadow_on_empty_paper_is_no_digit(angle, softness):
+    y, x = rows_and_columns()
+    distance = (x - 195) * np.cos(angle) + (y - 155) * np.sin(angle)
+    light = 1 - 0.4 * np.clip(0.5 + distance / (2 * softness), 0, 1)
+    assert refusal(photograph(np.zeros((300, 400), np.float32), light=light)) in ("blank", "noise")
+
+
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("side", [28, 64, 200, 600])
 def test_pure_noise_is_no_digit(side, seed):
