@@ -4,6 +4,7 @@ import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -13,6 +14,8 @@ from digits.history import EpochResult
 
 COLOURS = ("#4269d0", "#ef8e2c", "#3ca951", "#a463f2", "#ff5c49", "#6cc5b0")
 """Distinct for people with any colour vision; networks take them in order."""
+TILE_HEIGHT = 1.25
+"""Of a picture in a grid with the line above it, in widths of the picture."""
 INK, PALE, WRONG = "#222222", "#dddddd", "#c62828"
 
 
@@ -39,18 +42,13 @@ def quiet(axes) -> None:
 
 def sample_digits(images: np.ndarray, labels: np.ndarray) -> bytes:
     """Ten digits above their inverted copies; rows 2i and 2i + 1 of uint8 (N, 28, 28) belong together."""
-    figure = new_figure(10, 2.6)
+    figure = new_figure(10, 2.7)
     figure.suptitle("One original of each digit, and its colour-inverted copy", fontsize=12)
-    grid = figure.subplots(2, NUM_CLASSES)
+    axes = tiled_axes(figure, 2, NUM_CLASSES)
     for digit in range(NUM_CLASSES):
         originals = np.flatnonzero(labels[::2] == digit)
-        for row in range(2):
-            axes = grid[row, digit]
-            axes.set_xticks([])
-            axes.set_yticks([])
-            if len(originals):
-                axes.imshow(images[2 * originals[0] + row], cmap="gray", vmin=0, vmax=255)
-        grid[0, digit].set_title(str(digit), fontsize=11)
+        for row in range(2 if len(originals) else 0):
+            show_tile(axes, images[2 * originals[0] + row], row, digit, "" if row else str(digit), fontsize=11)
     return png(figure)
 
 
@@ -121,19 +119,33 @@ def prediction_grid(images: np.ndarray, predictions: Predictions, title: str, nu
     right = np.flatnonzero(predictions.answers == predictions.labels)[: max(24, 60 - len(wrong))]
     shown = [*wrong, *right][:60]
     num_rows = max(1, -(-len(shown) // num_columns))
-    figure = new_figure(num_columns * 0.95, num_rows * 1.2 + 0.5)
+    figure = new_figure(num_columns * 0.95, num_rows * TILE_HEIGHT * 0.95 + 0.4)
     figure.suptitle(
         f"{title}: {len(predictions.mistakes()):,} mistakes in {len(predictions.labels):,}, the most confident first"
     )
-    grid = figure.subplots(num_rows, num_columns, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    for axes, index in zip(grid.flat, shown, strict=False):
-        axes.imshow(images[index], cmap="gray", vmin=0, vmax=255)
+    axes = tiled_axes(figure, num_rows, num_columns)
+    for place, index in enumerate(shown):
         answer, label = predictions.answers[index], predictions.labels[index]
-        confidence = f"{predictions.confidences[index]:.0%}"
         if answer == label:
-            axes.set_title(f"{answer}", fontsize=9, color="#888888")
+            text, look = f"{answer}", {"fontsize": 9, "color": "#888888"}
         else:
-            axes.set_title(f"{answer}, not {label} ({confidence})", fontsize=7, color=WRONG, fontweight="bold")
+            text = f"{answer}, not {label} ({predictions.confidences[index]:.0%})"
+            look = {"fontsize": 7, "color": WRONG, "fontweight": "bold"}
+        show_tile(axes, images[index], *divmod(place, num_columns), text, **look)
     return png(figure)
+
+
+def tiled_axes(figure: Figure, num_rows: int, num_columns: int) -> Axes:
+    """Axes for a grid of pictures with a line above each: axes for every picture would take ten times as long."""
+    axes = figure.subplots()
+    axes.axis("off")
+    axes.set(xlim=(0, num_columns), ylim=(num_rows * TILE_HEIGHT, 0), aspect="equal")
+    return axes
+
+
+def show_tile(axes: Axes, image: np.ndarray, row: int, column: int, text: str, **look: object) -> None:
+    """One picture in a grid, uint8 (28, 28) or (28, 28, 3), with a line of text above it."""
+    bottom = (row + 1) * TILE_HEIGHT
+    inside = (column + 0.04, column + 0.96, bottom, bottom - 0.92)
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255, extent=inside, aspect="auto")
+    axes.text(column + 0.5, bottom - 0.97, text, ha="center", va="bottom", **look)
