@@ -62,13 +62,14 @@ def picture(growth: dict[str, list[dict[str, float]]]) -> bytes:
     figure = new_figure(4.6 * len(panels), 3.8)
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         quiet(axes)
-        axes.set_ylim(bottom=0)
         if panel in ("digits", "memory"):
             millions = [row["images"] / 1e6 for row in growth["digits"]]
-            keys = ("seconds",) if panel == "digits" else ("process_mb", "object_store_mb")
-            for colour, key in zip(COLOURS, keys, strict=False):
-                axes.plot(millions, [row[key] for row in growth["digits"]], "o-", color=colour, label=key)
-            axes.set_title("Streaming digits" if panel == "digits" else "Memory while streaming, MB", loc="left")
+            lines = (
+                {"seconds": None} if panel == "digits" else {"process_mb": "process", "object_store_mb": "object store"}
+            )
+            for colour, (key, label) in zip(COLOURS, lines.items(), strict=False):
+                axes.plot(millions, [row[key] for row in growth["digits"]], "o-", color=colour, label=label)
+            axes.set_title("Streaming digits, s" if panel == "digits" else "Memory while streaming, MB", loc="left")
             axes.set_xlabel("million digits")
         elif panel == "trials":
             axes.plot([row["trials"] for row in growth["trials"]], [row["seconds"] for row in growth["trials"]], "o-")
@@ -79,7 +80,9 @@ def picture(growth: dict[str, list[dict[str, float]]]) -> bytes:
             for colour, replicas in zip(COLOURS, REPLICAS, strict=False):
                 rows = [row for row in growth["service"] if row["replicas"] == replicas]
                 values = [row[key] for row in rows]
-                axes.plot([row["clients"] for row in rows], values, "o-", color=colour, label=f"{replicas} replicas")
+                axes.plot(
+                    [row["clients"] for row in rows], values, "o-", color=colour, label=plural(replicas, "replica")
+                )
             axes.set_xscale("log", base=2)
             axes.set_xlabel("clients")
             axes.set_title("Small PNGs, requests/s" if key == "per_second" else "Small PNGs, p99, ms", loc="left")
@@ -87,6 +90,11 @@ def picture(growth: dict[str, list[dict[str, float]]]) -> bytes:
         if axes.get_legend_handles_labels()[1]:
             axes.legend(frameon=False)
     return png(figure)
+
+
+def plural(number: int, thing: str) -> str:
+    """A number of things, in words."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def has(growth: dict[str, list[dict[str, float]]], panel: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.benchmarks import growth
 from jobs.benchmarks.measuring import Figure, alternate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,11 +57,19 @@ def test_every_part_is_measured(tmp_path):
 @pytest.mark.timeout(1800)
 def test_growth_is_measured_and_drawn(tmp_path):
     document = run_benchmark(tmp_path, "growth")
-    growth = document["details"]["growth"]
-    images = [row["images"] for row in growth["digits"]]
+    measured = document["details"]["growth"]
+    images = [row["images"] for row in measured["digits"]]
     assert images == [800 * copies for copies in (1, 2, 4, 8)]
-    assert {row["clients"] for row in growth["service"]} == {2**power for power in range(9)}
+    assert {row["clients"] for row in measured["service"]} == {2**power for power in range(9)}
     assert (Path(document["folder"]) / "growth.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_curves_of_growth_lie_inside_their_axes():
+    def drawn(factor):
+        digits = [{"images": 1e6, "seconds": 40 * factor, "process_mb": 300 * factor, "object_store_mb": 90 * factor}]
+        return growth.picture({"digits": digits, "trials": [{"trials": 2, "seconds": 50 * factor}]})
+
+    assert drawn(1) != drawn(2)
 
 
 def figure(better, aim, ours, theirs):
