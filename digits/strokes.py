@@ -47,7 +47,7 @@ def masses_of(labels: np.ndarray, ink: np.ndarray, count: int) -> np.ndarray:
 
 def stroke_width(mask: np.ndarray) -> float:
     """Width of the strokes of a mask, bool (h, w), in pixels: twice the distance from their middle to their edge."""
-    padded = np.pad(mask.astype(np.uint8), 1)
+    padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, 3)
     return 2 * percentile(distance[padded > 0], 90)
 
