@@ -5,18 +5,16 @@ import statistics
 import time
 from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from digits import checkpoints, plots
+from digits.finishing import Finished
 from digits.history import EpochResult, history_csv
 from digits.runs import Run
 from digits.storage import Storage
 from jobs.console import ProgressLine, show_table
-
-if TYPE_CHECKING:
-    from digits.finishing import Finished  # imports TensorFlow, which must wait for the quick checks
 
 
 class TrainingProgress:
@@ -53,7 +51,7 @@ def epoch_line(result: EpochResult, epochs: int) -> str:
     )
 
 
-def summary_of(finished: "Finished", total_s: float) -> dict[str, Any]:
+def summary_of(finished: Finished, total_s: float) -> dict[str, Any]:
     """One network of the job's JSON document; accuracy and loss are those of the kept epoch, as training saw them."""
     record = finished.checkpoint.record
     history, metrics = record["history"], record["metrics"]
@@ -82,7 +80,7 @@ def mean_and_spread(values: Sequence[float], form: str) -> str:
 
 
 def report(
-    storage: Storage, run_dir: Storage, finished: Sequence["Finished"], images: np.ndarray, started: float
+    storage: Storage, run_dir: Storage, finished: Sequence[Finished], images: np.ndarray, started: float
 ) -> dict[str, Any]:
     """Write metrics.json, history.csv and pictures into the run's folder, register the best, print the table.
 
@@ -121,13 +119,13 @@ def report(
     return document
 
 
-def score_of(finished: "Finished") -> float:
+def score_of(finished: Finished) -> float:
     """What the best checkpoint is chosen by: the photo score, or validation accuracy where there is none."""
     metrics = finished.checkpoint.record["metrics"]
     return metrics["validation_accuracy"] if metrics["photo_score"] is None else metrics["photo_score"]
 
 
-def register(storage: Storage, run_dir: Storage, best: "Finished") -> bool:
+def register(storage: Storage, run_dir: Storage, best: Finished) -> bool:
     """Name a run's best network in the storage path's best.json if it beats what stands there."""
     record = best.checkpoint.record
     details = {
