@@ -9,7 +9,6 @@ such small pictures are too short to be shared well among cores one by one. Meas
 three turns, 2-core AMD EPYC, TensorFlow 2.21.0): 1.5 times the images/s of a plain compiled TensorFlow loop.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from digits.config import CHANNELS, IMAGE_SIZE, Architecture, TrainingConfig
+from digits.cores import in_parts, parts_of
 from digits.dropout import Dropout
 from digits.evaluation import Digits
 from digits.history import EpochResult, TrainingState
@@ -30,8 +30,6 @@ STRETCHES_PER_EPOCH = 20
 """Calls of the compiled graph in one epoch: how often progress is told."""
 WARMUP_STEPS = 200
 """Steps over which a cosine schedule rises to its peak: at once, large steps can silence whole filters for good."""
-SMALLEST_PART = 16
-"""Digits that a core computes at least in each step; smaller parts are slower."""
 VALIDATION_BATCH_SIZE = 500
 """Digits in one validation batch of a worker: fast on two cores, small on a GPU."""
 
@@ -171,31 +169,6 @@ def on_device(digits: Digits) -> tuple[tf.Tensor, tf.Tensor]:
     if len(images) == 0:
         images, labels = np.zeros((1, *images.shape[1:]), np.uint8), np.zeros(1, np.int64)
     return tf.constant(images), tf.constant(labels.astype(np.int32))
-
-
-def parts_of(batch_size: int, cores: int) -> int:
-    """Parts in which a worker with so many cores computes its batch, of so many digits."""
-    return max(1, min(cores, batch_size // SMALLEST_PART))
-
-
-def prepare_tensorflow(local_world_size: int, batch_size: int) -> int:
-    """Share this node's cores among its workers, and let TensorFlow take GPU memory only as it needs it.
-
-    Returns among how many cores `fit` is to divide a batch of `batch_size`; 1 on a GPU. What is left over works
-    inside single operations.
-    """
-    tf.get_logger().setLevel("ERROR")
-    cores, gpus = max(1, len(os.sched_getaffinity(0)) // local_world_size), tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
-    parts = 1 if gpus else parts_of(batch_size, cores)
-    tf.config.threading.set_intra_op_parallelism_threads(cores // parts)
-    return parts
-
-
-def in_parts(order: np.ndarray, parts: int) -> np.ndarray:
-    """An order, int32 (steps, width), padded with -1 to a width that is a multiple of `parts`."""
-    return np.pad(order, ((0, 0), (0, -order.shape[1] % parts)), constant_values=-1)
 
 
 def validation_order(num_digits: int) -> np.ndarray:

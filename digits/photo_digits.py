@@ -4,13 +4,16 @@ Made once for a run, in parallel, by Ray tasks that work while the training work
 """
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 import ray
 
 from digits import data
 from digits.config import NUM_PHOTOS
+from digits.evaluation import Digits
 from digits.photo_score import photo_score_images
+from digits.shuffling import part
 from digits.workers import DATA_CPUS
 
 NUM_TASKS = 2
@@ -31,8 +34,13 @@ def start_photo_digits(files: data.DigitFiles, validates: np.ndarray) -> list[ra
     chosen = np.zeros_like(validates)
     chosen[rows[np.linspace(0, len(rows) - 1, min(NUM_PHOTOS, len(rows))).astype(int)]] = True
     images, labels = data.read_without_ray(files, chosen, inverted_copies=False)
-    parts = [part for part in np.array_split(np.arange(len(labels)), NUM_TASKS) if len(part)]
-    return [make_photo_digits.remote(images[part], labels[part], SEED) for part in parts]
+    tasks = [rows for rows in np.array_split(np.arange(len(labels)), NUM_TASKS) if len(rows)]
+    return [make_photo_digits.remote(images[rows], labels[rows], SEED) for rows in tasks]
+
+
+def photos_of(photo_digits: Sequence[ray.ObjectRef], rank: int, world_size: int) -> Digits:
+    """A worker's part of the photos that `start_photo_digits` started; waits until they are made."""
+    return part(data.concatenate(ray.get(list(photo_digits))), rank, world_size)
 
 
 @ray.remote(num_cpus=DATA_CPUS / NUM_TASKS, max_calls=1)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import ray
 import ray.train
 
 from digits import data, runs
@@ -19,6 +18,7 @@ from digits.config import require
 from digits.epochs import epochs_of
 from digits.evaluation import Digits
 from digits.history import TrainingState
+from digits.photo_digits import photos_of
 from digits.runs import Network
 from digits.shuffling import Columns, share
 from digits.storage import Storage
@@ -61,7 +61,7 @@ class TrainingWorker:
         """TensorFlow, made ready: how workers work together, and among how many cores each divides its batch."""
         import tensorflow as tf
 
-        from digits.fitting import prepare_tensorflow
+        from digits.cores import prepare_tensorflow
 
         smallest = min(network.recipe.training.global_batch_size for network in self.task.run.networks)
         cores = prepare_tensorflow(self.local_world_size, smallest // self.world_size)
@@ -77,9 +77,7 @@ class TrainingWorker:
     @cached_property
     def photos(self) -> Digits:
         """This worker's part of the simulated photos."""
-        images, labels = data.concatenate(ray.get(list(self.task.photo_digits)))
-        mine = share(len(labels), self.rank, self.world_size)
-        return images[mine.start : mine.stop], labels[mine.start : mine.stop]
+        return photos_of(self.task.photo_digits, self.rank, self.world_size)
 
     def tell(self, event: str, network: Network, **details: object) -> None:
         """Tell the driver of an event that all workers see."""

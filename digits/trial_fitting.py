@@ -9,11 +9,13 @@ import ray.train
 import tensorflow as tf
 
 from digits import data, fitting, runs
+from digits.cores import prepare_tensorflow
 from digits.evaluation import Digits
 from digits.history import TrainingState
+from digits.photo_digits import photos_of
 from digits.runs import Run
 from digits.searches import TRIALS
-from digits.shuffling import Columns, share
+from digits.shuffling import Columns, part
 from digits.trials import TrialTask, report_of
 
 
@@ -24,8 +26,8 @@ class Diverged(ArithmeticError):
 def train_with_others(task: TrialTask, number: int) -> None:
     """What each Ray Train worker of a trial does."""
     context = ray.train.get_context()
-    part = task.search.training.global_batch_size // context.get_world_size()
-    cores = fitting.prepare_tensorflow(context.get_local_world_size(), part)
+    batch_size = task.search.training.global_batch_size // context.get_world_size()
+    cores = prepare_tensorflow(context.get_local_world_size(), batch_size)
     train_candidate(
         task,
         number,
@@ -85,7 +87,7 @@ def train_candidate(
             columns,
             digits_of_epochs(task, columns, first=done),
             part(digits_in(task.validation), rank, world_size),
-            photo_digits=(lambda: photos_of(task, rank, world_size)) if task.photo_digits else None,
+            photo_digits=(lambda: photos_of(task.photo_digits, rank, world_size)) if task.photo_digits else None,
             report=report_epoch,
             resume=resume,
             strategy=strategy,
@@ -111,14 +113,3 @@ def digits_in(reference: ray.ObjectRef) -> Digits:
     """Images and labels of a batch in the object store; read-only, not copied."""
     batch = ray.get(reference)
     return batch[data.IMAGE], batch[data.LABEL]
-
-
-def photos_of(task: TrialTask, rank: int, world_size: int) -> Digits:
-    """A worker's part of the simulated photos."""
-    return part(data.concatenate(ray.get(list(task.photo_digits))), rank, world_size)
-
-
-def part(digits: Digits, rank: int, world_size: int) -> Digits:
-    """A worker's part of digits that are counted once over all workers."""
-    mine = share(len(digits[1]), rank, world_size)
-    return digits[0][mine.start : mine.stop], digits[1][mine.start : mine.stop]

@@ -48,7 +48,7 @@ def train_alone(config: dict[str, Any], task: TrialTask) -> None:
     # Ray Tune waits so long for the last trial's thread to leave an actor that is used again; 2 s is too short where
     # an epoch's last moments are slow, and the next trial would fail.
     os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "60"
-    from digits.fitting import prepare_tensorflow
+    from digits.cores import prepare_tensorflow
     from digits.trial_fitting import train_candidate
 
     prepare_tensorflow(len(os.sched_getaffinity(0)), task.search.training.global_batch_size)

@@ -13,8 +13,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
+import ray
 import tyro
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -34,9 +35,6 @@ from jobs import cluster
 from jobs.console import Interrupted, run_job
 from jobs.training_report import TrainingProgress, report, score_of
 from jobs.tuning_report import SearchProgress, best_trial, document_of, report_trials, write_metrics
-
-if TYPE_CHECKING:
-    import ray
 
 WINNER = "tuned"
 """What the winner's architecture is called in its checkpoints."""
@@ -158,7 +156,7 @@ def train_winner(
     winner: Candidate,
     run_dir: Storage,
     files: DigitFiles,
-    photo_digits: Sequence["ray.ObjectRef"],
+    photo_digits: Sequence[ray.ObjectRef],
     workers: Workers,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Train the best network in full with every seed and register it; returns its figures, and the training's."""

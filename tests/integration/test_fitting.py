@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 from digits.config import BASELINE, TrainingConfig
+from digits.cores import in_parts, parts_of
 from digits.dropout import Dropout
-from digits.fitting import fit, in_parts, parts_of
+from digits.fitting import fit
 from digits.shuffling import Columns
 
 

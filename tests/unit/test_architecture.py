@@ -19,7 +19,7 @@ FRAMEWORKS = {
         "tuning",
     },
     "keras": {"models", "dropout", "fitting"},
-    "tensorflow": {"dropout", "fitting", "training_worker", "trial_fitting"},
+    "tensorflow": {"cores", "dropout", "fitting", "training_worker", "trial_fitting"},
     "fastapi": set(),
     "matplotlib": {"plots", "factor_plots", "tuning_plots", "scaling_plots"},
     "onnxruntime": {"inference"},
