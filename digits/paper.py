@@ -46,15 +46,16 @@ def ink_colours(view: np.ndarray, cut_out: bool) -> tuple[np.ndarray, float]:
     of it may be ink, on paper of one colour. The noise is in grey levels.
     """
     smooth = cv2.GaussianBlur(view, (0, 0), max(view.shape) / 300)
-    border = np.broadcast_to(border_colour(smooth), view.shape).copy()
+    colour = border_colour(smooth)
+    one_paper = (*colour.tolist(), 0)
     if cut_out:
-        darker, lighter = cv2.subtract(border, smooth), cv2.subtract(smooth, border)
-    else:
-        uniform = _is_uniform_border(smooth, border[0, 0])
-        paper, stroke = (border, FILLING_STROKE) if uniform else (neighbourhood_paper(view), OVERVIEW_STROKE)
-        closed, opened = _without_strokes(smooth, int(stroke * min(view.shape[:2])), beyond=not uniform)
-        darker = cv2.min(cv2.subtract(paper, smooth), cv2.subtract(closed, smooth))
-        lighter = cv2.min(cv2.subtract(smooth, paper), cv2.subtract(smooth, opened))
+        return cv2.subtract(smooth, one_paper, dtype=cv2.CV_32F), _noise(smooth)
+    uniform = _is_uniform_border(smooth, colour)
+    paper = one_paper if uniform else neighbourhood_paper(view)
+    stroke = FILLING_STROKE if uniform else OVERVIEW_STROKE
+    closed, opened = _without_strokes(smooth, int(stroke * min(view.shape[:2])), beyond=not uniform)
+    darker = cv2.min(cv2.subtract(paper, smooth), cv2.subtract(closed, smooth))
+    lighter = cv2.min(cv2.subtract(smooth, paper), cv2.subtract(smooth, opened))
     return cv2.subtract(lighter, darker, dtype=cv2.CV_32F), _noise(smooth)
 
 
@@ -76,7 +77,7 @@ def _without_strokes(view: np.ndarray, width: int, beyond: bool) -> tuple[np.nda
 
 def border_colour(view: np.ndarray) -> np.ndarray:
     """The median colour along the border: uint8 (H, W, 3) to uint8 (3,)."""
-    return np.median(_border(view), axis=0).astype(np.uint8)
+    return np.array([percentile(channel, 50) for channel in _border(view).T]).astype(np.uint8)
 
 
 def neighbourhood_paper(view: np.ndarray) -> np.ndarray:
@@ -107,7 +108,7 @@ def _is_uniform_border(view: np.ndarray, paper: np.ndarray) -> bool:
 
 def _noise(view: np.ndarray) -> float:
     """Standard deviation of the fine grain of uint8 (H, W, 3), whether of paper or of ink."""
-    gray = cv2.transform(view, np.full((1, 3), 1 / 3)).astype(np.float32)
+    gray = cv2.transform(view.astype(np.float32), np.full((1, 3), 1 / 3))
     grain = np.abs(gray - cv2.GaussianBlur(gray, (0, 0), 2))
     return 1.48 * percentile(grain[::2, ::2], 50)
 
@@ -120,10 +121,16 @@ def ink_strength(view: np.ndarray, ink_direction: np.ndarray, stroke_width: floa
     """
     if ink_direction.sum() > 0:  # light ink on dark paper is the negative of dark ink on light paper
         view, ink_direction = 255 - view, -ink_direction
-    smooth = cv2.GaussianBlur(view, (0, 0), 1.0).astype(np.float32)
-    signal = smooth @ -ink_direction
-    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (max(3, round(2.5 * stroke_width)) | 1,) * 2)
-    ink = cv2.morphologyEx(signal, cv2.MORPH_CLOSE, kernel) - signal
-    red, green, blue = cv2.split(smooth)
-    light = cv2.morphologyEx((red + green + blue) / 3, cv2.MORPH_CLOSE, kernel)
-    return ink / np.clip(light / max(percentile(light, 90), 1.0), DARKEST_SHADOW, 1)
+    signal = cv2.GaussianBlur(cv2.transform(view.astype(np.float32), -ink_direction[None]), (0, 0), 1.0)
+    width = 2.5 * stroke_width
+    ink = _closed(signal, width) - signal
+    # Light varies slowly: half the resolution is enough.
+    small = cv2.transform(cv2.resize(view, None, fx=0.5, fy=0.5), np.full((1, 3), 1 / 3))
+    light = _closed(small, width / 2).astype(np.float32)
+    light = np.clip(light / max(percentile(light, 90), 1.0), DARKEST_SHADOW, 1)
+    return ink / cv2.resize(light, ink.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _closed(image: np.ndarray, width: float) -> np.ndarray:
+    """An image (h, w) without what is dark and narrower than so many pixels."""
+    return cv2.morphologyEx(image, cv2.MORPH_CLOSE, np.ones((max(3, round(width)) | 1,) * 2, np.uint8))

@@ -4,6 +4,9 @@ Chooses the strokes that belong to the digit, brings them to MNIST's stroke widt
 MNIST was made: 20x20 box, aspect kept, centre of mass at the centre.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -41,7 +44,7 @@ def center_of_mass(ink: np.ndarray) -> tuple[float, float]:
 
 def masses_of(labels: np.ndarray, ink: np.ndarray, count: int) -> np.ndarray:
     """Ink of each of `count` components, float64 (count,): labels int32 (h, w) and ink float32 (h, w); 0 is paper's."""
-    inked = np.flatnonzero(labels)
+    inked = np.flatnonzero(labels.astype(bool))
     return np.bincount(labels.ravel()[inked], weights=ink.ravel()[inked], minlength=count)
 
 
@@ -61,47 +64,70 @@ def select_strokes(ink: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarra
     levels = (ink * 255).astype(np.uint8)
     otsu, _ = cv2.threshold(levels[top:bottom, left:right], 0, 255, cv2.THRESH_OTSU)
     threshold = float(np.clip(0.85 * otsu / 255, FAINTEST, 0.5))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((ink > threshold).astype(np.uint8), connectivity=8)
+    count, labels = cv2.connectedComponents((ink > threshold).astype(np.uint8), connectivity=8)
     masses = masses_of(labels[top:bottom, left:right], ink[top:bottom, left:right], count)
-    strokes = join_pieces(ink, labels, stats, int(np.argmax(masses)))
+    strokes = join_pieces(ink, labels, int(np.argmax(masses))) if count > 2 else labels.astype(np.uint8)
     x, y, width, height = cv2.boundingRect(strokes)
-    solid = np.clip((ink - FAINTEST) / (FULL - FAINTEST), 0, 1)
-    around = cv2.dilate(strokes, np.ones((3, 3), np.uint8))
-    return (solid * around)[y : y + height, x : x + width]
+    inside = np.s_[y : y + height, x : x + width]
+    solid = np.clip((ink[inside] - FAINTEST) / (FULL - FAINTEST), 0, 1)
+    return solid * cv2.dilate(strokes[inside], np.ones((3, 3), np.uint8))
 
 
-def join_pieces(ink: np.ndarray, labels: np.ndarray, stats: np.ndarray, main: int) -> np.ndarray:
+def join_pieces(ink: np.ndarray, labels: np.ndarray, main: int) -> np.ndarray:
     """Mask, uint8 (h, w), of the main component and of the pieces that a pen left beside it.
 
-    `ink` is float32 (h, w); `labels` and `stats` are those of cv2.connectedComponentsWithStats.
+    `ink` is float32 (h, w), `labels` int32 (h, w) as of cv2.connectedComponents.
     """
-    height, width = labels.shape
     mask = (labels == main).astype(np.uint8)
-    x, y, w, h, area = stats.T
-    inside = (x > 1) & (y > 1) & (x + w < width - 1) & (y + h < height - 1)
-    candidates = [i for i in np.argsort(-area[1:])[:MAX_PIECES] + 1 if i != main and inside[i]]
-    faintest = MIN_PIECE_LEVEL * float(ink[mask > 0].mean())
+    faintest = MIN_PIECE_LEVEL * cv2.mean(ink, mask)[0]
+    pieces = [piece for piece in _pieces_in(labels, main) if ink[piece.window][piece.mask].mean() >= faintest]
     joined = True
-    while joined:
+    while joined and pieces:
         joined = False
         left, _, w_digit, h_digit = cv2.boundingRect(mask)
         distance = cv2.distanceTransform(1 - mask, cv2.DIST_L2, 3)
-        for i in candidates:
-            if area[i] < MIN_PIECE * int(mask.sum()):
+        for piece in pieces:
+            if piece.area < MIN_PIECE * cv2.countNonZero(mask):
                 continue
-            window = np.s_[y[i] : y[i] + h[i], x[i] : x[i] + w[i]]
-            piece = labels[window] == i
-            if ink[window][piece].mean() < faintest:
-                continue
-            gap = distance[window][piece].min() / max(w_digit, h_digit, w[i], h[i])
-            beside = x[i] >= left + 0.8 * w_digit or x[i] + w[i] <= left + 0.2 * w_digit
-            equals = beside and h[i] > 0.6 * h_digit
+            x, _, w, h = piece.box
+            gap = distance[piece.window][piece.mask].min() / max(w_digit, h_digit, w, h)
+            beside = x >= left + 0.8 * w_digit or x + w <= left + 0.2 * w_digit
+            equals = beside and h > 0.6 * h_digit
             if gap <= (MAX_GAP_OF_EQUALS if equals else MAX_GAP):
-                mask[window] |= piece
-                candidates.remove(i)
+                mask[piece.window] |= piece.mask
+                pieces.remove(piece)
                 joined = True
                 break
     return mask
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """Connected ink beside the main component."""
+
+    area: int
+    box: tuple[int, int, int, int]
+    """Left, top, width, height."""
+    window: tuple[slice, slice]
+    """The box, to index (h, w) with."""
+    mask: np.ndarray
+    """bool, of the size of the box."""
+
+
+def _pieces_in(labels: np.ndarray, main: int) -> Iterator[_Piece]:
+    """What may have been broken from component `main` of labels int32 (h, w), largest first: no specks, not cut off."""
+    height, width = labels.shape
+    areas = np.bincount(labels.ravel())
+    smallest = MIN_PIECE * areas[main]
+    areas[[0, main]] = 0
+    for i in np.argsort(-areas)[:MAX_PIECES]:
+        if areas[i] < smallest:
+            return
+        mask = labels == i
+        x, y, w, h = box = cv2.boundingRect(mask.astype(np.uint8))
+        if x > 1 and y > 1 and x + w < width - 1 and y + h < height - 1:
+            window = np.s_[y : y + h, x : x + w]
+            yield _Piece(int(areas[i]), box, window, mask[window])
 
 
 def normalise_stroke_width(strokes: np.ndarray) -> np.ndarray:
