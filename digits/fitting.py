@@ -18,12 +18,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from digits.config import CHANNELS, IMAGE_SIZE, Architecture, TrainingConfig
+from digits.config import IMAGE_SIZE, Architecture, TrainingConfig
 from digits.cores import in_parts, parts_of
-from digits.dropout import Dropout
 from digits.evaluation import Digits
 from digits.history import EpochResult, TrainingState
-from digits.models import build_model
+from digits.models import build_training_model
 from digits.shuffling import Columns
 
 STRETCHES_PER_EPOCH = 20
@@ -56,7 +55,7 @@ class Network:
         keras.backend.clear_session()
         keras.utils.set_random_seed(self.config.seed)
         with self.strategy.scope():
-            self.model = build_model(self.architecture, dropout=Dropout)
+            self.model = build_training_model(self.architecture)
             rate = self.config.learning_rate
             if self.config.learning_rate_schedule == "cosine":
                 warmup = min(WARMUP_STEPS, self.total_steps // 10)
@@ -154,13 +153,13 @@ def count_correct(labels: tf.Tensor, probabilities: tf.Tensor, present: tf.Tenso
 
 
 def gather_batch(images: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Rows of digits in memory, in one channel, as a batch: uint8 (B, 28, 28, 3), int32 (B,), and what is present.
+    """Rows of digits in memory as a batch: uint8 (B, 28, 28, 1), int32 (B,), and what is present.
 
     The last is 1.0 for a row and 0.0 for padding, float32 (B,); a row of -1 is padding. Rows of many batches,
     int32 (steps, B), give all of them at once.
     """
-    batch = tf.gather(images, tf.maximum(rows, 0))[..., None]
-    return tf.repeat(batch, CHANNELS, axis=-1), tf.gather(labels, tf.maximum(rows, 0)), tf.cast(rows >= 0, tf.float32)
+    present = tf.maximum(rows, 0)
+    return tf.gather(images, present)[..., None], tf.gather(labels, present), tf.cast(rows >= 0, tf.float32)
 
 
 def on_device(digits: Digits) -> tuple[tf.Tensor, tf.Tensor]:

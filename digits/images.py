@@ -122,7 +122,7 @@ def invert(images: np.ndarray) -> np.ndarray:
 
 def to_rgb(gray: np.ndarray) -> np.ndarray:
     """Repeat grey images in three channels: uint8 (..., 28, 28) to uint8 (..., 28, 28, 3)."""
-    return np.repeat(gray[..., None], CHANNELS, axis=-1)
+    return np.stack([gray] * CHANNELS, axis=-1)
 
 
 def resize_photo(photo: np.ndarray) -> np.ndarray:

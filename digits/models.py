@@ -10,17 +10,32 @@ import numpy as np
 from digits.config import CHANNELS, IMAGE_SIZE, KERNEL_SIZE, NUM_CLASSES, Architecture
 
 
-def build_model(
-    architecture: Architecture, *, dropout: type[keras.layers.Dropout] = keras.layers.Dropout
-) -> keras.Sequential:
+def build_model(architecture: Architecture) -> keras.Sequential:
     """A Keras network from uint8 (N, 28, 28, 3), values 0..255, to softmax probabilities float32 (N, 10).
 
     Its weights, in order, are those of `architecture.weight_shapes()`. Initial weights and dropout follow
-    `keras.utils.set_random_seed`. Only this network divides by 255. `dropout` is the class of its dropout layers.
+    `keras.utils.set_random_seed`. Only this network divides by 255.
     """
-    layers = [keras.Input((IMAGE_SIZE, IMAGE_SIZE, CHANNELS), dtype="uint8"), keras.layers.Rescaling(1 / 255)]
+    return _network(architecture, CHANNELS, keras.layers.Conv2D, keras.layers.Dropout)
+
+
+def build_training_model(architecture: Architecture) -> keras.Sequential:
+    """The same network with the same weights for grey digits in one channel, uint8 (N, 28, 28, 1): faster to train."""
+    from digits.fast_layers import Dropout, GreyConv2D  # for TensorFlow only, unlike the network itself
+
+    return _network(architecture, 1, GreyConv2D, Dropout)
+
+
+def _network(
+    architecture: Architecture,
+    channels: int,
+    first_convolution: type[keras.layers.Conv2D],
+    dropout: type[keras.layers.Dropout],
+) -> keras.Sequential:
+    layers = [keras.Input((IMAGE_SIZE, IMAGE_SIZE, channels), dtype="uint8"), keras.layers.Rescaling(1 / 255)]
     for index, (filters, rate) in enumerate(zip(architecture.filters, architecture.dropouts, strict=True)):
-        layers.append(keras.layers.Conv2D(filters, KERNEL_SIZE, activation="relu", name=f"conv_{index}"))
+        convolution = keras.layers.Conv2D if index else first_convolution
+        layers.append(convolution(filters, KERNEL_SIZE, activation="relu", name=f"conv_{index}"))
         if rate:
             layers.append(dropout(rate))
         if index in architecture.pool_after:

@@ -1,5 +1,7 @@
 """The training loop without Ray: dropout drops what it should, and parts of a batch add up to the whole batch."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -7,8 +9,9 @@ import tensorflow as tf
 
 from digits.config import BASELINE, TrainingConfig
 from digits.cores import in_parts, parts_of
-from digits.dropout import Dropout
+from digits.fast_layers import Dropout
 from digits.fitting import fit
+from digits.models import build_model, build_training_model
 from digits.shuffling import Columns
 
 
@@ -45,6 +48,31 @@ def test_dropout_drops_its_rate_scales_the_rest_and_draws_anew(rate):
     assert ((first == 0) & (second == 0)).mean() == pytest.approx(rate**2, abs=0.01)
     neighbours = first.reshape(-1)[: first.size // 2 * 2].reshape(-1, 2) == 0
     assert neighbours.all(axis=1).mean() == pytest.approx(rate**2, abs=0.01)
+
+
+def test_a_rate_between_two_of_256_levels_is_exact_on_average():
+    keras.utils.set_random_seed(0)
+    dropped = Dropout(0.15)(tf.ones((1000, 2000)), training=True).numpy() == 0
+    assert dropped.mean() == pytest.approx(0.15, abs=0.001)  # 38 of 256 are 0.1484
+
+
+def test_the_network_that_trains_on_one_channel_is_the_one_that_everybody_builds():
+    architecture = replace(BASELINE, dense_units=16)
+    models = []
+    for build in (build_model, build_training_model):
+        keras.utils.set_random_seed(3)
+        models.append(build(architecture))
+    for one, other in zip(*(model.trainable_variables for model in models), strict=True):
+        assert np.array_equal(one, other)
+    gray = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1), np.uint8)
+    results = []
+    for model, images in zip(models, (np.repeat(gray, 3, axis=-1), gray), strict=True):
+        with tf.GradientTape() as tape:
+            probabilities = model(images, training=True)
+            loss = -tf.reduce_mean(tf.math.log(probabilities[:, 0]))
+        results.append((probabilities, *tape.gradient(loss, [v.value for v in model.trainable_variables])))
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6, rtol=1e-4)
 
 
 def test_dropout_takes_any_rate_that_the_configuration_allows():
