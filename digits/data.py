@@ -1,6 +1,6 @@
 """From Parquet files to training and validation digits, in parallel on Ray Data.
 
-    find_digits -> split_rows -> read_digits -> with_inverted_copies -> to_memory
+    find_digits -> split_rows -> read_digits -> with_inverted_copies -> read_sides
 
 Originals are split first and each side is inverted afterwards, so that no digit has its negative on the other side.
 
@@ -9,7 +9,7 @@ memory after 1.1 s, the first batch after 0.2 s; NumPy in one process takes 0.5 
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,10 @@ TASK_CPUS = 0.5
 """Share of a core that a Ray Data task asks for, so that training workers never leave too little for one."""
 ROWS_PER_TASK = 10_000
 """Digits that one task reads and inverts, at most: some milliseconds of work, 8 MB."""
+
+
+Batch = dict[str, np.ndarray]
+"""Columns image, uint8 (n, 28, 28), and label, int64 (n,)."""
 
 
 class DataError(ConfigurationError):
@@ -174,8 +178,21 @@ def read_digits(files: DigitFiles, chosen: np.ndarray) -> ray.data.Dataset:
         rows = np.flatnonzero(chosen[start : start + len(labels)])
         tasks += [{"path": path, "rows": part} for part in chunks(rows, ROWS_PER_TASK)]
         start += len(labels)
-    return ray.data.from_items(tasks, override_num_blocks=max(len(tasks), 1)).map_batches(
-        read_rows, fn_kwargs={"filesystem": files.filesystem}, batch_size=1, num_cpus=TASK_CPUS
+    dataset = ray.data.from_items(tasks, override_num_blocks=max(len(tasks), 1))
+    return in_tasks(dataset, read_rows, batch_size=1, filesystem=files.filesystem)
+
+
+def in_tasks(
+    dataset: ray.data.Dataset, function: Callable[..., Batch], *, batch_size: int | None, **constants: object
+) -> ray.data.Dataset:
+    """`dataset.map_batches` in tasks of a part of a core each, as many at once as there are cores.
+
+    Where training leaves little, they fit beside it; where it does not, more tasks than cores would each wait for a
+    process of their own to start. `constants` are handed to the function as keywords.
+    """
+    cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    return dataset.map_batches(
+        function, batch_size=batch_size, fn_kwargs=constants, num_cpus=TASK_CPUS, concurrency=cores
     )
 
 
@@ -184,7 +201,7 @@ def chunks(rows: np.ndarray, size: int) -> list[np.ndarray]:
     return np.array_split(rows, -(-len(rows) // size)) if len(rows) else []
 
 
-def read_rows(task: dict[str, np.ndarray], filesystem: fs.FileSystem) -> dict[str, np.ndarray]:
+def read_rows(task: dict[str, np.ndarray], filesystem: fs.FileSystem) -> Batch:
     """The digits of one task of read_digits: image uint8 (n, 28, 28), label int64 (n,)."""
     path, rows = task["path"][0], task["rows"][0]
     table = pq.read_table(path, columns=[IMAGE, LABEL], filesystem=filesystem)
@@ -193,7 +210,7 @@ def read_rows(task: dict[str, np.ndarray], filesystem: fs.FileSystem) -> dict[st
     return {IMAGE: images.to_numpy_ndarray()[rows], LABEL: table[LABEL].to_numpy().astype(np.int64)[rows]}
 
 
-def invert_batch(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def invert_batch(batch: Batch) -> Batch:
     """A batch with each digit followed by its colour-inverted copy: rows 2i and 2i + 1, same label."""
     images = batch[IMAGE]
     pairs = np.stack([images, invert(images)], axis=1)
@@ -202,7 +219,7 @@ def invert_batch(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def with_inverted_copies(dataset: ray.data.Dataset) -> ray.data.Dataset:
     """Each digit followed by its colour-inverted copy: twice as many rows, one pass, no union."""
-    return dataset.map_batches(invert_batch, batch_size=None, num_cpus=TASK_CPUS)
+    return in_tasks(dataset, invert_batch, batch_size=None)
 
 
 def iterate(dataset: ray.data.Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -213,9 +230,42 @@ def iterate(dataset: ray.data.Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]
         yield batch[IMAGE], batch[LABEL]
 
 
+def iterate_at_once(dataset: ray.data.Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """`iterate` for a dataset that is to lie in memory: its tasks run as fast as they can, nobody reserves memory.
+
+    Ray Data runs one task at a time until it knows what the cluster has, which takes it a second: as long as all takes.
+    """
+    dataset.context.op_resource_reservation_enabled = False
+    return iterate(dataset)
+
+
 def to_memory(dataset: ray.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """A dataset as two arrays, in its own order: uint8 (N, 28, 28) and int64 (N,)."""
-    return concatenate(list(iterate(dataset)))
+    return concatenate(list(iterate_at_once(dataset)))
+
+
+def read_sides(
+    files: DigitFiles, training: np.ndarray, validation: np.ndarray, *, inverted_copies: bool
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Rows of both sides, each bool (num_digits,), in memory, in file order; every file is read once for both.
+
+    Returns uint8 (N, 28, 28) and int64 (N,) of each side; with `inverted_copies` one follows each digit.
+    """
+    dataset = read_digits(files, training | validation)
+    copies = 2 if inverted_copies else 1
+    validates = np.repeat(validation[training | validation], copies)
+    sides = []
+    for size in (np.sum(~validates), np.sum(validates)):
+        sides.append((np.empty((size, IMAGE_SIZE, IMAGE_SIZE), np.uint8), np.empty(size, np.int64)))
+    row, ends = 0, [0, 0]
+    for batch in iterate_at_once(with_inverted_copies(dataset) if inverted_copies else dataset):
+        held_out = validates[row : row + len(batch[1])]
+        row += len(batch[1])
+        for number, (side, chosen) in enumerate(zip(sides, (~held_out, held_out), strict=True)):
+            start, ends[number] = ends[number], ends[number] + int(chosen.sum())
+            for column, values in zip(side, batch, strict=True):
+                column[start : ends[number]] = values[chosen]
+    return sides[0], sides[1]
 
 
 def concatenate(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

@@ -18,12 +18,11 @@ from digits.config import TrainingConfig
 from digits.data import (
     IMAGE,
     LABEL,
-    TASK_CPUS,
     chunks,
     concatenate,
+    in_tasks,
     invert_batch,
     to_memory,
-    with_inverted_copies,
 )
 from digits.evaluation import Digits
 from digits.shuffling import Columns
@@ -35,19 +34,18 @@ EPOCHS_AHEAD = 2
 
 
 def epochs_of(
-    originals: ray.data.Dataset, columns: Columns, *, inverted_copies: bool, config: TrainingConfig, first: int
+    digits: Digits, columns: Columns, *, inverted_copies: bool, config: TrainingConfig, first: int
 ) -> Iterator[Digits]:
     """The worker's digits of the epochs from `first` (counted from 0) on, one pair of arrays an epoch.
 
-    `originals` are the worker's own, in order. An inverted copy follows its original directly. Epochs without
-    distortion are all the same object.
+    `digits` are the worker's own, in order; where there are `inverted_copies`, one follows each original directly.
+    Epochs without distortion are all the same object.
     """
     distorted = config.distorted_epochs if columns.owned else 0
     if first < distorted:
-        yield from distort_epochs(to_memory(originals), columns, inverted_copies, config, range(first, distorted))
-    if distorted < config.epochs:
-        digits = to_memory(with_inverted_copies(originals) if inverted_copies else originals)
-        yield from repeat(digits, config.epochs - max(first, distorted))
+        images, labels = (array[:: 2 if inverted_copies else 1] for array in digits)
+        yield from distort_epochs((images, labels), columns, inverted_copies, config, range(first, distorted))
+    yield from repeat(digits, config.epochs - max(first, distorted))
 
 
 def distort_epochs(
@@ -67,7 +65,7 @@ def distort_epochs(
     def distorted(epoch: int) -> Digits:
         tasks = [{"epoch": epoch, "columns": group} for group in groups]
         dataset = ray.data.from_items(tasks, override_num_blocks=len(tasks))
-        return to_memory(dataset.map_batches(distort_columns, fn_kwargs=constants, batch_size=1, num_cpus=TASK_CPUS))
+        return to_memory(in_tasks(dataset, distort_columns, batch_size=1, **constants))
 
     # One dataset an epoch: a single one for all, held back by a limit of memory, keeps a core busy with waiting.
     with ThreadPoolExecutor(max_workers=EPOCHS_AHEAD) as pool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import ray.train
 
 from digits import data, runs
-from digits.config import require
+from digits.config import TrainingConfig, require
 from digits.epochs import epochs_of
 from digits.evaluation import Digits
 from digits.history import TrainingState
@@ -54,7 +54,7 @@ class TrainingWorker:
         context = ray.train.get_context()
         self.rank, self.world_size = context.get_world_rank(), context.get_world_size()
         self.local_world_size = context.get_local_world_size()
-        self.validation: Future[Digits] = self.pool.submit(self.read_validation)
+        self.reading: dict[range, Future[tuple[Digits, Digits]]] = {}
 
     @cached_property
     def tensorflow(self) -> tuple["tf.distribute.Strategy", int]:
@@ -67,12 +67,22 @@ class TrainingWorker:
         cores = prepare_tensorflow(self.local_world_size, smallest // self.world_size)
         return tf.distribute.MultiWorkerMirroredStrategy(), cores
 
-    def read_validation(self) -> Digits:
-        """This worker's part of the validation digits, with their inverted copies where the run has them."""
-        validates, inverted_copies = self.task.validates, self.task.run.data.inverted_copies
-        groups = share(int(validates.sum()), self.rank, self.world_size)
-        dataset = data.read_digits(self.task.files, data.part_of(validates, groups))
-        return data.to_memory(data.with_inverted_copies(dataset) if inverted_copies else dataset)
+    def sides(self, groups: range) -> Future[tuple[Digits, Digits]]:
+        """This worker's part of both sides, begun at once: of the training side, the originals counted by `groups`."""
+        if groups not in self.reading:
+            self.reading = {groups: self.pool.submit(self.read_sides, groups)}
+        return self.reading[groups]
+
+    def read_sides(self, groups: range) -> tuple[Digits, Digits]:
+        """Training and validation digits of this worker, with inverted copies where the run has them."""
+        validates = self.task.validates
+        validation = share(int(validates.sum()), self.rank, self.world_size)
+        return data.read_sides(
+            self.task.files,
+            data.part_of(~validates, groups),
+            data.part_of(validates, validation),
+            inverted_copies=self.task.run.data.inverted_copies,
+        )
 
     @cached_property
     def photos(self) -> Digits:
@@ -102,8 +112,8 @@ class TrainingWorker:
             rank=self.rank,
             world_size=self.world_size,
         )
-        dataset = data.read_digits(self.task.files, data.part_of(~self.task.validates, columns.owned_groups))
-        epochs = epochs_of(dataset, columns, inverted_copies=run.data.inverted_copies, config=config, first=done)
+        sides = self.sides(columns.owned_groups)
+        epochs = self.epochs(sides, columns, config, done)
         epochs = ahead(self.pool, epochs)
         strategy, cores = self.tensorflow
         from digits.fitting import fit
@@ -117,7 +127,7 @@ class TrainingWorker:
             config,
             columns,
             epochs,
-            self.validation.result(),
+            sides.result()[1],
             photo_digits=(lambda: self.photos) if self.task.photo_digits else None,
             cores=cores,
             strategy=strategy,
@@ -125,6 +135,14 @@ class TrainingWorker:
             report=report,
             progress=lambda epoch, fraction: self.tell("progress", network, epoch=epoch, fraction=fraction),
         )
+
+    def epochs(
+        self, sides: Future[tuple[Digits, Digits]], columns: Columns, config: TrainingConfig, first: int
+    ) -> Iterator[Digits]:
+        """This worker's training digits for each epoch from `first` on, as soon as they are read."""
+        training, _ = sides.result()
+        copies = self.task.run.data.inverted_copies
+        yield from epochs_of(training, columns, inverted_copies=copies, config=config, first=first)
 
     def report(self, network: Network, state: TrainingState) -> None:
         """Report an epoch to Ray Train, with its checkpoint from rank 0: a barrier over all workers."""

@@ -14,10 +14,7 @@ pytestmark = pytest.mark.usefixtures("cluster")
 def both_sides(path):
     files = data.find_digits(path)
     validates = data.split_rows(files, DataConfig())
-    read = [
-        data.to_memory(data.with_inverted_copies(data.read_digits(files, side))) for side in (~validates, validates)
-    ]
-    return files, validates, read
+    return files, validates, data.read_sides(files, ~validates, validates, inverted_copies=True)
 
 
 def test_no_digit_and_no_negative_is_on_both_sides(tiny_mnist):
@@ -52,9 +49,9 @@ def distorted(path, world_size, first=0, epochs=3, seed=0):
         columns = Columns(
             num_groups=files.num_digits, group_size=2, global_batch_size=16, rank=rank, world_size=world_size
         )
-        dataset = data.read_digits(files, data.part_of(side, columns.owned_groups))
+        digits = data.read_without_ray(files, data.part_of(side, columns.owned_groups), inverted_copies=True)
         config = TrainingConfig(epochs=epochs, seed=seed, distort=True)
-        parts.append(list(epochs_of(dataset, columns, inverted_copies=True, config=config, first=first)))
+        parts.append(list(epochs_of(digits, columns, inverted_copies=True, config=config, first=first)))
     return [data.concatenate(of_epoch) for of_epoch in zip(*parts, strict=True)]
 
 
@@ -72,7 +69,7 @@ def test_distorted_digits_differ_in_every_epoch_and_are_the_same_for_any_number_
 def test_without_distortion_every_epoch_is_the_same(tiny_mnist):
     files = data.find_digits(tiny_mnist)
     columns = Columns(num_groups=600, group_size=1, global_batch_size=16)
-    dataset = data.read_digits(files, np.ones(600, bool))
-    first, second = epochs_of(dataset, columns, inverted_copies=False, config=TrainingConfig(epochs=2), first=0)
+    digits = data.read_without_ray(files, np.ones(600, bool), inverted_copies=False)
+    first, second = epochs_of(digits, columns, inverted_copies=False, config=TrainingConfig(epochs=2), first=0)
     assert first[0] is second[0]
     assert len(first[0]) == 600

@@ -7,7 +7,6 @@ first batch, and those of the very first one, for which Ray still has to start i
 import json
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,25 +17,24 @@ from jobs import cluster
 from jobs.benchmarks.parquet import read_parquet
 
 
-def with_ray(folder: str) -> tuple[float, float]:
-    """Seconds until the first batch of training digits, and until both sides lie in memory.
-
-    Both sides are read at the same time, as a training worker reads them.
-    """
+def with_ray(folder: str) -> float:
+    """Seconds until both sides lie in memory."""
     start = time.perf_counter()
     files = data.find_digits(folder)
     validates = data.split_rows(files, DataConfig())
-    training, held_out = (data.with_inverted_copies(data.read_digits(files, side)) for side in (~validates, validates))
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        validation = pool.submit(data.to_memory, held_out)
-        batches = data.iterate(training)
-        first = next(batches)
-        first_batch = time.perf_counter() - start
-        trained = data.concatenate([first, *batches])
-        read = len(trained[1]) + len(validation.result()[1])
+    sides = data.read_sides(files, ~validates, validates, inverted_copies=True)
     seconds = time.perf_counter() - start
-    assert read == 2 * files.num_digits
-    return first_batch, seconds
+    assert sum(len(labels) for _, labels in sides) == 2 * files.num_digits
+    return seconds
+
+
+def first_batch(folder: str) -> float:
+    """Seconds until the first batch of training digits."""
+    start = time.perf_counter()
+    files = data.find_digits(folder)
+    validates = data.split_rows(files, DataConfig())
+    next(data.iterate(data.with_inverted_copies(data.read_digits(files, ~validates))))
+    return time.perf_counter() - start
 
 
 def with_numpy(folder: str) -> float:
@@ -54,20 +52,17 @@ def with_numpy(folder: str) -> float:
 
 def main(folder: str, turns: int) -> None:
     cluster.connect()
-    first_ever, _ = with_ray(folder)
+    first_ever = first_batch(folder)
+    with_ray(folder)
     with_numpy(folder)
-    ours, theirs = [], []
+    ours, theirs, first_batches = [], [], []
     for _ in range(turns):
         ours.append(with_ray(folder))
         theirs.append(with_numpy(folder))
+        first_batches.append(first_batch(folder))
     print(
         json.dumps(
-            {
-                "ours": [seconds for _, seconds in ours],
-                "theirs": theirs,
-                "first_batch": [seconds for seconds, _ in ours],
-                "first_batch_ever": first_ever,
-            }
+            {"ours": ours, "theirs": theirs, "first_batch": first_batches, "first_batch_ever": first_ever},
         )
     )
 
