@@ -83,9 +83,7 @@ def border_colour(view: np.ndarray) -> np.ndarray:
 def neighbourhood_paper(view: np.ndarray) -> np.ndarray:
     """The paper's colour at every pixel, the median of a wide neighbourhood: uint8 (H, W, 3) to the same."""
     small = resize_to(view, 80)
-    kernel = int(NEIGHBOURHOOD * min(small.shape[:2])) | 1
-    padded = cv2.copyMakeBorder(small, kernel, kernel, kernel, kernel, cv2.BORDER_REPLICATE)
-    paper = cv2.medianBlur(padded, kernel)[kernel:-kernel, kernel:-kernel]
+    paper = cv2.medianBlur(small, int(NEIGHBOURHOOD * min(small.shape[:2])) | 1)
     return cv2.resize(paper, (view.shape[1], view.shape[0]), interpolation=cv2.INTER_LINEAR)
 
 

@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from digits.config import require
 from digits.storage import Storage
@@ -36,10 +37,13 @@ def connect() -> tuple[dict[str, float], int]:
 
     Returns what the cluster has, as `ray.cluster_resources()`, and its number of nodes.
     """
+    options: dict[str, Any] = {}
     if "RAY_ADDRESS" not in os.environ:
         # Nobody takes this machine back with notice: a process less.
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
-    ray.init(log_to_driver=False, logging_level="ERROR", dashboard_host="127.0.0.1")
+        # The job shows its own progress: Ray is up a second sooner, and nothing listens on the dashboard's port.
+        options["include_dashboard"] = False
+    ray.init(log_to_driver=False, logging_level="ERROR", **options)
     if threading.current_thread() is threading.main_thread():
         # Ends a job as Ctrl-C does. What Ray's own handler raises is lost while the job waits for its workers.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
