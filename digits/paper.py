@@ -123,7 +123,8 @@ def ink_strength(view: np.ndarray, ink_direction: np.ndarray, stroke_width: floa
     width = 2.5 * stroke_width
     ink = _closed(signal, width) - signal
     # Light varies slowly: half the resolution is enough.
-    small = cv2.transform(cv2.resize(view, None, fx=0.5, fy=0.5), np.full((1, 3), 1 / 3))
+    half = tuple(max(1, side // 2) for side in ink.shape[::-1])
+    small = cv2.transform(cv2.resize(view, half), np.full((1, 3), 1 / 3))
     light = _closed(small, width / 2).astype(np.float32)
     light = np.clip(light / max(percentile(light, 90), 1.0), DARKEST_SHADOW, 1)
     return ink / cv2.resize(light, ink.shape[::-1], interpolation=cv2.INTER_LINEAR)

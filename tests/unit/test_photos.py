@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from digits.images import decode_image, encode_png, invert, to_rgb
+from digits.paper import ink_strength
 from digits.photos import NoDigitFound, prepare_photo
 
 # Strokes through points in a box of 0.7 x 1; the last point of one stroke does not join the next.
@@ -228,6 +229,13 @@ def test_strokes_broken_in_two_stay_one_digit(digit):
     gap = (round(200 + (x - 0.35) * 138), round(150 + (y - 0.5) * 138))
     cv2.circle(ink, gap, 11, 0, -1)
     assert likeness(photograph(ink), digit) > 0.85
+
+
+@pytest.mark.parametrize("shape", [(1, 120, 3), (120, 1, 3), (2, 3, 3)])
+def test_a_close_up_may_be_one_pixel_wide(shape):
+    ink = ink_strength(np.full(shape, 200, np.uint8), np.array([-0.6, -0.6, -0.6], np.float32), 10.0)
+    assert np.allclose(ink, 0, atol=1e-3)
+    assert ink.shape == shape[:2]
 
 
 def test_a_bar_drawn_apart_belongs_to_the_five():
