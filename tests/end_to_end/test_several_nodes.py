@@ -128,15 +128,17 @@ def workers_of(run_dir, epoch):
     return checkpoints.load(str(run_dir / f"baseline-seed0-epoch{epoch:03d}")).record["training"]["num_workers"]
 
 
+def losses_of(state):
+    """The training loss of every epoch."""
+    return [epoch.train_loss for epoch in state.history]
+
+
 def assert_same(state, expected):
     """The same epochs with the same losses, and the same weights but for the order of sums, which Adam enlarges."""
     assert [epoch.epoch for epoch in state.history] == [epoch.epoch for epoch in expected.history]
-    losses = [[epoch.train_loss for epoch in one.history] for one in (state, expected)]
-    # Sums in another order drift apart, slowly at first; test_training compares weights after few steps.
-    np.testing.assert_allclose(*losses, rtol=0.1)
-    np.testing.assert_allclose(losses[0][:3], losses[1][:3], rtol=2e-2)
+    np.testing.assert_allclose(losses_of(state), losses_of(expected), rtol=2e-2)
     for name, weights in expected.weights.items():
-        assert np.abs(state.weights[name] - weights).mean() < 2e-2, name
+        assert np.abs(state.weights[name] - weights).mean() < 5e-3, name
 
 
 @pytest.fixture
@@ -148,44 +150,54 @@ def run_dir(tmp_path):
 
 @pytest.fixture(scope="module")
 def alone(nodes, tiny_mnist, tmp_path_factory):
-    """What one worker alone makes of the digits: the oracle of every test here."""
+    """What one worker alone makes of the digits."""
     from digits.storage import Storage
 
     return train(tiny_mnist, Storage.open(tmp_path_factory.mktemp("alone")) / "run", lambda event: None, requested=1)
 
 
-def test_one_worker_on_each_node_together_make_the_same_model(nodes, tiny_mnist, run_dir, alone):
-    seen = []
-    fault = Fault(
-        lambda: seen.append([training_workers(raylet) for raylet in (nodes.head, nodes.second.raylet)]), epoch=1
-    )
+@pytest.fixture(scope="module")
+def together(nodes, tiny_mnist, tmp_path_factory):
+    """What one worker on each node make of them undisturbed, what every fault is compared with; and who they were."""
+    from digits.storage import Storage
+
+    run_dir, seen = Storage.open(tmp_path_factory.mktemp("together")) / "run", []
+    raylets = (nodes.head, nodes.second.raylet)
+    fault = Fault(lambda: seen.append([training_workers(raylet) for raylet in raylets]), epoch=1)
     state = train(tiny_mnist, run_dir, fault)
-    on_head, on_second = seen[0]
-    assert len(on_head) == len(on_second) == 1
-    assert workers_of(run_dir, EPOCHS) == 2
     assert not fault.of_kind("failure")
-    assert_same(state, alone)
+    assert workers_of(run_dir, EPOCHS) == 2
+    return state, seen[0]
 
 
-def test_a_killed_worker_costs_no_finished_epoch(nodes, tiny_mnist, run_dir, alone):
+def test_one_worker_on_each_node_together_make_the_same_model(together, alone):
+    state, (on_head, on_second) = together
+    assert len(on_head) == len(on_second) == 1
+    # Sums in another order differ by 1e-8 at first. At a tie they part, as do two orders in one process: over seeds 0
+    # to 3 by up to 8e-4 of the loss after two epochs of 120 steps, by 4e-2 after five.
+    np.testing.assert_allclose(losses_of(state)[:2], losses_of(alone)[:2], rtol=2e-3)
+    np.testing.assert_allclose(losses_of(state), losses_of(alone), rtol=0.1)
+
+
+def test_a_killed_worker_costs_no_finished_epoch(nodes, tiny_mnist, run_dir, together):
     fault = Fault(lambda: os.kill(nodes.workers()[-1], signal.SIGKILL), epoch=3, fraction=0.5)
     state = train(tiny_mnist, run_dir, fault)
     assert fault.of_kind("failure")
     assert fault.of_kind("resumed")[-1]["epoch"] >= 2
-    assert_same(state, alone)
+    assert_same(state, together[0])
     report_recovery("training worker killed (SIGKILL) in mid-epoch", fault.recovery_s)
 
 
-def test_a_slow_worker_is_waited_for(nodes, tiny_mnist, run_dir, alone):
+def test_a_slow_worker_is_waited_for(nodes, tiny_mnist, run_dir, together):
     fault = Fault(lambda: freeze(nodes.workers()[-1], 5), epoch=2, fraction=0.5)
     state = train(tiny_mnist, run_dir, fault)
     assert not fault.of_kind("failure")
     assert max(fault.recovery_s, *(epoch.seconds for epoch in state.history)) >= 4
-    assert_same(state, alone)
+    assert_same(state, together[0])
     report_recovery("worker frozen for 5 s", fault.recovery_s)
 
 
-def test_a_lost_node_shrinks_the_group_and_a_new_one_makes_it_grow(nodes, tiny_mnist, run_dir, alone, monkeypatch):
+def test_a_lost_node_shrinks_the_group_and_a_new_one_makes_it_grow(nodes, tiny_mnist, run_dir, together, monkeypatch):
     from digits import training
 
     monkeypatch.setattr(training, "RESIZE_INTERVAL_S", 5.0)
@@ -209,11 +221,7 @@ def test_a_lost_node_shrinks_the_group_and_a_new_one_makes_it_grow(nodes, tiny_m
     assert counts[-1] == 2
     assert [epoch.epoch for epoch in state.history] == list(range(1, epochs + 1))
     # The same digits in the same batches: how many workers came does not show in what was learned.
-    np.testing.assert_allclose(
-        [epoch.train_loss for epoch in state.history[:EPOCHS]],
-        [epoch.train_loss for epoch in alone.history],
-        rtol=0.1,
-    )
+    np.testing.assert_allclose(losses_of(state)[:EPOCHS], losses_of(together[0]), rtol=2e-2)
     report_recovery("node lost in mid-training", fault.recovery_s)
 
 
