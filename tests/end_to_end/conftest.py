@@ -1,6 +1,5 @@
 """The world of the end-to-end tests: a checkpoint that reads digits, made in two seconds, and a plain HTTP server."""
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import uvicorn
+from ports import free_ports
 
 from digits import checkpoints
 from digits.config import BASELINE
@@ -90,18 +90,12 @@ def test_digits() -> tuple[np.ndarray, np.ndarray]:
     return to_rgb(images), labels
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="session")
 def plain_server(storage_path) -> Iterator[str]:
     """The API on a plain uvicorn, without Ray: the address of a server with the checkpoint `first`."""
     service = Service()
     service.swap({"storage_path": str(storage_path)})
-    port = free_port()
+    (port,) = free_ports(1)
     server = uvicorn.Server(uvicorn.Config(create_api(service), host="127.0.0.1", port=port, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

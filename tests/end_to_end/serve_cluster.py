@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,20 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, different from each other."""
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:
@@ -130,7 +119,11 @@ class ServeCluster:
         return f"http://127.0.0.1:{self.dashboard_port}"
 
     def start(self) -> None:
-        wait_for(lambda: get_json(f"{self.dashboard}/api/serve/applications/"), "the start of Ray")
+        def answers() -> object:
+            assert self.process.poll() is None, (self.folder / "ray.log").read_text()
+            return get_json(f"{self.dashboard}/api/serve/applications/")
+
+        wait_for(answers, "the start of Ray")
 
     def deploy(self, checkpoint: str = "best", *, wait: bool = True, args: dict | None = None, **changes: Any) -> None:
         """`serve deploy` of serve/config.yaml with this cluster's port, and the deployment's settings changed."""

@@ -1,10 +1,8 @@
 """`ray job submit --working-dir . jobs/train.py`: what is uploaded, what is streamed, exit codes, and a stopped job."""
 
-import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +13,7 @@ from pathlib import Path
 import faults
 import pytest
 from faults import ROOT, report_recovery
+from ports import free_ports
 
 from digits import checkpoints
 
@@ -49,15 +48,6 @@ def test_the_upload_is_small(tmp_path):
     packed = zipfile.ZipFile(package).namelist()
     assert any(name.endswith("digits/mnist/train-00-of-12.parquet") for name in packed)
     assert not any("large" in name for name in packed)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 class Head:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from serve_cluster import BIN, ROOT, end_processes, free_ports, get_json, private_environment, wait_for
+from ports import free_ports
+from serve_cluster import BIN, ROOT, end_processes, get_json, private_environment, wait_for
 
 
 @pytest.fixture
