@@ -113,8 +113,7 @@ class TrainingWorker:
             world_size=self.world_size,
         )
         sides = self.sides(columns.owned_groups)
-        epochs = self.epochs(sides, columns, config, done)
-        epochs = ahead(self.pool, epochs)
+        epochs = ahead(self.pool, self.epochs(sides, columns, config, done))
         strategy, cores = self.tensorflow
         from digits.fitting import fit
 

@@ -67,6 +67,16 @@ def test_an_answer_does_not_depend_on_its_neighbours_in_the_batch():
     np.testing.assert_allclose(together[[0, 255, 256, 699]], alone, atol=1e-6)
 
 
+def test_grey_and_coloured_images_are_answered_alike_also_side_by_side():
+    weights, images = random_weights(IMPROVED), random_images(5)
+    images[1::2] = images[1::2, ..., :1]
+    classifier = Classifier(IMPROVED, weights)
+    together = classifier.logits(images)
+    np.testing.assert_allclose(together, numpy_logits(IMPROVED, weights, images), atol=1e-4)
+    for rows in (slice(1, None, 2), slice(0, None, 2)):
+        np.testing.assert_allclose(classifier.logits(images[rows]), together[rows], atol=1e-6)
+
+
 def test_no_images_give_no_rows():
     assert Classifier(BASELINE, random_weights(BASELINE)).probabilities(random_images(0)).shape == (0, 10)
 
