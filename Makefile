@@ -33,7 +33,7 @@ serve: install
 
 # Known vulnerabilities among the installed versions; asks a vulnerability service over the network
 audit: install
-	$(BIN)/pip-audit --local --skip-editable --strict
+	$(BIN)/pip freeze --all --exclude-editable | $(BIN)/pip-audit --requirement /dev/stdin --no-deps --disable-pip --strict
 
 clean:
 	rm -rf .venv
