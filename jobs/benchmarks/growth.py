@@ -1,11 +1,17 @@
 """How cost grows: streamed digits, trials of a search, replicas and clients of the service; one picture of each."""
 
+from collections.abc import Callable
+
+from matplotlib.axes import Axes
+
 from digits.plots import COLOURS, new_figure, png, quiet
 from jobs import load_test
 from jobs.benchmarks.measuring import Results, Scope, run_side
 from jobs.benchmarks.search import search_seconds
 from jobs.benchmarks.servers import ray_service
 
+Growth = dict[str, list[dict[str, float]]]
+"""What was measured: rows of figures by what grows."""
 COPIES = (1, 2, 4, 8)
 TRIALS = (1, 2, 4)
 REPLICAS = (1, 2)
@@ -56,47 +62,74 @@ def service(scope: Scope) -> list[dict[str, float]]:
     return rows
 
 
-def picture(growth: dict[str, list[dict[str, float]]]) -> bytes:
+def picture(growth: Growth) -> bytes:
     """All that was measured of growth, as one PNG."""
-    panels = [panel for panel in ("digits", "memory", "throughput", "latency", "trials") if has(growth, panel)]
+    panels = [draw for needs, draw in PANELS if needs in growth]
     figure = new_figure(4.6 * len(panels), 3.8)
-    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    for axes, draw in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         quiet(axes)
-        if panel in ("digits", "memory"):
-            millions = [row["images"] / 1e6 for row in growth["digits"]]
-            lines = (
-                {"seconds": None} if panel == "digits" else {"process_mb": "process", "object_store_mb": "object store"}
-            )
-            for colour, (key, label) in zip(COLOURS, lines.items(), strict=False):
-                axes.plot(millions, [row[key] for row in growth["digits"]], "o-", color=colour, label=label)
-            axes.set_title("Streaming digits, s" if panel == "digits" else "Memory while streaming, MB", loc="left")
-            axes.set_xlabel("million digits")
-        elif panel == "trials":
-            axes.plot([row["trials"] for row in growth["trials"]], [row["seconds"] for row in growth["trials"]], "o-")
-            axes.set_title("Search, s", loc="left")
-            axes.set_xlabel("trials")
-        else:
-            key = "per_second" if panel == "throughput" else "p99_ms"
-            for colour, replicas in zip(COLOURS, REPLICAS, strict=False):
-                rows = [row for row in growth["service"] if row["replicas"] == replicas]
-                values = [row[key] for row in rows]
-                axes.plot(
-                    [row["clients"] for row in rows], values, "o-", color=colour, label=plural(replicas, "replica")
-                )
-            axes.set_xscale("log", base=2)
-            axes.set_xlabel("clients")
-            axes.set_title("Small PNGs, requests/s" if key == "per_second" else "Small PNGs, p99, ms", loc="left")
+        draw(axes, growth)
         axes.set_ylim(bottom=0)
         if axes.get_legend_handles_labels()[1]:
             axes.legend(frameon=False)
     return png(figure)
 
 
-def plural(number: int, thing: str) -> str:
-    """A number of things, in words."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+def draw_streaming(axes: Axes, growth: Growth) -> None:
+    """Seconds by digits."""
+    draw_digits(axes, growth, {"seconds": ""})
+    axes.set_title("Streaming digits, s", loc="left")
 
 
-def has(growth: dict[str, list[dict[str, float]]], panel: str) -> bool:
-    """Whether a panel's values were measured."""
-    return {"memory": "digits", "throughput": "service", "latency": "service"}.get(panel, panel) in growth
+def draw_memory(axes: Axes, growth: Growth) -> None:
+    """Peaks of memory by digits."""
+    draw_digits(axes, growth, {"process_mb": "process", "object_store_mb": "object store"})
+    axes.set_title("Memory while streaming, MB", loc="left")
+
+
+def draw_digits(axes: Axes, growth: Growth, lines: dict[str, str]) -> None:
+    """One line for each column, with its label."""
+    millions = [row["images"] / 1e6 for row in growth["digits"]]
+    for colour, (column, label) in zip(COLOURS, lines.items(), strict=False):
+        axes.plot(millions, [row[column] for row in growth["digits"]], "o-", color=colour, label=label)
+    axes.set_xlabel("million digits")
+
+
+def draw_throughput(axes: Axes, growth: Growth) -> None:
+    """Requests a second by clients."""
+    draw_service(axes, growth, "per_second")
+    axes.set_title("Small PNGs, requests/s", loc="left")
+
+
+def draw_latency(axes: Axes, growth: Growth) -> None:
+    """The slowest hundredth of requests by clients."""
+    draw_service(axes, growth, "p99_ms")
+    axes.set_title("Small PNGs, p99, ms", loc="left")
+
+
+def draw_service(axes: Axes, growth: Growth, column: str) -> None:
+    """One line for each number of replicas."""
+    for colour, replicas in zip(COLOURS, REPLICAS, strict=False):
+        rows = [row for row in growth["service"] if row["replicas"] == replicas]
+        label = "1 replica" if replicas == 1 else f"{replicas} replicas"
+        axes.plot([row["clients"] for row in rows], [row[column] for row in rows], "o-", color=colour, label=label)
+    axes.set_xscale("log", base=2)
+    axes.set_xlabel("clients")
+
+
+def draw_trials(axes: Axes, growth: Growth) -> None:
+    """Seconds of a search by its trials."""
+    rows = growth["trials"]
+    axes.plot([row["trials"] for row in rows], [row["seconds"] for row in rows], "o-", color=COLOURS[0])
+    axes.set_title("Search, s", loc="left")
+    axes.set_xlabel("trials")
+
+
+PANELS: tuple[tuple[str, Callable[[Axes, Growth], None]], ...] = (
+    ("digits", draw_streaming),
+    ("digits", draw_memory),
+    ("service", draw_throughput),
+    ("service", draw_latency),
+    ("trials", draw_trials),
+)
+"""What is drawn, from left to right, and what has to be measured for it."""
