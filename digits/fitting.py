@@ -4,7 +4,7 @@ Knows no Ray: Ray Train's workers and Ray Tune's trials both call `fit`. Keras 3
 MultiWorkerMirroredStrategy. Whole stretches of an epoch run inside one compiled graph, which gathers each batch from
 digits that lie in memory as uint8: feeding 28x28 digits one batch at a time costs more than the arithmetic.
 
-On several cores each step's batch is computed in parts, one for each core, whose gradients are added: operations on
+On a CPU each step's batch is computed in parts, one or more for each core, whose gradients are added: operations on
 such small pictures are too short to be shared well among cores one by one. Measured (jobs/benchmark.py --parts steps;
 three turns, 2-core AMD EPYC, TensorFlow 2.21.0): 1.7 (baseline) and 1.8 times (improved) the images/s
 of a plain compiled TensorFlow loop.
@@ -207,7 +207,7 @@ def fit(
         progress: told the epoch (from 1) and the fraction of it that is trained.
         photo_digits: returns this worker's part of the simulated photos that give the photo score; called when the
             first epoch is trained, so that they may be made meanwhile.
-        cores: among how many cores each batch is divided; 1 on a GPU.
+        cores: among how many cores each batch is divided.
     """
     strategy = strategy or tf.distribute.get_strategy()
     steps = columns.steps_per_epoch

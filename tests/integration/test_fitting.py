@@ -97,8 +97,9 @@ def test_a_batch_in_parts_trains_as_the_whole_batch(digits):
             np.testing.assert_allclose(other.weights[name], weights, atol=1e-5, err_msg=name)
 
 
-def test_parts_are_never_too_small_and_padding_is_no_digit():
-    assert [parts_of(batch, 8) for batch in (1, 16, 32, 500)] == [1, 1, 2, 8]
+def test_parts_are_neither_too_small_nor_too_large_and_padding_is_no_digit():
+    assert [parts_of(batch, 8) for batch in (1, 16, 32, 128, 500)] == [1, 1, 2, 8, 15]
+    assert [parts_of(batch, 1) for batch in (1, 32, 63, 64, 128)] == [1, 1, 1, 2, 4]
     order = in_parts(np.arange(10, dtype=np.int32).reshape(2, 5), 4)
     assert order.dtype == np.int32
     assert order.tolist() == [[0, 1, 2, 3, 4, -1, -1, -1], [5, 6, 7, 8, 9, -1, -1, -1]]
