@@ -69,7 +69,7 @@ def picture(growth: Growth) -> bytes:
     for axes, draw in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         quiet(axes)
         draw(axes, growth)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.06 * axes.dataLim.ymax)
         if axes.get_legend_handles_labels()[1]:
             axes.legend(frameon=False)
     return png(figure)
@@ -121,7 +121,8 @@ def draw_trials(axes: Axes, growth: Growth) -> None:
     """Seconds of a search by its trials."""
     rows = growth["trials"]
     axes.plot([row["trials"] for row in rows], [row["seconds"] for row in rows], "o-", color=COLOURS[0])
-    axes.set_title("Search, s", loc="left")
+    axes.set_title("Search and full training, s", loc="left")
+    axes.set_xticks([row["trials"] for row in rows])
     axes.set_xlabel("trials")
 
 
