@@ -33,7 +33,8 @@ serve: install
 
 # Known vulnerabilities among the installed versions; asks a vulnerability service over the network
 audit: install
-	$(BIN)/pip freeze --all --exclude-editable | $(BIN)/pip-audit --requirement /dev/stdin --no-deps --disable-pip --strict
+	installed=$$($(BIN)/pip freeze --all --exclude-editable) && \
+	echo "$$installed" | $(BIN)/pip-audit --requirement /dev/stdin --no-deps --disable-pip --strict
 
 clean:
 	rm -rf .venv

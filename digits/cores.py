@@ -13,7 +13,7 @@ import tensorflow as tf
 SMALLEST_PART = 16
 """Digits that a core computes at least in each step; smaller parts are slower."""
 LARGEST_PART = 32
-"""Digits that a core computes at most at a time, where there are several parts; larger parts leave its cache."""
+"""Digits of a part, or up to twice as many where they do not come out even; larger activations leave a core's cache."""
 
 
 def parts_of(batch_size: int, cores: int) -> int:
