@@ -8,6 +8,7 @@ Measured (jobs/benchmark.py --parts search; one turn on 35,000 digits, 2-core AM
 trials, the winner's full training included, takes 0.11 times as long as 20 full trainings of the recommended network.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ import ray
 import ray.tune
 from ray.tune.schedulers import ASHAScheduler
 
-from digits import data, searches, trials
+from digits import data, interruptible, searches, trials
 from digits.config import ConfigurationError
 from digits.data import DigitFiles
 from digits.epochs import distort_columns
@@ -48,15 +49,18 @@ def search_networks(
     """Try all candidates of a search, or those that are left of it; returns what became of each, by number.
 
     Ray must be up and have `resources`, as `ray.cluster_resources()` tells. Ctrl-C ends the search early: trials
-    that had not ended then have the status interrupted, or are missing where they had not begun. `on_event` is called
+    that had not ended then have the status interrupted, or are missing where they had not begun; they end with the
+    cluster, or with the connection to it. `on_event` is called
     with dictionaries whose key event is
 
+        begun      the search's folder is there: it can go on
         prepared   done, total: epochs of training digits
         epoch      trial (number), result (EpochResult)
         ended      trial (TrialResult)
     """
     workers = choose_trial_workers(search, resources, num_nodes)
     search.write(run_dir)
+    on_event({"event": "begun"})
     earlier = {trial.number: trial for trial in searches.read_trials(run_dir)}
     left = [number for number in range(len(search.candidates)) if number not in earlier]
     if not left:
@@ -84,7 +88,10 @@ def search_networks(
             verbose=0,
         ),
     )
-    tuner.fit()
+    try:
+        interruptible.call(tuner.fit)
+    except KeyboardInterrupt:
+        journal.close()
     return sorted([*earlier.values(), *journal.trials()], key=lambda trial: trial.number)
 
 
@@ -241,9 +248,18 @@ class Journal(ray.tune.Callback):
         self.search, self.run_dir, self.on_event = search, run_dir, on_event
         self.reports: dict[int, list[dict[str, Any]]] = {}
         self.ended: dict[int, TrialResult] = {}
+        self.noting = threading.Lock()
+        self.closed = False
+
+    def close(self) -> None:
+        """Take nothing more: trials that are torn down have not failed."""
+        with self.noting:
+            self.closed = True
 
     def on_trial_result(self, iteration, trials, trial, result, **info) -> None:
         """Called by Ray Tune with each report of a trial."""
+        if self.closed:
+            return
         number = trial.config[TRIAL]["number"]
         self.reports.setdefault(number, []).append(result)
         if not result["diverged"]:
@@ -268,8 +284,11 @@ class Journal(ray.tune.Callback):
 
     def end(self, number: int, status: searches.Status, reason: str = "") -> None:
         """Note how a trial ended."""
-        self.ended[number] = self.result(number, status, reason)
-        searches.write_trial(self.run_dir, self.ended[number])
+        with self.noting:
+            if self.closed:
+                return
+            self.ended[number] = self.result(number, status, reason)
+            searches.write_trial(self.run_dir, self.ended[number])
         self.on_event({"event": "ended", "trial": self.ended[number]})
 
     def result(self, number: int, status: searches.Status, reason: str = "") -> TrialResult:

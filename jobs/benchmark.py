@@ -17,6 +17,11 @@ from typing import Any, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+if __name__ == "__main__":
+    from digits.commands import stopping
+
+    stopping.listen()  # before the imports below, which take seconds
+
 from digits.config import require
 from digits.runs import PACKAGES
 from jobs.benchmarks import data_path, evaluation, growth, search, service, steps, training

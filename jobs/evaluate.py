@@ -16,10 +16,16 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+if __name__ == "__main__":
+    from digits.commands import stopping
+
+    stopping.listen()  # before the imports below, which take seconds
+
 import numpy as np
 
 from digits import checkpoints, data, plots
 from digits.checkpoints import Checkpoint
+from digits.commands import stopping
 from digits.config import CHANNELS, IMAGE_SIZE, DataConfig, require
 from digits.evaluation import NO_ANSWER, Digits, Predict, Predictions, evaluate
 from digits.factor_plots import comparison_pictures
@@ -187,6 +193,7 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
 
     run_dir = storage / time.strftime(f"evaluate-{checkpoint.name}-%Y%m%d-%H%M%S")
     predict = classifier_of(checkpoint).probabilities
+    stopping.reached(lambda: "before the evaluation was written; start it again")
     print(f"{checkpoint.name}: {checkpoint.record['parameters']:,} parameters, from {checkpoint.path}", flush=True)
     validation = evaluate(predict, images, labels)
     show("Validation digits", validation)

@@ -1,0 +1,1 @@
+"""What the jobs share: how they print, and how they end."""
