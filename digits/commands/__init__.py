@@ -1,1 +1,1 @@
-"""What the jobs share: how they print, and how they end."""
+"""What jobs print, and how they end."""

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from faults import Job, processes
-from ports import free_ports
+from tests.end_to_end.faults import Job, processes
+from tests.end_to_end.ports import free_ports
 
 BIN = Path(sys.executable).parent
 IN_A_PROCESS = "import ray, time; ray.init(address='local', num_cpus=1); print('up', flush=True); time.sleep(1000)"
@@ -30,11 +30,6 @@ def of_ray_start(env: dict[str, str], *flags: str | int) -> tuple[Job, str]:
     if "--dashboard-port" not in flags:
         ports.append(f"--dashboard-port={dashboard}")
     return Job(BIN / "ray", "start", "--head", "--block", "--num-cpus=1", *ports, *flags, env=env), "will now block"
-
-
-def of_the_service(env: dict[str, str]) -> tuple[Job, str]:
-    """The service, as `make serve` starts it."""
-    return Job("-m", "serve", env["SERVICE_CONFIG"], env=env), "Deployed app"
 
 
 def end(job: Job, number: signal.Signals) -> None:

@@ -7,13 +7,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from faults import Job
-from neighbours import dashboard_of_another, end, of_ray_start
-from ports import free_ports
+
+from tests.end_to_end.faults import Job
+from tests.end_to_end.neighbours import dashboard_of_another, end, of_ray_start
+from tests.end_to_end.ports import free_ports
 
 ASK = """
 import json, sys
-from jobs import cluster
+from digits import cluster
 cluster.connect(state_api={state_api})
 import ray
 

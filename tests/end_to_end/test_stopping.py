@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from faults import Job
-from serve_cluster import processes_of, wait_for
+
+from digits.models import checkpoints
+from tests.end_to_end.faults import Job
+from tests.end_to_end.serve_cluster import processes_of, wait_for
 
 IN_TIME_S = 2.0
 """`ray job stop` kills three seconds after it told a job to end."""
@@ -17,12 +19,12 @@ BOTH = [signal.SIGINT, signal.SIGTERM]
 
 PROGRAM = """
 import sys, time
-from digits.commands import stopping
+from digits import stopping
 stopping.listen()
 print("listening", flush=True)
 if "imports" in sys.argv:
     time.sleep(30)
-from jobs.console import Interrupted, run_job
+from digits.commands.console import Interrupted, run_job
 from dataclasses import dataclass
 
 @dataclass
@@ -31,8 +33,8 @@ class Settings:
 
 def work(settings):
     stopping.reached(lambda: "after 3 of 10 epochs")
-    print("working", flush=True)
     try:
+        print("working", flush=True)
         if settings.moment == "deaf":
             # A library that catches everything, or is inside C and looks for no signal.
             for _ in range(40):
@@ -178,8 +180,9 @@ def test_a_training_that_is_stopped_again_and_again_loses_no_epoch(tiny_mnist, t
 
     job = Job(*resume, env=env)
     assert job.wait() == 0, job.output
-    history = Path(json.loads(job.lines[-1])["run_dir"], "history.csv").read_text().splitlines()
-    assert len(history) == 1 + 8
+    assert json.loads(job.lines[-1])["runs"][0]["epochs"] == 8
+    last = checkpoints.load(str(tmp_path / run / "baseline-seed0-epoch008"))
+    assert [epoch["epoch"] for epoch in last.record["history"]] == list(range(1, 9))
 
 
 @pytest.mark.slow
