@@ -22,6 +22,7 @@ import tensorflow as tf
 from digits.config import IMAGE_SIZE, Architecture, TrainingConfig
 from digits.data.batches import Columns
 from digits.images import Digits
+from digits.models.layers import forward
 from digits.models.network import build_training_model
 from digits.training.batch_parts import in_parts, parts_of
 from digits.training.state import EpochResult, TrainingState
@@ -50,13 +51,15 @@ class Network:
     total_steps: int
     parts: int = 1
     """Parts of this worker's batch that are computed at the same time."""
+    place: int = 0
+    """Place of this worker's first digit in each global batch."""
     strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
 
     def __post_init__(self) -> None:
         keras.backend.clear_session()
         keras.utils.set_random_seed(self.config.seed)
         with self.strategy.scope():
-            self.model = build_training_model(self.architecture)
+            self.model = build_training_model(self.architecture, self.config.seed)
             rate = self.config.learning_rate
             if self.config.learning_rate_schedule == "cosine":
                 warmup = min(WARMUP_STEPS, self.total_steps // 10)
@@ -91,8 +94,13 @@ class Network:
     def train_step(self, images: tf.Tensor, labels: tf.Tensor, present: tf.Tensor, batch_size: tf.Tensor) -> tf.Tensor:
         """One optimizer step on this worker's part of a global batch; returns float32 (loss sum, correct) of it."""
         batch = [tf.split(tensor, self.parts) for tensor in (images, labels, present)]
+        width = tf.shape(labels)[0] // self.parts
         results, gradients = zip(
-            *(self.gradients_of(*part, batch_size) for part in zip(*batch, strict=True)), strict=True
+            *(
+                self.gradients_of(*part, batch_size, self.place + number * width)
+                for number, part in enumerate(zip(*batch, strict=True))
+            ),
+            strict=True,
         )
         # Keras' optimizer sums the gradients over all workers itself; an all-reduce here as well would scale them by
         # the number of workers, which Adam hides except for its epsilon.
@@ -101,11 +109,14 @@ class Network:
         return tf.add_n(results)
 
     def gradients_of(
-        self, images: tf.Tensor, labels: tf.Tensor, present: tf.Tensor, batch_size: tf.Tensor
+        self, images: tf.Tensor, labels: tf.Tensor, present: tf.Tensor, batch_size: tf.Tensor, place: tf.Tensor
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """float32 (loss sum, correct) of some digits, and the gradients of their losses' sum over `batch_size`."""
+        """float32 (loss sum, correct) of some digits, and the gradients of their losses' sum over `batch_size`.
+
+        `place` is that of the first of them in the global batch.
+        """
         with tf.GradientTape() as tape:
-            probabilities = self.model(images, training=True)
+            probabilities = forward(self.model, images, self.optimizer.iterations.value, place)
             losses = keras.losses.sparse_categorical_crossentropy(labels, probabilities) * present
             # The sum over all workers of sums divided by the global batch's true size is the mean over that batch.
             loss = tf.reduce_sum(losses) / batch_size
@@ -216,6 +227,7 @@ def fit(
         config=config,
         total_steps=steps * config.epochs,
         parts=parts_of(len(columns.owned), cores),
+        place=columns.owned.start,
         strategy=strategy,
     )
     history = list(resume.history) if resume else []
