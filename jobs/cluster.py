@@ -10,6 +10,7 @@ from typing import Any
 
 from digits.config import require
 from digits.storage import Storage
+from digits.tokens import use_private_token
 
 QUIET = {
     # Read by Ray and TensorFlow when they are imported, and handed on to all workers.
@@ -43,6 +44,9 @@ def connect() -> tuple[dict[str, float], int]:
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
         # The job shows its own progress: Ray is up a second sooner, and nothing listens on the dashboard's port.
         options["include_dashboard"] = False
+        # A cluster of this job's own, also beside one of `ray start`, and with a token that stays in its processes.
+        options["address"] = "local"
+        use_private_token()
     ray.init(log_to_driver=False, logging_level="ERROR", **options)
     if threading.current_thread() is threading.main_thread():
         # Ends a job as Ctrl-C does. What Ray's own handler raises is lost while the job waits for its workers.

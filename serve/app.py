@@ -19,10 +19,10 @@ from pydantic import BaseModel, ConfigDict
 from ray import serve
 from ray.serve import metrics
 
-from digits.config import require
 from serve.api import create_api
+from serve.gate import read_api_key
 from serve.limits import Limits
-from serve.service import ROOT, Service
+from serve.service import Service
 
 CONFIG = Path(__file__).with_name("config.yaml")
 _CONFIDENCE_BOUNDARIES = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999]
@@ -95,20 +95,6 @@ class DigitClassifier:
             log.error("The new checkpoint is refused, the old one goes on: %s", self.service.refused)
         elif self.service.model is not None:
             log.info("In service: %s", self.service.model.name)
-
-
-def read_api_key(file: Path) -> str:
-    """The first line of `file`; ConfigurationError if there is none."""
-    file = ROOT / file.expanduser()
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    key = lines[0].strip() if lines else ""
-    require(
-        len(key) >= 16,
-        f"api_key_file = {file} holds no API key",
-        "a readable file whose first line is a key of at least 16 characters",
-        f"make one: (umask 077; openssl rand -hex 24 > {file})",
-    )
-    return key
 
 
 def build_app(args: Arguments) -> serve.Application:
