@@ -45,7 +45,7 @@ def run(settings: Settings) -> None:
         ServeDeploySchema.model_validate(settings.config)
     except ValidationError as error:
         sys.exit(
-            f"error: {error}\n  expected: the fields of Ray Serve's configuration files\n"
+            f"error: {' '.join(str(error).split())}\n  expected: the fields of Ray Serve's configuration files\n"
             "  what to do: correct the configuration file; serve/config.yaml is one that works"
         )
     with tempfile.TemporaryDirectory(prefix="digits-serve-") as folder:

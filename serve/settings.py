@@ -86,7 +86,8 @@ class Settings:
         """Answer on another port; HAProxy's own two move by as much."""
         distance = port - self.http_port.number
         for name, (_, default) in HAPROXY_PORTS.items():
-            self.variables[name] = str(_as_port(self.variables.get(name, default), name) + distance)
+            moved = int(self.variables.get(name, default)) + distance
+            self.variables[name] = str(_as_port(moved, name))
         self.http_options["port"] = port
 
 
@@ -130,7 +131,7 @@ def read_config(file: Path) -> Settings:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(
-            f"{file} is not YAML: {error}\n  expected: {expected}\n  what to do: start from a copy of {CONFIG}"
+            f"{file} is not YAML: {' '.join(str(error).split())}\n  expected: {expected}\n  what to do: start from a copy of {CONFIG}"
         ) from error
     require(_has_the_form(config), f"{file} is no configuration of the service", expected, f"start from {CONFIG}")
     return Settings(config)
@@ -185,7 +186,7 @@ def check_ports(ports: Sequence[Port]) -> None:
             raise ConfigurationError(
                 f"{port.purpose} cannot listen on {where}: {error.strerror}\n"
                 "  expected: an address of this machine, and a port that no other program listens on\n"
-                f"  what to do: end that program (`ss -ltnp` shows it), or take other ports: port={ports[0].number + 1} "
+                f"  what to do: end that program (`ss -ltnp` shows it), or take others: port={ports[0].number + 1} "
                 "moves HAProxy's too"
             ) from error
 
