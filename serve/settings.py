@@ -130,10 +130,13 @@ def read_config(file: Path) -> Settings:
     try:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
         raise ConfigurationError(
-            f"{file} is not YAML: {' '.join(str(error).split())}\n  expected: {expected}\n  what to do: start from a copy of {CONFIG}"
+            f"{file} is not YAML: {reason}\n  expected: {expected}\n  what to do: start from a copy of {CONFIG}"
         ) from error
-    require(_has_the_form(config), f"{file} is no configuration of the service", expected, f"start from {CONFIG}")
+    require(
+        _has_the_form(config), f"{file} is no configuration of the service", expected, f"start from a copy of {CONFIG}"
+    )
     return Settings(config)
 
 
