@@ -59,6 +59,16 @@ RULES = [
     Rule(r"python jobs/(train|tune)\.py", until=r"\| (run|search) \S*runs/"),
     Rule(r"python jobs/evaluate\.py", until=r"parameters, from"),
 ]
+NEIGHBOUR = """
+import time, ray
+from jobs import cluster
+cluster.connect()
+alive = ray.remote(num_cpus=0)(time.time)
+while True:
+    print("alive at", ray.get(alive.remote()), flush=True)
+    time.sleep(1)
+"""
+"""Another Ray of the same machine."""
 STATE = re.compile(r"\. |export ")
 """Commands that change the terminal they are typed in."""
 
@@ -86,6 +96,11 @@ class Typed:
     def wait_for(self, pattern: str) -> None:
         wait_for(lambda: re.search(pattern, self.output) or self.process.poll() is not None, pattern, PATIENCE_S)
         assert re.search(pattern, self.output), self.output
+
+    def read(self) -> str:
+        """Its output when it has ended, with exit code 0."""
+        assert self.process.wait(PATIENCE_S) == 0, self.output
+        return self.output
 
     def press_control_c(self) -> None:
         """To the whole foreground group, as a terminal does."""
@@ -126,15 +141,20 @@ class Machine:
         (packages / "digits.pth").write_text("\n".join(lines))
         for script in (there / "bin").iterdir():
             ours = venv / "bin" / script.name
-            if not ours.exists() and script.is_file() and (text := script.read_bytes()).startswith(b"#!"):
-                ours.write_bytes(b"#!" + os.fsencode(venv / "bin" / "python") + b"\n" + text.split(b"\n", 1)[1])
+            if ours.exists() or not script.is_file():
+                continue
+            if script.read_bytes().startswith(b"#!"):
+                _, text = script.read_bytes().split(b"\n", 1)
+                ours.write_bytes(b"#!" + os.fsencode(venv / "bin" / "python") + b"\n" + text)
                 ours.chmod(0o755)
+            else:
+                ours.symlink_to(script)
         (venv / "installed").touch()
 
     def type(self, command: str) -> Typed:
         """Start a command in a terminal in which what changes a terminal was typed before."""
         self.number += 1
-        script = "\n".join([*self.state, command])
+        script = "\n".join([f"cd {shlex.quote(str(self.checkout))}", *self.state, command])
         env = {"HOME": str(self.home), "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LANG": "C.UTF-8"}
         log = self.folder / f"{self.number}.log"
         return Typed([*self.enter, "bash", "-c", script], log, self.checkout, env)
@@ -171,15 +191,18 @@ def fill_in(machine: Machine, command: str) -> str:
         *_, newest = sorted((machine.checkout / "runs").glob(name[1].split("-")[0] + "-*"))
         newest.rename(newest.with_name(name[1]))
     if re.search(r"\bID\b", command.partition("#")[0]):
-        listing = machine.type("ray job list")
-        assert listing.process.wait(60) == 0, listing.output
-        command = re.sub(r"\bID\b", re.search(r"raysubmit_\w+", listing.output)[0], command)
+        listing = machine.type("ray job list").read()
+        command = re.sub(r"\bID\b", re.search(r"raysubmit_\w+", listing)[0], command)
     return command
 
 
 def test_every_documented_command_works_in_its_order(machine):
     for section, commands in documented_commands():
         staying: list[Typed] = []
+        neighbour = None
+        if section.endswith("On a cluster"):
+            neighbour = machine.type(f". .venv/bin/activate\npython -c {shlex.quote(NEIGHBOUR)}")
+            neighbour.wait_for("alive")
         for documented in commands:
             started = time.monotonic()
             if STATE.match(documented):
@@ -191,7 +214,7 @@ def test_every_documented_command_works_in_its_order(machine):
             if rule.until:
                 typed.wait_for(rule.until)
             else:
-                assert typed.process.wait(PATIENCE_S) == 0, f"{section}: {command}\n{typed.output}"
+                typed.read()
             assert "Traceback" not in typed.output, f"{section}: {command}\n{typed.output}"
             if rule.stays:
                 staying.append(typed)
@@ -200,11 +223,13 @@ def test_every_documented_command_works_in_its_order(machine):
                 typed.press_control_c()
             print(f"{time.monotonic() - started:6.1f} s  {command.splitlines()[0]}")
             if not section.endswith("On a cluster"):
-                assert not (machine.home / ".ray").exists(), (
-                    f"{command} left a token that the next cluster would ask for"
-                )
+                assert not (machine.home / ".ray").exists(), f"{command} left a token behind"
         for typed in staying:
             typed.press_control_c()
+        if neighbour:
+            assert machine.type("pgrep gcs_server | wc -l").read() == "1\n"
+            lines = neighbour.output.count("alive")
+            neighbour.wait_for(rf"(alive[^\n]*\n[^$]*){{{lines + 2}}}")
 
 
 def wait_until_it_answers(machine: Machine, command: str) -> None:
