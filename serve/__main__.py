@@ -12,17 +12,19 @@ from pathlib import Path
 
 import yaml
 
-from digits import checkpoints
-from digits.config import ConfigurationError
+from digits.errors import ConfigurationError
+from digits.models import checkpoints
+from digits.service.gate import read_api_key
+from digits.service.service import find_checkpoint
+from digits.service.settings import Settings, check_ports, read_settings
 from digits.tokens import use_private_token
-from serve.gate import read_api_key
-from serve.service import find_checkpoint
-from serve.settings import Settings, check_ports, read_settings
+
+CONFIG = Path(__file__).with_name("config.yaml")
 
 
 def prepare(arguments: Sequence[str]) -> tuple[Settings, str]:
     """Everything that can be checked before Ray starts; returns the settings and the checkpoint's name."""
-    settings = read_settings(arguments)
+    settings = read_settings(arguments, CONFIG)
     checkpoint = checkpoints.load(find_checkpoint(settings.user_config))
     if (file := settings.arguments.get("api_key_file")) is not None:
         read_api_key(Path(file))

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from documents import ROOT, documented_commands
 from PIL import Image
-from serve_cluster import wait_for
+
+from tests.documents import ROOT, documented_commands
+from tests.end_to_end.serve_cluster import wait_for
 
 NAMESPACES = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
 SETUP = (

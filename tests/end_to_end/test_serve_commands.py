@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ports import free_ports
-from serve_cluster import BIN, ROOT, end_processes, get_json, private_environment, wait_for
 
-from serve.__main__ import main
-from serve.settings import read_settings
+from digits.service.settings import read_settings
+from serve.__main__ import CONFIG, main
+from tests.end_to_end.ports import free_ports
+from tests.end_to_end.serve_cluster import BIN, ROOT, end_processes, get_json, private_environment, wait_for
 
 
 @pytest.fixture
@@ -105,11 +105,13 @@ def test_a_taken_port_ends_the_command_long_before_ray_would_be_up(storage_path)
 def test_what_the_command_line_says_goes_where_serve_looks_for_it(tmp_path):
     file = tmp_path / "config.yaml"
     file.write_text((ROOT / "serve" / "config.yaml").read_text())
-    settings = read_settings(["checkpoint=a", str(file), "storage_path=s3://bucket/x=y", "api_key_file=k", "port=8005"])
+    settings = read_settings(
+        ["checkpoint=a", str(file), "storage_path=s3://bucket/x=y", "api_key_file=k", "port=8005"], CONFIG
+    )
     assert settings.user_config == {"checkpoint": "a", "storage_path": "s3://bucket/x=y"}
     assert settings.arguments == {"api_key_file": "k"}
     assert [port.number for port in settings.ports({})] == [8005, 8409, 9106]
-    unchanged = read_settings([str(file)])
+    unchanged = read_settings([], file)
     assert unchanged.config == yaml.safe_load(file.read_text())
     assert [port.number for port in unchanged.ports({})] == [8000, 8404, 9101]
 
