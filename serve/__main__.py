@@ -22,13 +22,18 @@ from digits.tokens import use_private_token
 CONFIG = Path(__file__).with_name("config.yaml")
 
 
+def is_local() -> bool:
+    """Whether the service gets a Ray of its own on this machine: no other is named."""
+    return os.environ.get("RAY_ADDRESS", "local") in ("", "local")
+
+
 def prepare(arguments: Sequence[str]) -> tuple[Settings, str]:
     """Everything that can be checked before Ray starts; returns the settings and the checkpoint's name."""
     settings = read_settings(arguments, CONFIG)
     checkpoint = checkpoints.load(find_checkpoint(settings.user_config))
     if (file := settings.arguments.get("api_key_file")) is not None:
         read_api_key(Path(file))
-    if "RAY_ADDRESS" not in os.environ:
+    if is_local():
         check_ports(settings.ports(os.environ))
     return settings, checkpoint.name
 
@@ -36,7 +41,7 @@ def prepare(arguments: Sequence[str]) -> tuple[Settings, str]:
 def run(settings: Settings) -> None:
     """Serve until Ctrl-C, on a Ray of its own unless RAY_ADDRESS names one."""
     address = []
-    if "RAY_ADDRESS" not in os.environ:
+    if is_local():
         use_private_token()
         address = ["--address=local"]
     from pydantic import ValidationError
