@@ -15,13 +15,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from digits.config import RECIPES, DataConfig
+from digits.data.files import find_digits
+from digits.models import checkpoints
+from digits.storage import Storage
 from tests.documents import ROOT, documented_commands
+from tests.end_to_end.conftest import quickly_trained_weights
 from tests.end_to_end.serve_cluster import wait_for
 
 NAMESPACES = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
@@ -171,13 +176,29 @@ class Machine:
         self.holder.wait()
 
 
+def write_earlier_training(runs: Path) -> None:
+    """The best checkpoint of a storage path, `first`, with the record that a training of the baseline leaves."""
+    recipe = RECIPES["baseline"]
+    record = {
+        "name": "first",
+        "architecture_name": "baseline",
+        "architecture": recipe.architecture.to_dict(),
+        "parameters": recipe.architecture.num_parameters(),
+        "training": {**asdict(recipe.training), "num_workers": 1},
+        "data": {**asdict(DataConfig()), "fingerprint": find_digits(None).fingerprint},
+        "calibration": {"temperature": 1.2, "expected_calibration_error": 0.1},
+    }
+    checkpoints.write(Storage.open(runs / "first"), weights=quickly_trained_weights(seed=0), record=record)
+    (runs / "best.json").write_text('{"checkpoint": "first"}')
+
+
 @pytest.fixture
-def machine(storage_path, test_digits) -> Iterator[Machine]:
+def machine(test_digits) -> Iterator[Machine]:
     # Not in /tmp/ray, and short: Ray's sockets lie below it.
     folder = Path(tempfile.mkdtemp(prefix="digits-", dir="/var/tmp"))
     machine = Machine(folder)
     # What people have who type these commands: photos, pictures, and the result of an earlier training.
-    shutil.copytree(storage_path, machine.checkout / "runs")
+    write_earlier_training(machine.checkout / "runs")
     photos = machine.checkout / "my_photos"
     photos.mkdir()
     for index, (image, label) in enumerate(zip(test_digits[0][:4], test_digits[1][:4], strict=True)):
