@@ -10,6 +10,7 @@ from typing import Any
 from digits import stopping
 from digits.errors import require
 from digits.storage import Storage
+from digits.tokens import use_private_token
 
 QUIET = {
     # Read by Ray and TensorFlow when they are imported, and handed on to all workers.
@@ -60,13 +61,17 @@ def connect(*, state_api: bool = False) -> tuple[dict[str, float], int]:
 
 
 def start_cluster(options: dict[str, Any], *, state_api: bool) -> None:
-    """Start a cluster on this machine that ends with this process; every process of it gets this one's environment."""
+    """Start a cluster on this machine that ends with this process; every process of it gets this one's environment.
+
+    It is a cluster of this job's own, also beside one of `ray start`, and its token stays in its processes.
+    """
     # Nobody takes this machine back with notice: a process less.
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     os.environ[API_SERVER] = NO_API_SERVER
     if state_api:
         options["dashboard_port"] = free_port()
         os.environ[API_SERVER] = f"http://127.0.0.1:{options['dashboard_port']}"
+    use_private_token()
     # The job shows its own progress: without a dashboard, nothing listens on its port.
     ray.init(address="local", include_dashboard=state_api, **options)
 

@@ -18,10 +18,10 @@ from pydantic import BaseModel, ConfigDict
 from ray import serve
 from ray.serve import metrics
 
-from digits.errors import require
 from digits.service.api import create_api
+from digits.service.gate import read_api_key
 from digits.service.limits import Limits
-from digits.service.service import ROOT, Service
+from digits.service.service import Service
 
 _CONFIDENCE_BOUNDARIES = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999]
 _LATENCY_BOUNDARIES_MS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000]
@@ -93,17 +93,3 @@ class DigitClassifier:
             log.error("The new checkpoint is refused, the old one goes on: %s", self.service.refused)
         elif self.service.model is not None:
             log.info("In service: %s", self.service.model.name)
-
-
-def read_api_key(file: Path) -> str:
-    """The first line of `file`; ConfigurationError if there is none."""
-    file = ROOT / file.expanduser()
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    key = lines[0].strip() if lines else ""
-    require(
-        len(key) >= 16,
-        f"api_key_file = {file} holds no API key",
-        "a readable file whose first line is a key of at least 16 characters",
-        f"make one: (umask 077; openssl rand -hex 24 > {file})",
-    )
-    return key

@@ -1,6 +1,7 @@
 """The jobs as people run them: from the command line to the last line of stdout, and every mistake as one message."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,17 +19,24 @@ from tests.end_to_end.faults import Job
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(*arguments, timeout=280):
+def run(*arguments, timeout=280, env=None):
     """A job in a process of its own, from the repository's root."""
-    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=timeout, env=env
+    )
 
 
 @pytest.fixture(scope="module")
 def trained(tiny_mnist, tmp_path_factory):
-    """Storage after one run of the training job: both of the article's networks, one epoch, tiny data."""
+    """Storage after one run of the training job: both of the article's networks, one epoch, tiny data.
+
+    With tokens, as Ray has them where nobody says otherwise, and a home folder in which nothing can be written.
+    """
     storage = tmp_path_factory.mktemp("storage")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
     job = run(
-        "jobs/train.py", "--architecture", "both", "--epochs", "1", "--data", tiny_mnist, "--storage-path", storage
+        *("jobs/train.py", "--architecture", "both", "--epochs", "1", "--data", tiny_mnist, "--storage-path", storage),
+        env={**env, "HOME": "/dev/null"},
     )
     assert job.returncode == 0, job.stderr
     return storage, job.stdout
