@@ -9,22 +9,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
+from digits.errors import require
+
 NUM_CLASSES = 10
 IMAGE_SIZE = 28
 CHANNELS = 3
 KERNEL_SIZE = 3
 NUM_PHOTOS = 1_000
 """Simulated photos of different validation digits that give a network's photo score."""
-
-
-class ConfigurationError(ValueError):
-    """A setting that cannot work: what happened, what was expected, what to do."""
-
-
-def require(condition: bool, happened: str, expected: str, remedy: str) -> None:
-    """Raise ConfigurationError in the project's three parts unless `condition` holds."""
-    if not condition:
-        raise ConfigurationError(f"{happened}\n  expected: {expected}\n  what to do: {remedy}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,49 +263,3 @@ def check_seeds(seeds: Sequence[int]) -> None:
         "one or more different seeds",
         "give for instance --seeds 0 1 2",
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TuningConfig:
-    """What a search spends: how many networks it tries, and how much on each."""
-
-    num_samples: int = 20
-    """Networks that are tried; the article's two are the first of them."""
-    max_epochs: int = 12
-    """Epochs of a trial that is not stopped early."""
-    reduction_factor: int = 4
-    """After 1 epoch, and after each so many times as many, about one trial in so many goes on."""
-    train_images: int = 10_000
-    """Training digits of a trial, not counting inverted copies (all, where there are fewer)."""
-    validation_images: int = 2_500
-    """Validation digits of a trial, not counting inverted copies (all, where there are fewer)."""
-    workers_per_trial: int = 1
-    """1: a trial is one process, with one core; more: a trial is a training run with so many workers."""
-    gpus_per_trial: float | None = None
-    """Part of a GPU for each one-process trial; left out, a quarter where there are GPUs."""
-    search_seed: int = 0
-    """Seed of the networks that are drawn, and of the training of all trials."""
-
-    def __post_init__(self) -> None:
-        for name in ("num_samples", "max_epochs", "train_images", "validation_images", "workers_per_trial"):
-            value = getattr(self, name)
-            flag = f"--{name.replace('_', '-')}"
-            require(value >= 1, f"{name} = {value}", "a whole number of at least 1", f"give for instance {flag} 1")
-        require(
-            self.reduction_factor >= 2,
-            f"reduction_factor = {self.reduction_factor}",
-            "a whole number of at least 2",
-            "use 4: one trial in four goes on",
-        )
-        require(
-            self.gpus_per_trial is None or self.gpus_per_trial >= 0,
-            f"gpus_per_trial = {self.gpus_per_trial}",
-            "a part of a GPU such as 0.25, or a whole number",
-            "leave it out, or use 0.25",
-        )
-        require(
-            0 <= self.search_seed < 2**31,
-            f"search seed = {self.search_seed}",
-            "a whole number from 0 to 2147483647",
-            "use for instance 0",
-        )

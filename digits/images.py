@@ -14,6 +14,8 @@ from PIL import Image, UnidentifiedImageError
 
 from digits.config import CHANNELS, IMAGE_SIZE
 
+Digits = tuple[np.ndarray, np.ndarray]
+"""Images uint8 (N, 28, 28), or (N, 28, 28, 3), and their labels int (N,)."""
 MAX_PIXELS = 60_000_000
 """Largest picture that is decoded, width x height in pixels."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "QOI")

@@ -12,7 +12,7 @@ from typing import Self
 import pyarrow as pa
 from pyarrow import fs
 
-from digits.config import ConfigurationError
+from digits.errors import ConfigurationError
 
 
 @dataclass(frozen=True)

@@ -18,20 +18,26 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from digits import checkpoints, data, plots
-from digits.checkpoints import Checkpoint
-from digits.config import CHANNELS, IMAGE_SIZE, DataConfig, require
-from digits.evaluation import NO_ANSWER, Digits, Predict, Predictions, evaluate
-from digits.factor_plots import comparison_pictures
-from digits.history import history_csv
-from digits.images import UnreadableImage, decode_image, resize_photo
-from digits.inference import classifier_of
-from digits.photo_folder import LabelledPhoto, PhotoFolderError, find_photos
-from digits.photo_score import NO_DIGIT, prepared
-from digits.report import PhotoReading, report_html, thumbnail
+from digits import cluster
+from digits.commands import study
+from digits.commands.console import run_job, show_table
+from digits.config import CHANNELS, IMAGE_SIZE, DataConfig
+from digits.data.files import find_digits
+from digits.data.read import read_without_ray
+from digits.data.split import split_rows
+from digits.errors import require
+from digits.evaluation.metrics import NO_ANSWER, Predict, Predictions, evaluate
+from digits.evaluation.photo_folder import LabelledPhoto, PhotoFolderError, find_photos
+from digits.evaluation.photo_score import NO_DIGIT, prepared
+from digits.images import Digits, UnreadableImage, decode_image, resize_photo
+from digits.models import checkpoints
+from digits.models.checkpoints import Checkpoint
+from digits.models.inference import classifier_of
+from digits.reporting import figures
+from digits.reporting.factor_figures import comparison_pictures
+from digits.reporting.page import PhotoReading, report_html, thumbnail
 from digits.storage import Storage
-from jobs import cluster, evidence
-from jobs.console import run_job, show_table
+from digits.training.state import history_csv
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +70,14 @@ def validation_digits(checkpoint: Checkpoint, path: str | None) -> tuple[np.ndar
     record = dict(checkpoint.record["data"])
     fingerprint = record.pop("fingerprint")
     config = DataConfig(**{**record, "path": path or record["path"]})
-    files = data.find_digits(config.path)
+    files = find_digits(config.path)
     require(
         files.fingerprint == fingerprint,
         f"the digits of {config.path or 'the shipped MNIST'} are not those that {checkpoint.name} was trained on",
         f"data with the fingerprint {fingerprint[:12]}...",
         "name the folder of its training data with --data",
     )
-    return data.read_without_ray(files, data.split_rows(files, config), inverted_copies=config.inverted_copies)
+    return read_without_ray(files, split_rows(files, config), inverted_copies=config.inverted_copies)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +186,7 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     storage = Storage.open(settings.storage_path)
     found = find_photos(settings.photos) if settings.photos else []
     checkpoint = checkpoints.load(settings.checkpoint or checkpoints.best_checkpoint(settings.storage_path))
-    compared = evidence.load_compared(checkpoint, settings.compare)
+    compared = study.load_compared(checkpoint, settings.compare)
     images, labels = validation_digits(checkpoint, settings.data)
     photos = read_photos(settings.photos, found) if found else None
     storage.check_writable()
@@ -192,9 +198,9 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     show("Validation digits", validation)
     files = {
         "history.csv": history_csv([checkpoint.record]),
-        "confusion.png": plots.confusion_matrix(validation, "Validation digits"),
-        "predictions.png": plots.prediction_grid(images, validation, "Validation digits"),
-        "digits.png": plots.sample_digits(images, labels),
+        "confusion.png": figures.confusion_matrix(validation, "Validation digits"),
+        "predictions.png": figures.prediction_grid(images, validation, "Validation digits"),
+        "digits.png": figures.sample_digits(images, labels),
     }
     document: dict[str, Any] = {
         "checkpoint": checkpoint.path,
@@ -212,26 +218,26 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
         details["photos"] = details_of(of_photos)
         readings = readings_of(photos, seen, of_photos)
         files["photos.csv"] = predictions_csv(photos.names, of_photos)
-        files["confusion-photos.png"] = plots.confusion_matrix(of_photos, "Photos")
-        files["predictions-photos.png"] = plots.prediction_grid(seen, of_photos, "Photos")
+        files["confusion-photos.png"] = figures.confusion_matrix(of_photos, "Photos")
+        files["predictions-photos.png"] = figures.prediction_grid(seen, of_photos, "Photos")
     if settings.report:
         cluster.connect()
         inverted = checkpoint.record["data"]["inverted_copies"]
         originals = (images[::2], labels[::2]) if inverted else (images, labels)
         count = settings.photos_per_level
-        comparison = evidence.gather(
+        comparison = study.gather(
             compared, (images, labels), originals, photos and photos.by_path(), photos_per_level=count
         )
-        evidence.show(comparison)
+        study.show(comparison)
         pictures = comparison_pictures(comparison)
         files |= {f"{name}.png": picture for name, picture in pictures.items()}
-        facts = evidence.facts_of(checkpoint, comparison, count, len(originals[1]))
+        facts = study.facts_of(checkpoint, comparison, count, len(originals[1]))
         files["report.html"] = report_html(
             "Which photos of digits are read, and why", facts, comparison, pictures, readings
         )
         details["comparison"] = comparison.to_dict()
         judged = next(one.name for one in compared if checkpoint in one.checkpoints)
-        document |= evidence.figures_of(comparison, judged)
+        document |= study.figures_of(comparison, judged)
     files["metrics.json"] = json.dumps({**document, "details": details}, indent=1).encode()
     for name, content in files.items():
         (run_dir / name).write_bytes(content)

@@ -16,17 +16,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from digits import checkpoints, scaling, scaling_plots
+from digits.benchmarks import scaling, scaling_figures
+from digits.benchmarks.scaling import ETHERNET_10G, NUM_WORKERS, WorkerSpeed, Workload
+from digits.commands.console import import_tensorflow, run_job, show_table
 from digits.config import IMAGE_SIZE, NUM_CLASSES, RECIPES, Architecture, TrainingConfig
-from digits.scaling import ETHERNET_10G, NUM_WORKERS, WorkerSpeed, Workload
-from digits.shuffling import Columns
+from digits.data.batches import Columns
+from digits.models import checkpoints
 from digits.storage import Storage
-from jobs.console import import_tensorflow, run_job, show_table
 
 IMAGES = 112_000
 """Training digits of an epoch of MNIST: 80 % of 70,000, with inverted copies."""
 STRETCHES = 20
-"""Parts of an epoch that are timed one by one, see digits.fitting."""
+"""Parts of an epoch that are timed one by one, see digits.training.loop."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,7 @@ class ScaleSettings:
 
 def step_seconds(architecture: Architecture, batch_size: int) -> float:
     """Seconds of one core for a training step of one worker: the median over parts of an epoch of random digits."""
-    from digits.fitting import fit
+    from digits.training.loop import fit
 
     steps = STRETCHES * max(1, min(5, 128 // batch_size))
     rng = np.random.default_rng(0)
@@ -112,7 +113,7 @@ def scale(settings: ScaleSettings) -> dict[str, Any]:
     columns = ["network", "ms a step", "ms a digit", "bytes summed"]
     columns += [f"s on {n}" for n in (1, 2, 8, 64, 256)] + ["pays until"]
     show_table("An epoch on workers of one core each, 10 Gbit/s between them (modelled)", columns, rows)
-    picture = scaling_plots.epoch_time(
+    picture = scaling_figures.epoch_time(
         workloads,
         batches,
         ETHERNET_10G,

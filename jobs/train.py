@@ -15,17 +15,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tyro.conf import FlagCreatePairsOff
 
-from digits import data, training
-from digits.config import RECIPES, DataConfig, Recipe, check_seeds, require
-from digits.data import DigitFiles
-from digits.finishing import finish
-from digits.photo_digits import start_photo_digits
-from digits.runs import Run
+from digits import cluster
+from digits.commands.console import run_job
+from digits.commands.training_report import TrainingProgress, report
+from digits.config import RECIPES, DataConfig, Recipe, check_seeds
+from digits.data.files import DigitFiles, find_digits, find_same_digits
+from digits.data.read import read_without_ray
+from digits.data.split import split_rows
+from digits.errors import require
 from digits.storage import Storage
-from digits.workers import choose_workers
-from jobs import cluster
-from jobs.console import run_job
-from jobs.training_report import TrainingProgress, report
+from digits.training import driver
+from digits.training.finish import finish
+from digits.training.resources import choose_workers
+from digits.training.runs import Run
+from digits.training.score_photos import start_photo_digits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +82,7 @@ def prepare(settings: TrainSettings) -> tuple[Run, Storage, DigitFiles]:
     if settings.resume:
         run_dir = storage / Path(settings.resume).name
         run = Run.read(run_dir)
-        files = data.find_same_digits(run.data.path, run.fingerprint, run_dir.name)
+        files = find_same_digits(run.data.path, run.fingerprint, run_dir.name)
     else:
         check_seeds(settings.seeds)
         require(
@@ -90,7 +93,7 @@ def prepare(settings: TrainSettings) -> tuple[Run, Storage, DigitFiles]:
         )
         recipes = recipes_of(settings)
         config = DataConfig(path=settings.data, protocol=settings.protocol)
-        files = data.find_digits(config.path)
+        files = find_digits(config.path)
         run = Run.of(recipes, settings.seeds, config, files.fingerprint)
         run_dir = storage / time.strftime(f"train-{settings.architecture}-%Y%m%d-%H%M%S")
     storage.check_writable()
@@ -101,8 +104,8 @@ def train(settings: TrainSettings) -> dict[str, Any]:
     """Train what the command line names; returns the job's JSON document."""
     started = time.perf_counter()
     run, run_dir, files = prepare(settings)
-    validates = data.split_rows(files, run.data)
-    images, labels = data.read_without_ray(files, validates, inverted_copies=run.data.inverted_copies)
+    validates = split_rows(files, run.data)
+    images, labels = read_without_ray(files, validates, inverted_copies=run.data.inverted_copies)
     num_digits = files.num_digits * (2 if run.data.inverted_copies else 1)
     print(f"{num_digits:,} digits, {len(labels):,} of them validate | run {run_dir}", flush=True)
 
@@ -110,7 +113,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:
     cluster.check_shared(run_dir.parent, files.local_paths)
     workers = choose_workers(settings.num_workers, resources, num_nodes, on_demand_gpus=settings.on_demand_gpus)
     photo_digits = start_photo_digits(files, validates)
-    training.train(run, run_dir, workers, files=files, photo_digits=photo_digits, on_event=TrainingProgress(run))
+    driver.train(run, run_dir, workers, files=files, photo_digits=photo_digits, on_event=TrainingProgress(run))
     finished = [finish(run_dir, network, images, labels) for network in run.networks]
     return report(run_dir.parent, run_dir, finished, images, started)
 

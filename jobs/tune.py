@@ -20,21 +20,24 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from digits import data, searches, training
-from digits.config import RECIPES, DataConfig, TuningConfig, check_seeds
-from digits.data import DigitFiles
-from digits.finishing import finish
-from digits.photo_digits import start_photo_digits
-from digits.runs import Run, TrainingError
-from digits.search_space import Candidate, SearchSpace
-from digits.searches import Search, TrialResult, ranked
+from digits import cluster
+from digits.commands.console import Interrupted, run_job
+from digits.commands.training_report import TrainingProgress, report, score_of
+from digits.commands.tuning_report import SearchProgress, best_trial, document_of, report_trials, write_metrics
+from digits.config import RECIPES, DataConfig, check_seeds
+from digits.data.files import DigitFiles, find_digits, find_same_digits
+from digits.data.read import read_without_ray
+from digits.data.split import split_rows
 from digits.storage import Storage
-from digits.tuning import search_networks
-from digits.workers import Workers, choose_workers
-from jobs import cluster
-from jobs.console import Interrupted, run_job
-from jobs.training_report import TrainingProgress, report, score_of
-from jobs.tuning_report import SearchProgress, best_trial, document_of, report_trials, write_metrics
+from digits.training import driver
+from digits.training.finish import finish
+from digits.training.resources import Workers, choose_workers
+from digits.training.runs import Run, TrainingError
+from digits.training.score_photos import start_photo_digits
+from digits.tuning import searches
+from digits.tuning.driver import search_networks
+from digits.tuning.searches import Search, TrialResult, ranked
+from digits.tuning.space import Candidate, SearchSpace, TuningConfig
 
 WINNER = "tuned"
 """What the winner's architecture is called in its checkpoints."""
@@ -72,7 +75,7 @@ def prepare(settings: TuneSettings) -> tuple[Search, Storage, DigitFiles]:
     if settings.resume:
         run_dir = storage / Path(settings.resume).name
         search = Search.read(run_dir)
-        files = data.find_same_digits(search.data.path, search.fingerprint, run_dir.name)
+        files = find_same_digits(search.data.path, search.fingerprint, run_dir.name)
     else:
         check_seeds(settings.seeds)
         changes = {
@@ -82,7 +85,7 @@ def prepare(settings: TuneSettings) -> tuple[Search, Storage, DigitFiles]:
         }
         changes = {name: value for name, value in changes.items() if value is not None}
         config = DataConfig(path=settings.data, protocol=settings.protocol)
-        files = data.find_digits(config.path)
+        files = find_digits(config.path)
         search = Search(
             space=settings.space,
             tuning=settings.tuning,
@@ -109,7 +112,7 @@ def tune(settings: TuneSettings) -> dict[str, Any]:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     cluster.check_shared(run_dir.parent, files.local_paths)
     workers = choose_workers(settings.num_workers, resources, num_nodes)
-    photo_digits = start_photo_digits(files, data.split_rows(files, search.data))
+    photo_digits = start_photo_digits(files, split_rows(files, search.data))
     trials = search_networks(
         search,
         run_dir,
@@ -162,10 +165,8 @@ def train_winner(
     """Train the best network in full with every seed and register it; returns its figures, and the training's."""
     started = time.perf_counter()
     run = Run.of({WINNER: search.winner(winner)}, search.seeds, search.data, search.fingerprint)
-    training.train(run, run_dir, workers, files=files, photo_digits=photo_digits, on_event=TrainingProgress(run))
-    images, labels = data.read_without_ray(
-        files, data.split_rows(files, run.data), inverted_copies=run.data.inverted_copies
-    )
+    driver.train(run, run_dir, workers, files=files, photo_digits=photo_digits, on_event=TrainingProgress(run))
+    images, labels = read_without_ray(files, split_rows(files, run.data), inverted_copies=run.data.inverted_copies)
     finished = [finish(run_dir, network, images, labels) for network in run.networks]
     trained = report(run_dir.parent, run_dir, finished, images, started)
     best = max(finished, key=score_of)

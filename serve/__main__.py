@@ -9,9 +9,9 @@ from pathlib import Path
 
 import yaml
 
-from digits import checkpoints
-from digits.config import ConfigurationError
-from serve.service import find_checkpoint
+from digits.errors import ConfigurationError
+from digits.models import checkpoints
+from digits.service.service import find_checkpoint
 
 CONFIG = Path(__file__).with_name("config.yaml")
 

@@ -18,10 +18,10 @@ from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from digits.augmentation import distort
+from digits.augmentation.distort import distort
+from digits.evaluation.simulated_photos import PhotoConditions, simulate_photo
 from digits.images import resize_photo
-from digits.photos import prepare_photo
-from digits.simulation import PhotoConditions, simulate_photo
+from digits.preprocessing.prepare import prepare_photo
 
 MNIST = Path(__file__).resolve().parents[2] / "digits" / "mnist"
 CONDITIONS = {

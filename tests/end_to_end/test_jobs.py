@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from digits import checkpoints
+from digits.commands.console import run_job
 from digits.images import encode_png, to_rgb
+from digits.models import checkpoints
 from jobs import evaluate, make_shards, train
-from jobs.console import run_job
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,11 +55,14 @@ def test_training_leaves_pictures_and_tables(trained):
 
 
 def test_evaluation_reports_validation_digits_and_photos(trained, tiny_mnist, tmp_path):
-    from digits import data
+    from digits.config import DataConfig
+    from digits.data.files import find_digits
+    from digits.data.read import read_without_ray
+    from digits.data.split import split_rows
 
     storage, output = trained
-    files = data.find_digits(tiny_mnist)
-    images, labels = data.read_without_ray(files, data.split_rows(files, data.DataConfig()), inverted_copies=False)
+    files = find_digits(tiny_mnist)
+    images, labels = read_without_ray(files, split_rows(files, DataConfig()), inverted_copies=False)
     for index in range(12):
         (tmp_path / f"{labels[index]}_{index}.png").write_bytes(encode_png(to_rgb(images[index])))
     job = run("-m", "jobs.evaluate", "--photos", tmp_path, "--storage-path", storage, "--no-report")

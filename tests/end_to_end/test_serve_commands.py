@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ports import free_ports
-from serve_cluster import BIN, ROOT, end_processes, get_json, private_environment, wait_for
+
+from tests.end_to_end.ports import free_ports
+from tests.end_to_end.serve_cluster import BIN, ROOT, end_processes, get_json, private_environment, wait_for
 
 
 @pytest.fixture

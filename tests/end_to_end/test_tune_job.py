@@ -8,13 +8,13 @@ import sys
 import time
 from pathlib import Path
 
-import faults
 import pytest
-from test_job_submit import head  # noqa: F401  a head node that jobs are submitted to
 
-from digits import checkpoints
+from digits.commands.console import run_job
+from digits.models import checkpoints
 from jobs import tune
-from jobs.console import run_job
+from tests.end_to_end import faults
+from tests.end_to_end.test_job_submit import head  # noqa: F401  a head node that jobs are submitted to
 
 KEYS = {"best", "trials", "stopped_early", "failed", "epochs_trained", "epochs_without_early_stopping", "total_s"}
 KEYS |= {"run_dir"}

@@ -3,7 +3,7 @@
 import pytest
 import ray
 
-import jobs.cluster  # noqa: F401  sets what Ray reads when it is imported
+import digits.cluster  # noqa: F401  sets what Ray reads when it is imported
 
 
 @pytest.fixture(scope="session")

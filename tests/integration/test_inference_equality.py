@@ -4,17 +4,19 @@ import keras
 import numpy as np
 import pytest
 
-from digits import data
 from digits.config import BASELINE, IMPROVED, RECOMMENDED, DataConfig
+from digits.data.files import find_digits
+from digits.data.read import read_without_ray
+from digits.data.split import split_rows
 from digits.images import to_rgb
-from digits.inference import Classifier
-from digits.models import build_model
+from digits.models.inference import Classifier
+from digits.models.network import build_model
 
 
 @pytest.fixture(scope="module")
 def validation_digits():
-    files = data.find_digits()
-    return data.read_without_ray(files, data.split_rows(files, DataConfig()), inverted_copies=True)[0]
+    files = find_digits()
+    return read_without_ray(files, split_rows(files, DataConfig()), inverted_copies=True)[0]
 
 
 @pytest.mark.parametrize("architecture", [BASELINE, IMPROVED, RECOMMENDED], ids=["baseline", "improved", "recommended"])

@@ -5,11 +5,15 @@ import shutil
 import numpy as np
 import pytest
 
-from digits import checkpoints, data, runs, training
 from digits.config import BASELINE, DataConfig, Recipe, TrainingConfig
-from digits.finishing import finish
-from digits.runs import Run
+from digits.data.files import find_digits
+from digits.data.read import read_without_ray
+from digits.data.split import split_rows
+from digits.models import checkpoints
 from digits.storage import Storage
+from digits.training import driver, runs
+from digits.training.finish import finish
+from digits.training.runs import Run
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -19,10 +23,10 @@ RECIPE = Recipe(architecture=BASELINE, training=TrainingConfig(epochs=EPOCHS, gl
 
 def train(path, run_dir, num_workers, recipes=None):
     """Train on a folder of digits; returns the events and the last state of the first network."""
-    files, events = data.find_digits(path), []
+    files, events = find_digits(path), []
     run = Run.of(recipes or {"baseline": RECIPE}, (0,), DataConfig(path=path), files.fingerprint)
-    workers = training.Workers(num_workers=num_workers, use_gpu=False, cpus_per_worker=1)
-    training.train(run, run_dir, workers, files=files, on_event=events.append)
+    workers = driver.Workers(num_workers=num_workers, use_gpu=False, cpus_per_worker=1)
+    driver.train(run, run_dir, workers, files=files, on_event=events.append)
     return events, runs.last_state(run_dir, run.networks[0], on_damage=pytest.fail)
 
 
@@ -77,9 +81,9 @@ def test_an_interrupted_run_goes_on_from_its_last_readable_epoch(uninterrupted, 
 
 def test_the_finished_checkpoint_is_the_best_epoch_calibrated(uninterrupted, tiny_mnist):
     run_dir, _, state = uninterrupted
-    files = data.find_digits(tiny_mnist)
+    files = find_digits(tiny_mnist)
     run = Run.read(run_dir)
-    images, labels = data.read_without_ray(files, data.split_rows(files, run.data), inverted_copies=True)
+    images, labels = read_without_ray(files, split_rows(files, run.data), inverted_copies=True)
     finished = finish(run_dir, run.networks[0], images, labels)
     record = checkpoints.load(str(run_dir / "baseline-seed0")).record
     best = max(state.history, key=lambda epoch: epoch.validation_accuracy)

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from digits.config import BASELINE, IMPROVED, RECIPES, Architecture, ConfigurationError, DataConfig, TrainingConfig
+from digits.config import BASELINE, IMPROVED, RECIPES, Architecture, DataConfig, TrainingConfig
+from digits.errors import ConfigurationError
 
 
 def test_the_articles_networks_have_the_published_number_of_parameters():

@@ -10,7 +10,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 import yaml
-from documents import (
+from PIL import Image
+
+from tests.unit.documents import (
     DOCS,
     PAGES,
     ROOT,
@@ -27,7 +29,6 @@ from documents import (
     symbols_of,
     text_of,
 )
-from PIL import Image
 
 JOBS = [f"jobs/{name}.py" for name in ("train", "tune", "evaluate", "benchmark", "load_test", "scale")]
 FOREIGN_FLAGS = {"--working-dir", "--logdir"}
@@ -124,8 +125,16 @@ def test_the_map_of_the_architecture_names_every_package_and_module():
     (block,) = [block for block in blocks_of(DOCS / "architecture.md") if block.startswith("digits/ ")]
     named = set(re.findall(r"[\w.]+", block))
     for path in (ROOT / "digits").rglob("*.py"):
-        if path.name != "__init__.py" and path.parent.name not in ("commands", "benchmarks"):
+        if path.name != "__init__.py" and not {"commands", "benchmarks"} & set(path.parts):
             assert path.name in named, f"{name_of(path)} is missing on the map"
+
+
+def test_the_order_of_imports_is_the_one_that_is_tested():
+    tree = ast.parse(text_of(ROOT / "tests" / "unit" / "test_architecture.py"))
+    (order,) = [ast.literal_eval(node.value) for node in tree.body if ast.unparse(node).startswith("ORDER:")]
+    tested = [[room.removeprefix("digits.") for room in floor] for floor in order if floor != ("digits",)]
+    (block,) = [block for block in blocks_of(DOCS / "architecture.md") if block.startswith("errors <")]
+    assert [sorted(re.findall(r"\w+", floor)) for floor in block.split("<")] == [sorted(floor) for floor in tested]
 
 
 def test_the_glossary_gives_each_word_once():

@@ -1,0 +1,46 @@
+"""Which digits train and which validate.
+
+Originals are split first and each side is inverted afterwards, so that no digit has its negative on the other side.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from digits.config import NUM_CLASSES, DataConfig
+from digits.data.files import HELD_OUT_PREFIX, DataError, DigitFiles
+
+
+def split_rows(files: DigitFiles, config: DataConfig) -> np.ndarray:
+    """Which originals validate, as bool (num_digits,): stratified by digit and seeded, or the held-out files.
+
+    round(num_digits x validation_fraction) rows validate, of each digit its share to within one row (largest
+    remainders). Raises DataError where a side is empty.
+    """
+    if config.protocol == "literature":
+        held_out = [Path(path).name.startswith(HELD_OUT_PREFIX) for path in files.paths]
+        validates = np.repeat(held_out, [len(labels) for labels in files.labels])
+    else:
+        labels = np.concatenate(files.labels)
+        rng = np.random.default_rng(config.split_seed)
+        shares = np.bincount(labels, minlength=NUM_CLASSES) * config.validation_fraction
+        counts = np.floor(shares).astype(int)
+        counts[np.argsort(counts - shares, kind="stable")[: round(shares.sum()) - counts.sum()]] += 1
+        validates = np.zeros(len(labels), bool)
+        for digit, count in enumerate(counts):
+            validates[rng.permutation(np.flatnonzero(labels == digit))[:count]] = True
+    for side, size in (("training", np.sum(~validates)), ("validation", np.sum(validates))):
+        if size == 0:
+            raise DataError(
+                f"no digit is left for the {side} side ({files.num_digits} digits, protocol {config.protocol})",
+                f"digits on both sides; for the protocol literature, files named {HELD_OUT_PREFIX}* beside others",
+                "give more digits, or use the protocol article",
+            )
+    return validates
+
+
+def part_of(side: np.ndarray, groups: range) -> np.ndarray:
+    """Only the originals of a side, bool (num_digits,), that are counted by `groups` within it."""
+    part = np.zeros_like(side)
+    part[np.flatnonzero(side)[groups.start : groups.stop]] = True
+    return part

@@ -1,0 +1,73 @@
+"""What a network's predictions are worth: probabilities beside labels, and the figures that follow from them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from digits.config import NUM_CLASSES
+from digits.images import to_rgb
+
+Predict = Callable[[np.ndarray], np.ndarray]
+"""From uint8 (N, 28, 28, 3) to probabilities float32 (N, 10)."""
+NO_ANSWER = -1
+"""Answer to a photo in which no digit was found: always wrong."""
+PREDICTED_AT_ONCE = 2_000
+"""Digits that are held in three channels at a time: 5 MB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """Probabilities float32 (N, 10) beside the true labels int64 (N,); a row of zeros: no digit was found."""
+
+    probabilities: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def answers(self) -> np.ndarray:
+        """The most probable digits, or NO_ANSWER: int64 (N,)."""
+        return np.where(self.probabilities.any(axis=1), self.probabilities.argmax(axis=1), NO_ANSWER)
+
+    @property
+    def confidences(self) -> np.ndarray:
+        """Probability of each answer: float32 (N,)."""
+        return self.probabilities.max(axis=1)
+
+    @property
+    def accuracy(self) -> float:
+        """Fraction of right answers."""
+        return float((self.answers == self.labels).mean())
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy in nats; where there is no answer, that of a guess."""
+        likelihoods = self.probabilities[np.arange(len(self.labels)), self.labels]
+        likelihoods = np.where(self.answers == NO_ANSWER, 1 / NUM_CLASSES, likelihoods)
+        return float(-np.log(np.maximum(likelihoods.astype(np.float64), 1e-12)).mean())
+
+    def confusion(self) -> np.ndarray:
+        """Counts int64 (10, 10) of what was answered: row is the true digit, column the answer."""
+        given = self.answers != NO_ANSWER
+        cells = self.labels[given] * NUM_CLASSES + self.answers[given]
+        counts = np.bincount(cells, minlength=NUM_CLASSES**2)
+        return counts.reshape(NUM_CLASSES, NUM_CLASSES)
+
+    def accuracy_by_digit(self) -> list[float | None]:
+        """Fraction of right answers for each true digit; None where there was none of it."""
+        hits = np.diag(self.confusion())
+        totals = np.bincount(self.labels, minlength=NUM_CLASSES)
+        return [float(hits[d] / totals[d]) if totals[d] else None for d in range(NUM_CLASSES)]
+
+    def mistakes(self) -> np.ndarray:
+        """Positions of the wrong answers, the most confident first: int64 (M,)."""
+        wrong = np.flatnonzero(self.answers != self.labels)
+        return wrong[np.argsort(-self.confidences[wrong], kind="stable")]
+
+
+def evaluate(predict: Predict, images: np.ndarray, labels: np.ndarray) -> Predictions:
+    """Predictions for digits uint8 (N, 28, 28), or (N, 28, 28, 3), with their labels int (N,)."""
+    parts = [np.zeros((0, NUM_CLASSES), np.float32)]
+    for start in range(0, len(images), PREDICTED_AT_ONCE):
+        batch = images[start : start + PREDICTED_AT_ONCE]
+        parts.append(predict(to_rgb(batch) if batch.ndim == 3 else batch))
+    return Predictions(probabilities=np.concatenate(parts), labels=np.asarray(labels, np.int64))

@@ -1,0 +1,48 @@
+"""From a trained network's epochs to its finished checkpoint: the best epoch, judged and calibrated."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from digits.evaluation.metrics import Predictions, evaluate
+from digits.models import checkpoints
+from digits.models.calibration import expected_calibration_error, fit_temperature
+from digits.models.checkpoints import Checkpoint
+from digits.models.inference import classifier_of, softmax
+from digits.storage import Storage
+from digits.training import runs
+from digits.training.runs import Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A finished checkpoint and its calibrated predictions for the validation digits."""
+
+    checkpoint: Checkpoint
+    predictions: Predictions
+
+
+def finish(run_dir: Storage, network: Network, images: np.ndarray, labels: np.ndarray) -> Finished:
+    """Write the finished checkpoint of a network: its best epoch, calibrated and judged on the validation digits.
+
+    `images` uint8 (N, 28, 28) and `labels` int (N,). The record keeps the figures of every epoch as training saw
+    them (before calibration, which changes the loss but no answer).
+    """
+    best = runs.best_epoch(run_dir, network)
+    logits = evaluate(classifier_of(best).logits, images, labels).probabilities
+    temperature = fit_temperature(logits, labels)
+    probabilities = softmax(logits / np.float64(temperature)).astype(np.float32)
+    predictions = Predictions(probabilities=probabilities, labels=labels)
+    record = {
+        **best.record,
+        "name": network.name,
+        "calibration": {
+            "temperature": temperature,
+            "expected_calibration_error": expected_calibration_error(probabilities, labels),
+        },
+        "validation": {"accuracy": predictions.accuracy, "loss": predictions.loss, "images": len(labels)},
+    }
+    folder = run_dir / network.name
+    keras_model = checkpoints.read_verified(Storage.open(best.path), best.record, checkpoints.KERAS_MODEL)
+    checkpoints.write(folder, weights=best.weights, record=record, keras_model=keras_model)
+    return Finished(checkpoint=checkpoints.load(str(folder)), predictions=predictions)

@@ -1,0 +1,172 @@
+"""A run: which networks are trained, how, on which digits, and what lies in its folder afterwards.
+
+    RUN/run.json                        what was asked for
+    RUN/baseline-seed0-epoch003/        the checkpoint of one epoch, to resume from
+    RUN/baseline-seed0/                 the finished checkpoint: best epoch, calibrated
+
+The folder is the truth: whatever ended a run, it goes on from the last epoch that can be read.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from typing import Any, Self
+
+from digits import __version__
+from digits.config import NUM_PHOTOS, Architecture, DataConfig, Recipe, TrainingConfig
+from digits.errors import ConfigurationError
+from digits.models import checkpoints
+from digits.models.checkpoints import Checkpoint, CheckpointError
+from digits.storage import Storage
+from digits.training.state import EpochResult, TrainingState
+
+RUN = "run.json"
+PACKAGES = ("ray", "tensorflow", "keras", "numpy", "onnxruntime", "opencv-python-headless", "pillow")
+"""Packages whose versions a checkpoint records, beside our own."""
+
+
+class TrainingError(RuntimeError):
+    """Training that ended without its result: what happened, what was expected, what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """One network of a run."""
+
+    architecture_name: str
+    """What people call the architecture, such as baseline."""
+    recipe: Recipe
+
+    @property
+    def name(self) -> str:
+        """Architecture and seed: the folder of the finished checkpoint."""
+        return f"{self.architecture_name}-seed{self.recipe.training.seed}"
+
+    def epoch_name(self, epoch: int) -> str:
+        """Folder of the checkpoint that an epoch (from 1) leaves."""
+        return f"{self.name}-epoch{epoch:03d}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What one run trains, on which digits."""
+
+    networks: tuple[Network, ...]
+    data: DataConfig
+    fingerprint: str
+    """Of the data, see `digits.data.files.DigitFiles`."""
+
+    @classmethod
+    def of(cls, recipes: Mapping[str, Recipe], seeds: Sequence[int], data: DataConfig, fingerprint: str) -> Self:
+        """A run of every recipe with every seed, seeds innermost."""
+        networks = tuple(
+            Network(architecture_name=name, recipe=replace(recipe, training=replace(recipe.training, seed=seed)))
+            for name, recipe in recipes.items()
+            for seed in seeds
+        )
+        return cls(networks=networks, data=data, fingerprint=fingerprint)
+
+    def write(self, run_dir: Storage) -> None:
+        """Note in the run's folder what was asked for."""
+        (run_dir / RUN).write_bytes(json.dumps(asdict(self), indent=1).encode())
+
+    @classmethod
+    def read(cls, run_dir: Storage) -> Self:
+        """The run that `write` noted; ConfigurationError where there is none."""
+        try:
+            values = json.loads((run_dir / RUN).read_bytes())
+            networks = [
+                Network(
+                    architecture_name=network["architecture_name"],
+                    recipe=Recipe(
+                        architecture=Architecture.from_dict(network["recipe"]["architecture"]),
+                        training=TrainingConfig(**network["recipe"]["training"]),
+                    ),
+                )
+                for network in values["networks"]
+            ]
+            return cls(networks=tuple(networks), data=DataConfig(**values["data"]), fingerprint=values["fingerprint"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigurationError(
+                f"{run_dir} is no run that can go on: {error}\n"
+                f"  expected: the folder of an earlier run, with a readable {RUN}\n"
+                "  what to do: name a run inside the storage path, or start a new one without --resume"
+            ) from error
+
+
+def record_of(run: Run, network: Network, state: TrainingState, num_workers: int) -> dict[str, Any]:
+    """The record of an epoch's checkpoint: all that is needed to rebuild, to resume and to judge it."""
+    return {
+        "name": network.epoch_name(len(state.history)),
+        "architecture_name": network.architecture_name,
+        "architecture": network.recipe.architecture.to_dict(),
+        "parameters": network.recipe.architecture.num_parameters(),
+        "training": {**asdict(network.recipe.training), "num_workers": num_workers},
+        "data": {**asdict(run.data), "fingerprint": run.fingerprint},
+        "metrics": state.history[-1].to_dict(),
+        "history": [epoch.to_dict() for epoch in state.history],
+        "versions": {"digits": __version__, **{name: version(name) for name in PACKAGES}},
+    }
+
+
+def write_epoch(
+    folder: Storage,
+    run: Run,
+    network: Network,
+    state: TrainingState,
+    num_workers: int,
+    keras_model: bytes | None = None,
+) -> None:
+    """Write the checkpoint of the epoch that `state` ends with; with a .keras file, if it may be the one to keep."""
+    record = record_of(run, network, state, num_workers)
+    checkpoints.write(folder, weights=state.weights, optimizer=state.optimizer, record=record, keras_model=keras_model)
+
+
+def finished_epochs(run_dir: Storage, network: Network) -> list[str]:
+    """Folders of a network's epochs in a run's folder, last epoch first; they may be damaged."""
+    pattern = re.compile(re.escape(network.name) + r"-epoch\d{3,}")
+    return sorted((name for name in run_dir.folders() if pattern.fullmatch(name)), reverse=True)
+
+
+def last_state(
+    run_dir: Storage, network: Network, *, on_damage: Callable[[CheckpointError], None]
+) -> TrainingState | None:
+    """Where training goes on: the last epoch whose checkpoint can be read; None for a new start.
+
+    A damaged checkpoint is told to `on_damage` and the one before it is tried.
+    """
+    for name in finished_epochs(run_dir, network):
+        try:
+            checkpoint = checkpoints.load(str(run_dir / name))
+            optimizer = checkpoints.read_arrays(run_dir / name, checkpoint.record, checkpoints.OPTIMIZER)
+        except CheckpointError as error:
+            on_damage(error)
+            continue
+        history = tuple(EpochResult(**epoch) for epoch in checkpoint.record["history"])
+        return TrainingState(weights=checkpoint.weights, optimizer=optimizer, history=history)
+    return None
+
+
+def best_epoch(run_dir: Storage, network: Network) -> Checkpoint:
+    """The epoch to keep of those that can be read; CheckpointError where there is none.
+
+    By validation accuracy: the highest. By photo score, which has fewer pictures: of all epochs within one standard
+    error of the highest, the one with the highest validation accuracy (the one-standard-error rule; Breiman et al.,
+    Classification and Regression Trees, 1984). The earliest of equals.
+    """
+    readable = []
+    for name in finished_epochs(run_dir, network):
+        try:
+            readable.append(checkpoints.load(str(run_dir / name)))
+        except CheckpointError:
+            continue  # last_state told of it
+    if not readable:
+        raise CheckpointError(f"no epoch of {network.name} can be read in {run_dir}")
+    if network.recipe.training.select_by == "photo_score":
+        highest = max(checkpoint.record["metrics"]["photo_score"] for checkpoint in readable)
+        lowest = highest - math.sqrt(highest * (1 - highest) / NUM_PHOTOS)
+        readable = [checkpoint for checkpoint in readable if checkpoint.record["metrics"]["photo_score"] >= lowest]
+    return max(readable, key=lambda c: (c.record["metrics"]["validation_accuracy"], -c.record["metrics"]["epoch"]))

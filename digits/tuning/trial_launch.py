@@ -1,0 +1,59 @@
+"""What one trial of a search does: train one candidate and report each epoch, alone or with several workers.
+
+All trials train on the same digits in the object store: each epoch's were distorted once, for all of them. A trial
+keeps its last checkpoint in the search's folder and, started again, goes on from there. TensorFlow is imported only
+where a trial trains (`digits.tuning.trial_worker`), not by those who wait for it.
+"""
+
+import os
+from typing import Any
+
+import ray
+import ray.train
+import ray.tune
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+from ray.tune.integration.ray_train import TuneReportCallback
+
+from digits.training.tensorflow_cluster import TensorflowConfig
+from digits.tuning.searches import TUNE
+from digits.tuning.trial_task import TRIAL, TrialTask
+
+
+def train_alone(config: dict[str, Any], task: TrialTask) -> None:
+    """A trial in one process: the function that Ray Tune calls; actors are used for one trial after another."""
+    # Ray Tune waits so long for the last trial's thread to leave an actor that is used again; 2 s is too short where
+    # an epoch's last moments are slow, and the next trial would fail.
+    os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "60"
+    from digits.training.batch_parts import prepare_tensorflow
+    from digits.tuning.trial_worker import train_candidate
+
+    prepare_tensorflow(len(os.sched_getaffinity(0)), task.search.training.global_batch_size)
+    train_candidate(task, config[TRIAL]["number"], report=ray.tune.report)
+
+
+def train_with_workers(config: dict[str, Any], task: TrialTask) -> None:
+    """A trial that is a training run on Ray Train: the function that Ray Tune calls, which itself only waits."""
+    storage, number = task.run_dir / TUNE, config[TRIAL]["number"]
+    DataParallelTrainer(
+        train_worker,
+        train_loop_config={"task": task, "number": number},
+        backend_config=TensorflowConfig(),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=task.workers.num_workers,
+            use_gpu=task.workers.use_gpu,
+            resources_per_worker=task.workers.resources_per_worker,
+        ),
+        run_config=ray.train.RunConfig(
+            name=f"workers-{ray.tune.get_context().get_trial_id()}",
+            storage_path=storage.path,
+            storage_filesystem=storage.filesystem,
+            callbacks=[TuneReportCallback()],
+        ),
+    ).fit()
+
+
+def train_worker(config: dict[str, Any]) -> None:
+    """What each Ray Train worker of a trial does."""
+    from digits.tuning.trial_worker import train_with_others
+
+    train_with_others(config["task"], config["number"])
