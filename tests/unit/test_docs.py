@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.unit.documents import (
+from tests.unit.pages import (
     DOCS,
     PAGES,
     ROOT,
@@ -31,7 +31,7 @@ from tests.unit.documents import (
 )
 
 JOBS = [f"jobs/{name}.py" for name in ("train", "tune", "evaluate", "benchmark", "load_test", "scale")]
-FOREIGN_FLAGS = {"--working-dir", "--logdir"}
+FOREIGN_FLAGS = {"--logdir"}
 """Flags of other programs that the text, outside blocks of commands, mentions."""
 FIGURE = re.compile(r"\d[\d.,]*( (times|ms|s|MB|GB|images/s)| ?%|/s)(?![\w-])")
 """A figure with a unit, as measurements have."""
