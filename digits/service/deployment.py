@@ -1,11 +1,9 @@
 """The service on Ray Serve: one deployment that decodes, prepares and predicts in its own process.
 
-Requests are not batched across clients: one image costs 0.09 ms and one of a batch of 32 costs 0.065 ms, less than
-the wait for others would. Every setting of the deployment stands in serve/config.yaml.
+Requests are not batched across clients: the wait for others would cost more than the prediction
+(docs/log.md, "Serving"). Every setting of the deployment stands in serve/config.yaml.
 
-Measured (jobs/benchmark.py --parts service; three turns, 2-core AMD EPYC that the clients share, 16 connections): 840
-small PNGs a second, 29 times what FastAPI with Keras' model.predict answers and 0.41 times what it answers with ONNX
-Runtime; a 12-megapixel JPEG takes 39 ms, 0.37 times a full decode with Pillow.
+How fast: docs/performance.md (jobs/benchmark.py --parts service).
 """
 
 import asyncio

@@ -4,9 +4,7 @@ Each epoch of each network is reported with a checkpoint into the run's folder (
 group that starts, for the first time or again, goes on from the last epoch that it can read there. This is the side of
 the driver, which imports no TensorFlow; `digits.training.worker` is the other one.
 
-Measured (jobs/benchmark.py --parts training; three seeds, 2-core AMD EPYC, Ray 2.60.0, TensorFlow 2.21.0): a whole job
-takes 0.66 times as long as a plain Keras script for the baseline network and 0.54 times for the improved one, at the
-same accuracy; 17 s of it pass before the first epoch.
+How fast: docs/performance.md (jobs/benchmark.py --parts training).
 """
 
 import re

@@ -5,9 +5,8 @@ MultiWorkerMirroredStrategy. Whole stretches of an epoch run inside one compiled
 digits that lie in memory as uint8: feeding 28x28 digits one batch at a time costs more than the arithmetic.
 
 On a CPU each step's batch is computed in parts, one or more for each core, whose gradients are added: operations on
-such small pictures are too short to be shared well among cores one by one. Measured (jobs/benchmark.py --parts steps;
-three turns, 2-core AMD EPYC, TensorFlow 2.21.0): 1.7 (baseline) and 1.8 times (improved) the images/s
-of a plain compiled TensorFlow loop.
+such small pictures are too short to be shared well among cores one by one.
+How fast: docs/performance.md (jobs/benchmark.py --parts steps).
 """
 
 import time

@@ -4,8 +4,7 @@ The search's folder is the truth (see `digits.tuning.searches`): how each trial 
 search that was killed goes on without repeating one. Ray Tune's own snapshot is taken every ten seconds at most,
 forgets what early stopping knew, and is a pickle: it is not read.
 
-Measured (jobs/benchmark.py --parts search; one turn on 35,000 digits, 2-core AMD EPYC, Ray 2.60.0): a search of 20
-trials, the winner's full training included, takes 0.11 times as long as 20 full trainings of the recommended network.
+What it costs: docs/performance.md (jobs/benchmark.py --parts search).
 """
 
 from collections.abc import Callable, Sequence
