@@ -12,8 +12,6 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from digits.training.runs import TrainingError
-
 Settings = TypeVar("Settings")
 
 
@@ -39,7 +37,7 @@ def run_job(settings: type[Settings], job: Callable[[Settings], dict[str, Any]],
         if isinstance(stop, Interrupted):
             print(json.dumps(stop.result, allow_nan=False), flush=True)
         sys.exit(130)
-    except (ValueError, OSError, TrainingError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     print(json.dumps(result, allow_nan=False), flush=True)
 
