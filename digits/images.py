@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from digits.config import CHANNELS, IMAGE_SIZE
+from digits.errors import UnreadableImage
 
 Digits = tuple[np.ndarray, np.ndarray]
 """Images uint8 (N, 28, 28), or (N, 28, 28, 3), and their labels int (N,)."""
@@ -59,17 +60,6 @@ _UPRIGHT = {
 }
 
 
-class UnreadableImage(ValueError):
-    """Bytes that are no picture that can be read safely; the message says why and what to do.
-
-    `reason` is one word for counting: empty, unknown_format, too_many_pixels, too_many_scans or damaged.
-    """
-
-    def __init__(self, reason: str, happened: str, expected: str, remedy: str) -> None:
-        super().__init__(f"{happened}\n  expected: {expected}\n  what to do: {remedy}")
-        self.reason = reason
-
-
 def decode_image(data: bytes) -> np.ndarray:
     """Decode the first frame of a picture file: uint8 (H, W, 3), RGB, upright, transparency laid over paper.
 
@@ -77,22 +67,24 @@ def decode_image(data: bytes) -> np.ndarray:
     whatever `data` holds.
     """
     if len(data) == 0:
-        raise UnreadableImage("empty", "the file has 0 bytes", "a picture", "choose the picture again and resend it")
+        raise UnreadableImage(
+            "the file has 0 bytes", "a picture", "choose the picture again and resend it", reason="empty"
+        )
     picture = _open(data)
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise UnreadableImage(
-            "too_many_pixels",
             f"the picture declares {width} x {height} pixels",
             f"at most {MAX_PIXELS:,} pixels",
             "scale the picture down, or send the part that shows the digit",
+            reason="too_many_pixels",
         )
     if picture.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
         raise UnreadableImage(
-            "too_many_scans",
             "the JPEG file makes an unusual number of passes over the picture",
             f"at most {MAX_JPEG_SCANS} scans",
             "save the picture again as a plain JPEG or PNG",
+            reason="too_many_scans",
         )
     try:
         # Only JPEG files obey: they are scaled by 1/2, 1/4 or 1/8 while they are decoded.
@@ -102,10 +94,10 @@ def decode_image(data: bytes) -> np.ndarray:
         photo = _turn(_reduce(_to_rgb_picture(picture)), _orientation(picture))
     except _DECODING_ERRORS as error:
         raise UnreadableImage(
-            "damaged",
             f"the {picture.format} file is truncated or damaged ({type(error).__name__})",
             "a complete picture file",
             "send the picture again, or open it in a picture viewer and save it anew as PNG or JPEG",
+            reason="damaged",
         ) from error
     return np.array(photo)
 
@@ -139,24 +131,24 @@ def _open(data: bytes) -> Image.Image:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
         raise UnreadableImage(
-            "unknown_format",
             "the bytes are not a picture in a format that is read here",
             f"one of {', '.join(FORMATS)}",
             "save or export the picture as PNG or JPEG (a HEIC photo, an SVG or a PDF too)",
+            reason="unknown_format",
         ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnreadableImage(
-            "too_many_pixels",
             "the picture declares far more pixels than a photo has",
             f"at most {MAX_PIXELS:,} pixels",
             "scale the picture down, or send the part that shows the digit",
+            reason="too_many_pixels",
         ) from error
     except _DECODING_ERRORS as error:
         raise UnreadableImage(
-            "damaged",
             f"the file's header is damaged ({type(error).__name__})",
             "a complete picture file",
             "send the picture again, or open it in a picture viewer and save it anew as PNG or JPEG",
+            reason="damaged",
         ) from error
 
 

@@ -35,9 +35,9 @@ class Storage:
             filesystem, inner = fs.FileSystem.from_uri(text)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
             raise ConfigurationError(
-                f"cannot open {text}: {error}\n"
-                "  expected: a folder, or a URI that pyarrow opens, such as s3://bucket/runs\n"
-                "  what to do: check the spelling and the credentials of the bucket"
+                f"cannot open {text}: {error}",
+                "a folder, or a URI that pyarrow opens, such as s3://bucket/runs",
+                "check the spelling and the credentials of the bucket",
             ) from error
         local = isinstance(filesystem, fs.LocalFileSystem)
         return cls(filesystem, inner.rstrip("/"), "" if local else text.split("://", 1)[0] + "://")
@@ -114,7 +114,7 @@ class Storage:
             self.filesystem.delete_file(probe.path)
         except OSError as error:
             raise ConfigurationError(
-                f"cannot write to {self}: {error}\n"
-                "  expected: a folder or bucket with room, that this user may write to\n"
-                "  what to do: free space or change its permissions, or name another with --storage-path"
+                f"cannot write to {self}: {error}",
+                "a folder or bucket with room, that this user may write to",
+                "free space or change its permissions, or name another with --storage-path",
             ) from error

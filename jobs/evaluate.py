@@ -30,11 +30,11 @@ from digits.config import CHANNELS, IMAGE_SIZE, DataConfig
 from digits.data.files import find_digits
 from digits.data.read import read_without_ray
 from digits.data.split import split_rows
-from digits.errors import require
+from digits.errors import PhotoFolderError, UnreadableImage, require
 from digits.evaluation.metrics import NO_ANSWER, Predict, Predictions, evaluate
-from digits.evaluation.photo_folder import LabelledPhoto, PhotoFolderError, find_photos
+from digits.evaluation.photo_folder import LabelledPhoto, find_photos
 from digits.evaluation.photo_score import NO_DIGIT, prepared
-from digits.images import Digits, UnreadableImage, decode_image, resize_photo
+from digits.images import Digits, decode_image, resize_photo
 from digits.models import checkpoints
 from digits.models.checkpoints import Checkpoint
 from digits.models.inference import classifier_of

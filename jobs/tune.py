@@ -41,11 +41,12 @@ from digits.config import RECIPES, DataConfig, check_seeds
 from digits.data.files import DigitFiles, find_digits, find_same_digits
 from digits.data.read import read_without_ray
 from digits.data.split import split_rows
+from digits.errors import TrainingError
 from digits.storage import Storage
 from digits.training import driver
 from digits.training.finish import finish
 from digits.training.resources import Workers, choose_workers
-from digits.training.runs import Run, TrainingError
+from digits.training.runs import Run
 from digits.training.score_photos import start_photo_digits
 from digits.tuning import searches
 from digits.tuning.driver import search_networks
@@ -176,8 +177,9 @@ def winner_of(trials: Sequence[TrialResult]) -> Candidate:
     if not best:
         reasons = "; ".join(f"{trial.name}: {trial.reason}" for trial in trials[:3])
         raise TrainingError(
-            f"all {len(trials)} trials failed ({reasons})\n  expected: at least one network that trains\n"
-            "  what to do: mend the cause, then start a new search"
+            f"all {len(trials)} trials failed ({reasons})",
+            "at least one network that trains",
+            "mend the cause, then start a new search",
         )
     return best[0].candidate
 

@@ -6,7 +6,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS: Mapping[str, Sequence[str]] = {
-    "README.md": ("Quick start", "Search", "Serve", "On a cluster"),
+    "README.md": ("Quick start", "The commands people use"),
+    "docs/training.md": ("Commands", "Set the parts of a network"),
+    "docs/evaluation.md": ("Commands",),
+    "docs/search.md": ("Commands",),
+    "docs/serving.md": ("Start it",),
+    "docs/cluster.md": ("A cluster of this machine",),
 }
 """Files, and the sections (## headings, everything below them) whose commands are run, in this order."""
 _HEADING = re.compile(r"^## (.+)$", re.MULTILINE)

@@ -24,15 +24,12 @@ import numpy as np
 from digits.benchmarks.parquet import read_parquet, write_parquet
 from digits.config import RECIPES
 from digits.data.files import SHIPPED
+from digits.errors import BenchmarkError
 from digits.models import checkpoints
 from digits.storage import Storage
 
 ROOT = Path(__file__).resolve().parents[2]
 NETWORKS = ("baseline", "improved")
-
-
-class BenchmarkError(ValueError):
-    """A side that did not run to its end; the message holds the end of what it wrote."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,8 +185,9 @@ def run_process(command: Sequence[str], environment: Mapping[str, str]) -> Finis
         if process.returncode != 0:
             errors.seek(0)
             raise BenchmarkError(
-                f"{' '.join(command[1:3])} ended with exit code {process.returncode}\n  expected: 0\n"
-                f"  what to do: mend what it says: {errors.read()[-2000:]}"
+                f"{' '.join(command[1:3])} ended with exit code {process.returncode}",
+                "0",
+                f"mend what it says: {errors.read()[-2000:]}",
             )
     return Finished(document=json.loads(lines[-1][1]), seconds=seconds, lines=lines, peak_bytes=peak_bytes)
 

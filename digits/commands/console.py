@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.table import Table
 
 from digits import stopping
-from digits.training.runs import TrainingError
 
 Settings = TypeVar("Settings")
 
@@ -45,7 +44,7 @@ def run_job(settings: type[Settings], job: Callable[[Settings], dict[str, Any]],
         # Ray has its own handlers while it starts, and what is torn down fails in its own ways.
         if stopping.requested():
             end_early(error)
-        if isinstance(error, (ValueError, OSError, TrainingError)):
+        if isinstance(error, (ValueError, OSError)):
             sys.exit(f"error: {error}")
         raise
     print(json.dumps(result, allow_nan=False), flush=True)

@@ -10,20 +10,13 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from digits.config import IMAGE_SIZE, NUM_CLASSES
-from digits.errors import ConfigurationError
+from digits.errors import DataError
 from digits.storage import Storage
 
 SHIPPED = Path(__file__).resolve().parents[1] / "mnist"
 IMAGE, LABEL = "image", "label"
 HELD_OUT_PREFIX = "test-"
 """Files whose name begins so are the held-out part of the literature's protocol."""
-
-
-class DataError(ConfigurationError):
-    """Parquet files that hold no digits as expected; the message names file and column."""
-
-    def __init__(self, happened: str, expected: str, remedy: str = "mend or remove that file, or name another folder"):
-        super().__init__(f"{happened}\n  expected: {expected}\n  what to do: {remedy}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from digits.config import NUM_CLASSES, DataConfig
-from digits.data.files import HELD_OUT_PREFIX, DataError, DigitFiles
+from digits.data.files import HELD_OUT_PREFIX, DigitFiles
+from digits.errors import DataError
 
 
 def split_rows(files: DigitFiles, config: DataConfig) -> np.ndarray:

@@ -5,16 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from digits.errors import ConfigurationError
+from digits.errors import PhotoFolderError
 
 LABELS = "labels.csv"
-
-
-class PhotoFolderError(ConfigurationError):
-    """A folder that holds no labelled photos, or a label that is none."""
-
-    def __init__(self, happened: str, expected: str, remedy: str) -> None:
-        super().__init__(f"{happened}\n  expected: {expected}\n  what to do: {remedy}")
 
 
 @dataclass(frozen=True, kw_only=True)

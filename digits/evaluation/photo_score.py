@@ -7,9 +7,10 @@ photos.prepare_photo to the network, and chooses the best checkpoint. The images
 import numpy as np
 
 from digits.config import CHANNELS, IMAGE_SIZE
+from digits.errors import NoDigitFound
 from digits.evaluation.simulated_photos import generator_of, photograph, random_conditions, simulate_photo
 from digits.evaluation.unseen_styles import STYLES, written
-from digits.preprocessing.prepare import NoDigitFound, prepare_photo
+from digits.preprocessing.prepare import prepare_photo
 
 NO_DIGIT = -1
 """Label of a photo in which no digit was found: no prediction equals it, so it counts as an error."""

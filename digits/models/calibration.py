@@ -6,14 +6,12 @@ changes no answer, only how sure it sounds.
 
 import numpy as np
 
+from digits.errors import CalibrationError
+
 _LOWEST, _HIGHEST = 0.05, 20.0
 """Temperatures looked at; a trained network needs one near 1."""
 _TOLERANCE = 1e-6
 """Width of the last interval of log temperature."""
-
-
-class CalibrationError(ValueError):
-    """Scores and labels that cannot be calibrated: what happened, what was expected, what to do."""
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -65,12 +63,10 @@ def _checked(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
     fits = scores.ndim == 2 and labels.shape == scores.shape[:1] and len(labels) > 0
     if not (fits and labels.dtype.kind in "iu" and labels.min() >= 0 and labels.max() < scores.shape[1]):
         raise CalibrationError(
-            f"scores {scores.shape} and labels {labels.dtype} {labels.shape}\n"
-            "  expected: scores (N, 10) and whole labels (N,) from 0 to 9, N at least 1\n"
-            "  what to do: give the validation side's logits and labels, row by row"
+            f"scores {scores.shape} and labels {labels.dtype} {labels.shape}",
+            "scores (N, 10) and whole labels (N,) from 0 to 9, N at least 1",
+            "give the validation side's logits and labels, row by row",
         )
     if not np.isfinite(scores).all():
-        raise CalibrationError(
-            "a score is not finite\n  expected: finite numbers\n  what to do: train again; the network diverged"
-        )
+        raise CalibrationError("a score is not finite", "finite numbers", "train again; the network diverged")
     return scores, labels

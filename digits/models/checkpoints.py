@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from digits.config import Architecture
-from digits.errors import ConfigurationError
+from digits.errors import CheckpointError, ConfigurationError
 from digits.storage import Storage
 
 FORMAT = 1
@@ -27,14 +27,6 @@ RECORD, WEIGHTS, OPTIMIZER, KERAS_MODEL, BEST = (
     "model.keras",
     "best.json",
 )
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that is missing, damaged or not ours."""
-
-    def __init__(self, happened: str, expected: str = "a checkpoint folder written by digits", remedy: str = ""):
-        remedy = remedy or "name another checkpoint, or make one with: make train"
-        super().__init__(f"{happened}\n  expected: {expected}\n  what to do: {remedy}")
 
 
 @dataclass(frozen=True, kw_only=True)

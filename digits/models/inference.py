@@ -13,16 +13,13 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from digits.config import CHANNELS, IMAGE_SIZE, NUM_CLASSES, Architecture
+from digits.errors import InferenceError
 from digits.models.checkpoints import Checkpoint
 
 _CHUNK = 64
 """Images per run of the graph: bounds memory, and larger runs are not faster."""
 _OPSET, _IR_VERSION = 17, 8
 """Versions of the ONNX standard that the graph is written in; every operator used exists since then."""
-
-
-class InferenceError(ValueError):
-    """Weights or images that break the contract: what happened, what was expected, what to do."""
 
 
 class Classifier:
@@ -42,8 +39,9 @@ class Classifier:
     ) -> None:
         if not (np.isfinite(temperature) and temperature > 0):
             raise InferenceError(
-                f"temperature = {temperature}\n  expected: a finite number above 0\n"
-                "  what to do: use 1.0, or the one that calibration.fit_temperature returns"
+                f"temperature = {temperature}",
+                "a finite number above 0",
+                "use 1.0, or the one that calibration.fit_temperature returns",
             )
         _check_weights(architecture, weights)
         self.architecture = architecture
@@ -68,8 +66,9 @@ class Classifier:
         if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != expected:
             described = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
             raise InferenceError(
-                f"images are {described}\n  expected: an array uint8 (N, 28, 28, 3)\n"
-                "  what to do: make them with photos.prepare_photo or images.to_rgb"
+                f"images are {described}",
+                "an array uint8 (N, 28, 28, 3)",
+                "make them with photos.prepare_photo or images.to_rgb",
             )
         chunks = [self._run(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
         return np.concatenate(chunks) if chunks else np.zeros((0, NUM_CLASSES), np.float32)
@@ -177,12 +176,14 @@ def _check_weights(architecture: Architecture, weights: Mapping[str, np.ndarray]
         wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
         name = wrong[0]
         raise InferenceError(
-            f"weight {name} has shape {found.get(name)}\n  expected: {expected.get(name)}\n"
-            "  what to do: give the weights and the architecture of one checkpoint"
+            f"weight {name} has shape {found.get(name)}",
+            str(expected.get(name)),
+            "give the weights and the architecture of one checkpoint",
         )
     for name, array in weights.items():
         if not np.isfinite(array).all():
             raise InferenceError(
-                f"weight {name} holds a value that is not finite\n  expected: finite numbers\n"
-                "  what to do: the training diverged; train again with a smaller learning rate"
+                f"weight {name} holds a value that is not finite",
+                "finite numbers",
+                "the training diverged; train again with a smaller learning rate",
             )

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from digits.config import IMAGE_SIZE
+from digits.errors import NoDigitFound
 from digits.images import invert, to_rgb
 from digits.preprocessing.ink import ink_colours, ink_strength, percentile, resize_to
 from digits.preprocessing.mnist_form import center_of_mass, draw_as_mnist, masses_of, select_strokes, stroke_width
@@ -46,17 +47,6 @@ MAX_CONTOURS = 30
 """Most outlines of a digit and its holes: an 8 has three, net and noise have dozens."""
 
 
-class NoDigitFound(ValueError):
-    """A photo in which nothing looks like one handwritten digit; the message says why and what to do.
-
-    `reason` is one word for counting: not_a_photo, too_small, blank, noise or clutter.
-    """
-
-    def __init__(self, reason: str, happened: str, expected: str, remedy: str) -> None:
-        super().__init__(f"{happened}\n  expected: {expected}\n  what to do: {remedy}")
-        self.reason = reason
-
-
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """Where the digit is in a photo, and how its ink differs from the paper."""
@@ -85,17 +75,17 @@ def prepare_photo(photo: np.ndarray) -> np.ndarray:
 def _require_photo(photo: np.ndarray) -> None:
     if not (isinstance(photo, np.ndarray) and photo.dtype == np.uint8 and photo.ndim == 3 and photo.shape[2] == 3):
         raise NoDigitFound(
-            "not_a_photo",
             f"got {getattr(photo, 'dtype', type(photo).__name__)} {getattr(photo, 'shape', '')}",
             "a photo as uint8 (height, width, 3)",
             "decode the picture with digits.images.decode_image",
+            reason="not_a_photo",
         )
     if min(photo.shape[:2]) < 6:
         raise NoDigitFound(
-            "too_small",
             f"the picture is {photo.shape[1]} x {photo.shape[0]} pixels",
             "at least 6 x 6 pixels",
             "send a larger picture of the digit",
+            reason="too_small",
         )
 
 
@@ -129,10 +119,10 @@ def find_digit(photo: np.ndarray) -> Place:
     found = _main_component(ink, faintest, touching=0.3 if cut_out else 0.1)
     if found is None:
         raise NoDigitFound(
-            "blank",
             "the picture shows nothing that differs from its background",
             "one digit, darker or lighter than its paper",
             "write with more contrast, or take the photo closer and in better light",
+            reason="blank",
         )
     mask, (x, y, width, height) = found
     inside = np.s_[y : y + height, x : x + width]
@@ -156,19 +146,19 @@ def _require_one_digit(ink: np.ndarray, inside: tuple[slice, slice], mask: np.nd
     level = percentile(ink_of_digit, 90)
     if level < MIN_LEVEL_TO_NOISE * noise:
         raise NoDigitFound(
-            "noise",
             "nothing in the picture stands out from its noise",
             "one digit, clearly darker or lighter than its paper",
             "take the photo closer, in better light",
+            reason="noise",
         )
     inky = ink > 0.4 * level  # the mask may follow fainter ink, ragged by noise
     contours, _ = cv2.findContours((mask & inky[inside]).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     if len(contours) > MAX_CONTOURS or _has_rivals(inky, ink, RIVAL_MASS * float(ink_of_digit.sum())):
         raise NoDigitFound(
-            "clutter",
             "the picture shows texture, a net or many things, none of which stands out as a digit",
             "one digit on paper",
             "take the photo closer, so that one digit fills much of it",
+            reason="clutter",
         )
 
 
@@ -247,5 +237,5 @@ def close_up(photo: np.ndarray, place: Place) -> tuple[np.ndarray, tuple[int, in
     inside = ink[box[1] : box[3], box[0] : box[2]]
     level = percentile(inside[::2, ::2], 98)
     if level < MIN_CONTRAST:
-        raise NoDigitFound("blank", "the picture is blank", "a digit on paper", "take the photo again")
+        raise NoDigitFound("the picture is blank", "a digit on paper", "take the photo again", reason="blank")
     return np.clip(ink / level, 0, 1), box

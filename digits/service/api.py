@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -23,6 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 import digits
+from digits.errors import RequestError
 from digits.images import encode_png
 from digits.service import inference_protocol as protocol
 from digits.service.gate import Gate, problem
@@ -51,6 +52,11 @@ class Refused(HTTPException):
     def __init__(self, status_code: int, reason: str, detail: str) -> None:
         super().__init__(status_code, detail)
         self.reason = reason
+
+    @classmethod
+    def because(cls, status_code: int, error: RequestError) -> Self:
+        """The refusal that tells a client of `error`."""
+        return cls(status_code, error.reason, str(error))
 
 
 class Prediction(BaseModel):
@@ -186,12 +192,14 @@ def create_api(service: Service, *, limits: Limits | None = None, api_key: str |
         elif content_type.startswith("image/") or content_type in _RAW_TYPES:
             pictures = [await request.body()]
         else:
-            raise Refused(
+            raise Refused.because(
                 415,
-                "content_type",
-                f"the body is announced as {content_type[:100]}\n"
-                "  expected: image/*, application/octet-stream or multipart/form-data\n"
-                "  what to do: send the picture's bytes as they are, or in a form field named file",
+                RequestError(
+                    f"the body is announced as {content_type[:100]}",
+                    "image/*, application/octet-stream or multipart/form-data",
+                    "send the picture's bytes as they are, or in a form field named file",
+                    reason="content_type",
+                ),
             )
         model = current_model()
         answers = await in_thread(partial(service.recognise, model, pictures))
@@ -239,7 +247,7 @@ def create_api(service: Service, *, limits: Limits | None = None, api_key: str |
 
         try:
             content, headers = await in_thread(work)
-        except protocol.ProtocolError as error:
+        except RequestError as error:
             raise Refused(400, f"tensor_{error.reason}", str(error)) from error
         return Response(content, headers=headers)
 
@@ -255,11 +263,14 @@ async def _read_files(request: Request, max_files: int) -> list[bytes]:
     except FormParserError as error:
         raise Refused(400, "form", f"the form cannot be parsed: {error}") from error
     if not pictures:
-        raise Refused(
+        raise Refused.because(
             422,
-            "form",
-            "the form has no file in a field named file\n  expected: one or several pictures\n"
-            "  what to do: send each picture as a form field named file, as curl -F file=@seven.jpg does",
+            RequestError(
+                "the form has no file in a field named file",
+                "one or several pictures",
+                "send each picture as a form field named file, as curl -F file=@seven.jpg does",
+                reason="form",
+            ),
         )
     return pictures
 

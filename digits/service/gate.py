@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from digits.errors import require
+from digits.errors import RequestError, require
 from digits.service.service import ROOT
 
 OPEN_PATHS = frozenset({"/health", "/v2/health/live", "/v2/health/ready"})
@@ -65,9 +65,12 @@ class Gate:
         await self.app(scope, counted, send)
 
     def _too_large(self) -> str:
-        return (
-            f"the body is larger than {self.max_body_bytes:,} bytes\n  expected: at most that many\n"
-            "  what to do: send a smaller picture; 2,000 pixels a side are more than enough"
+        return str(
+            RequestError(
+                f"the body is larger than {self.max_body_bytes:,} bytes",
+                "at most that many",
+                "send a smaller picture; 2,000 pixels a side are more than enough",
+            )
         )
 
     def _has_key(self, headers: Headers) -> bool:

@@ -11,20 +11,13 @@ from typing import Any
 import numpy as np
 
 from digits.config import CHANNELS, IMAGE_SIZE, NUM_CLASSES
+from digits.errors import RequestError
 
 MODEL_NAME = "digits"
 INPUT_NAME, OUTPUT_NAME = "images", "probabilities"
 HEADER_LENGTH = "inference-header-content-length"
 """HTTP header: length of the JSON part in bytes; what follows it is binary tensor data."""
 _IMAGE_SHAPE = (IMAGE_SIZE, IMAGE_SIZE, CHANNELS)
-
-
-class ProtocolError(ValueError):
-    """A request that breaks the protocol; `reason` is one word for counting."""
-
-    def __init__(self, reason: str, happened: str, expected: str, remedy: str) -> None:
-        super().__init__(f"{happened}\n  expected: {expected}\n  what to do: {remedy}")
-        self.reason = reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,21 +49,21 @@ def model_metadata() -> dict[str, Any]:
 
 
 def parse_request(body: bytes, header_length: str | None, max_batch: int) -> InferenceRequest:
-    """The images that a body holds; `header_length` is the HTTP header's text. Raises nothing but ProtocolError."""
+    """The images that a body holds; `header_length` is the HTTP header's text. Raises nothing but RequestError."""
     length = _header_length(header_length, len(body))
     request = _parse_json(body[:length])
     inputs = request.get("inputs")
     if not (isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], dict)):
-        raise ProtocolError(
-            "inputs", "the request does not have one input", "inputs: a list of one tensor", _see_metadata()
+        raise RequestError(
+            "the request does not have one input", "inputs: a list of one tensor", _see_metadata(), reason="inputs"
         )
     tensor = inputs[0]
     if tensor.get("name") != INPUT_NAME or tensor.get("datatype") != "UINT8":
-        raise ProtocolError(
-            "datatype",
+        raise RequestError(
             f"the input is {_short(tensor.get('name'))} of datatype {_short(tensor.get('datatype'))}",
             f"{INPUT_NAME} of datatype UINT8",
             _see_metadata(),
+            reason="datatype",
         )
     shape = _checked_shape(tensor.get("shape"), max_batch)
     binary_size = _parameters(tensor).get("binary_data_size")
@@ -86,7 +79,9 @@ def parse_request(body: bytes, header_length: str | None, max_batch: int) -> Inf
         images = np.frombuffer(body, np.uint8, offset=length).reshape(shape)
     identity = request.get("id")
     if identity is not None and not (isinstance(identity, str) and len(identity) <= 256):
-        raise ProtocolError("json", "id is not a short text", "a text of up to 256 characters", "change or drop id")
+        raise RequestError(
+            "id is not a short text", "a text of up to 256 characters", "change or drop id", reason="json"
+        )
     return InferenceRequest(images=images, id=identity, binary_output=_binary_output(request))
 
 
@@ -109,11 +104,11 @@ def _header_length(text: str | None, body_length: int) -> int:
     if text is None:
         return body_length
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) <= body_length):
-        raise ProtocolError(
-            "json",
+        raise RequestError(
             f"{HEADER_LENGTH} is {_short(text)}, the body has {body_length} bytes",
             "the length of the JSON part in bytes",
             "leave the header out when the whole body is JSON",
+            reason="json",
         )
     return int(text)
 
@@ -126,22 +121,22 @@ def _parse_json(data: bytes) -> dict[str, Any]:
     try:
         request = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise ProtocolError(
-            "json", f"the request is not JSON: {_short(str(error))}", "a JSON object", _see_metadata()
+        raise RequestError(
+            f"the request is not JSON: {_short(str(error))}", "a JSON object", _see_metadata(), reason="json"
         ) from error
     if not isinstance(request, dict):
-        raise ProtocolError("json", "the request is JSON, but no object", "a JSON object", _see_metadata())
+        raise RequestError("the request is JSON, but no object", "a JSON object", _see_metadata(), reason="json")
     return request
 
 
 def _checked_shape(shape: Any, max_batch: int) -> tuple[int, ...]:
     whole = isinstance(shape, list) and len(shape) == 4 and all(_is_whole(size) for size in shape)
     if not whole or tuple(shape[1:]) != _IMAGE_SHAPE or not 1 <= shape[0] <= max_batch:
-        raise ProtocolError(
-            "shape",
+        raise RequestError(
             f"{INPUT_NAME} has the shape {_short(shape)}",
             f"[N, {IMAGE_SIZE}, {IMAGE_SIZE}, {CHANNELS}] with N from 1 to {max_batch}",
             "send larger batches in several requests",
+            reason="shape",
         )
     return tuple(shape)
 
@@ -168,31 +163,38 @@ def _binary_output(request: dict[str, Any]) -> bool:
     if outputs is not None:
         valid = isinstance(outputs, list) and len(outputs) <= 1 and all(isinstance(item, dict) for item in outputs)
         if not valid or any(item.get("name") != OUTPUT_NAME for item in outputs):
-            raise ProtocolError("outputs", "an output is asked for that is not there", OUTPUT_NAME, _see_metadata())
+            raise RequestError(
+                "an output is asked for that is not there", OUTPUT_NAME, _see_metadata(), reason="outputs"
+            )
         for item in outputs:
             if "classification" in _parameters(item):
-                raise ProtocolError(
-                    "outputs", "the classification extension is not supported", "plain tensors", "drop the parameter"
+                raise RequestError(
+                    "the classification extension is not supported",
+                    "plain tensors",
+                    "drop the parameter",
+                    reason="outputs",
                 )
             wanted = _parameters(item).get("binary_data", wanted)
     if not isinstance(wanted, bool):
-        raise ProtocolError("outputs", "binary data is asked for with no boolean", "true or false", _see_metadata())
+        raise RequestError(
+            "binary data is asked for with no boolean", "true or false", _see_metadata(), reason="outputs"
+        )
     return wanted
 
 
 def _parameters(owner: dict[str, Any]) -> dict[str, Any]:
     parameters = owner.get("parameters", {})
     if not isinstance(parameters, dict):
-        raise ProtocolError("json", "parameters is no JSON object", "a JSON object", "change or drop parameters")
+        raise RequestError("parameters is no JSON object", "a JSON object", "change or drop parameters", reason="json")
     return parameters
 
 
-def _data_error(happened: str) -> ProtocolError:
-    return ProtocolError(
-        "data",
+def _data_error(happened: str) -> RequestError:
+    return RequestError(
         happened,
         "as many whole numbers from 0 to 255 as the shape says, row by row; one byte each when binary",
         "check shape, data and binary_data_size of the input",
+        reason="data",
     )
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from digits.errors import require
-from digits.images import UnreadableImage, decode_image
+from digits.errors import CheckpointError, NoDigitFound, UnreadableImage, require
+from digits.images import decode_image
 from digits.models import checkpoints
 from digits.models.inference import Classifier
-from digits.preprocessing.prepare import NoDigitFound, prepare_photo
+from digits.preprocessing.prepare import prepare_photo
 from digits.service.metrics import Metrics, NoMetrics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +89,7 @@ def load_model(path: str) -> Model:
     for batch in (1, 8):
         probabilities = classifier.probabilities(np.repeat(prepared[None], batch, axis=0))
     if not np.isfinite(probabilities).all():
-        raise checkpoints.CheckpointError(f"the network of {path} answers with numbers that are not finite")
+        raise CheckpointError(f"the network of {path} answers with numbers that are not finite")
     record = checkpoint.record
     return Model(
         name=checkpoint.name,

@@ -23,9 +23,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from digits import interruptible
 from digits.data.files import DigitFiles
 from digits.data.split import split_rows
+from digits.errors import TrainingError
 from digits.storage import Storage
 from digits.training.resources import Workers
-from digits.training.runs import Run, TrainingError
+from digits.training.runs import Run
 from digits.training.task import Task
 from digits.training.tensorflow_cluster import TensorflowConfig
 
@@ -101,9 +102,9 @@ def train(
             interruptible.call(trainer.fit)
         except ray.train.TrainingFailedError as error:
             raise TrainingError(
-                f"training ended early: {cause_of(error)}\n"
-                f"  expected: {len(run.networks)} trained networks in {run_dir}\n"
-                f"  what to do: mend the cause, then go on with --resume {run_dir.name}"
+                f"training ended early: {cause_of(error)}",
+                f"{len(run.networks)} trained networks in {run_dir}",
+                f"mend the cause, then go on with --resume {run_dir.name}",
             ) from error
 
 

@@ -17,19 +17,15 @@ from typing import Any, Self
 
 from digits import __version__
 from digits.config import NUM_PHOTOS, Architecture, DataConfig, Recipe, TrainingConfig
-from digits.errors import ConfigurationError
+from digits.errors import CheckpointError, ConfigurationError
 from digits.models import checkpoints
-from digits.models.checkpoints import Checkpoint, CheckpointError
+from digits.models.checkpoints import Checkpoint
 from digits.storage import Storage
 from digits.training.state import EpochResult, TrainingState
 
 RUN = "run.json"
 PACKAGES = ("ray", "tensorflow", "keras", "numpy", "onnxruntime", "opencv-python-headless", "pillow")
 """Packages whose versions a checkpoint records, beside our own."""
-
-
-class TrainingError(RuntimeError):
-    """Training that ended without its result: what happened, what was expected, what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,9 +87,9 @@ class Run:
             return cls(networks=tuple(networks), data=DataConfig(**values["data"]), fingerprint=values["fingerprint"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigurationError(
-                f"{run_dir} is no run that can go on: {error}\n"
-                f"  expected: the folder of an earlier run, with a readable {RUN}\n"
-                "  what to do: name a run inside the storage path, or start a new one without --resume"
+                f"{run_dir} is no run that can go on: {error}",
+                f"the folder of an earlier run, with a readable {RUN}",
+                "name a run inside the storage path, or start a new one without --resume",
             ) from error
 
 

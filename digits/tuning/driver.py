@@ -101,13 +101,15 @@ def choose_trial_workers(search: Search, resources: dict[str, float], num_nodes:
     per_trial, gpus = search.tuning.workers_per_trial, search.tuning.gpus_per_trial
     if gpus and gpus > resources.get("GPU", 0):
         raise ConfigurationError(
-            f"{gpus:g} GPUs per trial on a cluster that has {resources.get('GPU', 0):g}\n"
-            "  expected: at most what the cluster has\n  what to do: lower --gpus-per-trial, or leave it out"
+            f"{gpus:g} GPUs per trial on a cluster that has {resources.get('GPU', 0):g}",
+            "at most what the cluster has",
+            "lower --gpus-per-trial, or leave it out",
         )
     try:
         return choose_workers(per_trial, resources, num_nodes)
     except ConfigurationError as error:
-        raise ConfigurationError(str(error).replace("--num-workers", "--workers-per-trial")) from error
+        parts = (part.replace("--num-workers", "--workers-per-trial") for part in error.args)
+        raise ConfigurationError(*parts) from error
 
 
 def resources_of(search: Search, resources: dict[str, float]) -> dict[str, float]:

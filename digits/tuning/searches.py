@@ -83,9 +83,9 @@ class Search:
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigurationError(
-                f"{run_dir} is no search that can go on: {error}\n"
-                f"  expected: the folder of an earlier search, with a readable {SEARCH}\n"
-                "  what to do: name a search inside the storage path, or start a new one without --resume"
+                f"{run_dir} is no search that can go on: {error}",
+                f"the folder of an earlier search, with a readable {SEARCH}",
+                "name a search inside the storage path, or start a new one without --resume",
             ) from error
 
 

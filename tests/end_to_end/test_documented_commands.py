@@ -227,7 +227,7 @@ def test_every_documented_command_works_in_its_order(machine):
     for section, commands in documented_commands():
         staying: list[Typed] = []
         neighbour = None
-        if section.endswith("On a cluster"):
+        if section.endswith("A cluster of this machine"):
             neighbour = machine.type(f". .venv/bin/activate\npython -c {shlex.quote(NEIGHBOUR)}")
             neighbour.wait_for("alive")
         for documented in commands:
@@ -249,7 +249,7 @@ def test_every_documented_command_works_in_its_order(machine):
             elif rule.until:
                 typed.press_control_c()
             print(f"{time.monotonic() - started:6.1f} s  {command.splitlines()[0]}")
-            if not section.endswith("On a cluster"):
+            if not section.endswith("A cluster of this machine"):
                 assert not (machine.home / ".ray").exists(), f"{command} left a token behind"
         for typed in staying:
             typed.press_control_c()

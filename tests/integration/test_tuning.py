@@ -13,10 +13,9 @@ from digits.config import DataConfig, TrainingConfig
 from digits.data.files import find_digits
 from digits.data.read import read_without_ray
 from digits.data.split import split_rows
-from digits.errors import ConfigurationError
+from digits.errors import ConfigurationError, TrainingError
 from digits.models import checkpoints
 from digits.storage import Storage
-from digits.training.runs import TrainingError
 from digits.tuning import searches
 from digits.tuning.searches import Search
 from digits.tuning.space import SearchSpace, TuningConfig

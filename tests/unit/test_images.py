@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from digits.errors import UnreadableImage
 from digits.images import (
     DECODED_SIZE,
     FORMATS,
     MAX_JPEG_SCANS,
     MAX_PIXELS,
-    UnreadableImage,
     decode_image,
     encode_png,
     invert,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from digits.config import BASELINE, IMPROVED, Architecture
-from digits.models.inference import Classifier, InferenceError
+from digits.errors import InferenceError
+from digits.models.inference import Classifier
 
 
 def random_weights(architecture: Architecture, seed: int = 0) -> dict[str, np.ndarray]:

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from digits.errors import NoDigitFound
 from digits.images import decode_image, encode_png, invert, to_rgb
 from digits.preprocessing.ink import ink_strength
-from digits.preprocessing.prepare import NoDigitFound, prepare_photo
+from digits.preprocessing.prepare import prepare_photo
 
 # Strokes through points in a box of 0.7 x 1; the last point of one stroke does not join the next.
 STROKES = {

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from digits.errors import RequestError
 from digits.service.inference_protocol import (
     HEADER_LENGTH,
     InferenceRequest,
-    ProtocolError,
     build_response,
     parse_request,
 )
@@ -117,7 +117,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("data", REFUSED.values(), ids=REFUSED)
 def test_what_breaks_the_protocol_is_refused(data):
-    with pytest.raises(ProtocolError, match=r"expected: (.|\n)*what to do: "):
+    with pytest.raises(RequestError, match=r"expected: (.|\n)*what to do: "):
         parse(data)
 
 
@@ -139,7 +139,7 @@ def test_what_breaks_the_protocol_is_refused(data):
     ],
 )
 def test_binary_lengths_that_do_not_fit_are_refused(data, length):
-    with pytest.raises(ProtocolError):
+    with pytest.raises(RequestError):
         parse(data, length)
 
 
@@ -156,5 +156,5 @@ json_values = st.recursive(
 )
 def test_any_json_is_read_or_refused(changes, more):
     data = json.dumps({"inputs": [{**tensor(data=[]), **changes}], **more}).encode()
-    with contextlib.suppress(ProtocolError):
+    with contextlib.suppress(RequestError):
         parse(data)
