@@ -92,7 +92,7 @@ class SeenPhotos:
     resized: np.ndarray
     """uint8 (N, 28, 28, 3): whole photos shrunk."""
     prepared: Digits
-    """uint8 (N, 28, 28, 3) and labels int64 (N,), NO_DIGIT where preparation found none."""
+    """uint8 (N, 28, 28) and labels int64 (N,), NO_DIGIT where preparation found none."""
 
     def by_path(self) -> dict[str, Digits]:
         """Images and labels for each of factors.PATHS."""
@@ -111,13 +111,12 @@ class SeenPhotos:
 def read_photos(folder: Path, photos: list[LabelledPhoto]) -> SeenPhotos:
     """Decode, resize and prepare all photos; one that cannot be read is a PhotoFolderError."""
     labels = np.array([photo.label for photo in photos], np.int64)
-    images = np.zeros((len(photos), IMAGE_SIZE, IMAGE_SIZE, CHANNELS), np.uint8)
     seen = SeenPhotos(
         names=[str(photo.path.relative_to(folder)) for photo in photos],
         thumbnails=[],
         labels=labels,
-        resized=images,
-        prepared=(images.copy(), labels.copy()),
+        resized=np.zeros((len(photos), IMAGE_SIZE, IMAGE_SIZE, CHANNELS), np.uint8),
+        prepared=(np.zeros((len(photos), IMAGE_SIZE, IMAGE_SIZE), np.uint8), labels.copy()),
     )
     for index, photo in enumerate(photos):
         try:

@@ -107,7 +107,7 @@ class LevelImages:
     example: np.ndarray
     """uint8 (H, W, 3): the first photo."""
     images: dict[str, np.ndarray]
-    """By path: uint8 (N, 28, 28, 3)."""
+    """By path: resized uint8 (N, 28, 28, 3), prepared uint8 (N, 28, 28)."""
     labels: dict[str, np.ndarray]
     """By path: int64 (N,); photo_score.NO_DIGIT where preparation found none."""
 

@@ -6,7 +6,7 @@ photos.prepare_photo to the network, and chooses the best checkpoint. The images
 
 import numpy as np
 
-from digits.config import CHANNELS, IMAGE_SIZE
+from digits.config import IMAGE_SIZE
 from digits.errors import NoDigitFound
 from digits.evaluation.simulated_photos import generator_of, photograph, random_conditions, simulate_photo
 from digits.evaluation.unseen_styles import STYLES, written
@@ -40,7 +40,7 @@ def everyday_photos(digits: np.ndarray, labels: np.ndarray, seed: int) -> list[n
 def photo_score_images(digits: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """What the network sees of everyday photos of `digits`, and the labels to score it by.
 
-    uint8 (N, 28, 28) light ink on black and int (N,) -> uint8 (N, 28, 28, 3) and int64 (N,), in the same order.
+    uint8 (N, 28, 28) light ink on black and int (N,) -> uint8 (N, 28, 28) and int64 (N,), in the same order.
     Where preparation found no digit the image is black and the label NO_DIGIT. Batches of any size give the same
     images, see everyday_photos.
     """
@@ -48,8 +48,8 @@ def photo_score_images(digits: np.ndarray, labels: np.ndarray, seed: int) -> tup
 
 
 def prepared(photos: list[np.ndarray], labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """N photos uint8 (H, W, 3) and int (N,) -> uint8 (N, 28, 28, 3) and int64 (N,), as photo_score_images."""
-    images = np.zeros((len(photos), IMAGE_SIZE, IMAGE_SIZE, CHANNELS), np.uint8)
+    """N photos uint8 (H, W, 3) and int (N,) -> uint8 (N, 28, 28) and int64 (N,), as photo_score_images."""
+    images = np.zeros((len(photos), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
     scored = np.array(labels, np.int64)
     for index, photo in enumerate(photos):
         try:

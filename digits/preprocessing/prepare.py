@@ -15,7 +15,7 @@ import numpy as np
 
 from digits.config import IMAGE_SIZE
 from digits.errors import NoDigitFound
-from digits.images import invert, to_rgb
+from digits.images import invert
 from digits.preprocessing.ink import ink_colours, ink_strength, percentile, resize_to
 from digits.preprocessing.mnist_form import center_of_mass, draw_as_mnist, masses_of, select_strokes, stroke_width
 
@@ -61,16 +61,16 @@ class Place:
 
 
 def prepare_photo(photo: np.ndarray) -> np.ndarray:
-    """Draw the digit in a photo as MNIST would have: uint8 (H, W, 3) to uint8 (28, 28, 3), light ink on black.
+    """Draw the digit in a photo as MNIST would have: uint8 (H, W, 3) to uint8 (28, 28), light ink on black.
 
     Raises NoDigitFound if the photo is blank, noise, or nothing like one digit.
     """
     _require_photo(photo)
     if (digit := _already_drawn_as_mnist(photo)) is not None:
-        return to_rgb(digit)
+        return digit
     place = find_digit(photo)
     ink, box = close_up(photo, place)
-    return to_rgb(draw_as_mnist(select_strokes(ink, box)))
+    return draw_as_mnist(select_strokes(ink, box))
 
 
 def _require_photo(photo: np.ndarray) -> None:

@@ -46,9 +46,8 @@ def photos_of(photo_digits: Sequence[ray.ObjectRef], rank: int, world_size: int)
 
 @ray.remote(num_cpus=DATA_CPUS / NUM_TASKS, max_calls=1)
 def make_photo_digits(images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """One part of the photos, in one of their three equal channels, as digits lie in memory for training."""
+    """One part of the photos, as the network sees them."""
     # In the moments that the start of training leaves free, which does not wait for them until its first epoch ends.
     # Nothing else is to run in this process afterwards (max_calls).
     os.setpriority(os.PRIO_PROCESS, 0, LOW_PRIORITY)
-    seen, scored = photo_score_images(images, labels, seed)
-    return seen[..., 0], scored
+    return photo_score_images(images, labels, seed)
