@@ -32,7 +32,7 @@ from digits.evaluation.photo_score import NO_DIGIT, prepared
 from digits.images import Digits, decode_image, resize_photo
 from digits.models import checkpoints
 from digits.models.checkpoints import Checkpoint
-from digits.models.inference import classifier_of
+from digits.models.inference import build_classifier
 from digits.reporting import figures
 from digits.reporting.factor_figures import comparison_pictures
 from digits.reporting.page import PhotoReading, report_html, thumbnail
@@ -191,7 +191,7 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     storage.check_writable()
 
     run_dir = storage / time.strftime(f"evaluate-{checkpoint.name}-%Y%m%d-%H%M%S")
-    predict = classifier_of(checkpoint).probabilities
+    predict = build_classifier(checkpoint).probabilities
     print(f"{checkpoint.name}: {checkpoint.record['parameters']:,} parameters, from {checkpoint.path}", flush=True)
     validation = evaluate(predict, images, labels)
     show("Validation digits", validation)

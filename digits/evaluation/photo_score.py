@@ -9,14 +9,16 @@ import numpy as np
 from digits.config import IMAGE_SIZE
 from digits.errors import NoDigitFound
 from digits.evaluation.simulated_photos import generator_of, photograph, random_conditions, simulate_photo
-from digits.evaluation.unseen_styles import STYLES, written
+from digits.evaluation.unseen_styles import UNSEEN_STYLES, written
 from digits.preprocessing.prepare import prepare_photo
 
 NO_DIGIT = -1
 """Label of a photo in which no digit was found: no prediction equals it, so it counts as an error."""
-RESTYLED = 0.22
+UNSEEN_FRACTION = 0.22
 """Part of the digits that are written anew in a style MNIST lacks, where their digit has one: a fifth of all."""
-STYLES_OF = {digit: [style for style, (label, _) in STYLES.items() if label == digit] for digit in range(10)}
+STYLES_BY_LABEL = {
+    digit: [style for style, (label, _) in UNSEEN_STYLES.items() if label == digit] for digit in range(10)
+}
 """The styles of each digit."""
 
 
@@ -29,8 +31,8 @@ def everyday_photos(digits: np.ndarray, labels: np.ndarray, seed: int) -> list[n
     photos = []
     for digit, label in zip(digits, labels, strict=True):
         rng = generator_of(digit, seed)
-        styles = STYLES_OF[int(label)]
-        if styles and rng.random() < RESTYLED:
+        styles = STYLES_BY_LABEL[int(label)]
+        if styles and rng.random() < UNSEEN_FRACTION:
             photos.append(photograph(written(str(rng.choice(styles)), rng), rng, random_conditions(rng)))
         else:
             photos.append(simulate_photo(digit, rng))

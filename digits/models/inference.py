@@ -86,7 +86,7 @@ class Classifier:
         return softmax(self.logits(images) / np.float64(self.temperature)).astype(np.float32)
 
 
-def classifier_of(checkpoint: Checkpoint, num_threads: int | None = None) -> Classifier:
+def build_classifier(checkpoint: Checkpoint, num_threads: int | None = None) -> Classifier:
     """The calibrated classifier of a checkpoint; each call uses all cores unless told otherwise."""
     return Classifier(
         checkpoint.architecture,

@@ -10,7 +10,7 @@ import numpy as np
 import ray
 
 from digits.config import NUM_PHOTOS
-from digits.data.batches import part
+from digits.data.batches import digits_of_worker
 from digits.data.files import DigitFiles
 from digits.data.read import concatenate, read_without_ray
 from digits.evaluation.photo_score import photo_score_images
@@ -39,9 +39,9 @@ def start_photo_digits(files: DigitFiles, validates: np.ndarray) -> list[ray.Obj
     return [make_photo_digits.remote(images[rows], labels[rows], SEED) for rows in tasks]
 
 
-def photos_of(photo_digits: Sequence[ray.ObjectRef], rank: int, world_size: int) -> Digits:
+def wait_for_photos(photo_digits: Sequence[ray.ObjectRef], rank: int, world_size: int) -> Digits:
     """A worker's part of the photos that `start_photo_digits` started; waits until they are made."""
-    return part(concatenate(ray.get(list(photo_digits))), rank, world_size)
+    return digits_of_worker(concatenate(ray.get(list(photo_digits))), rank, world_size)
 
 
 @ray.remote(num_cpus=DATA_CPUS / NUM_TASKS, max_calls=1)

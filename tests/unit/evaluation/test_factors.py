@@ -9,7 +9,7 @@ import pytest
 from digits.errors import ConfigurationError
 from digits.evaluation.factors import FACTORS, PATHS, join_parts, level_images, measure_factors
 from digits.evaluation.simulated_photos import PhotoConditions
-from digits.evaluation.unseen_styles import STYLES, written
+from digits.evaluation.unseen_styles import UNSEEN_STYLES, written
 
 
 @pytest.fixture
@@ -92,9 +92,9 @@ def test_styles_bring_their_own_labels(digits):
     assert level_images(factor, level, *digits, seed=0).labels["resized"].tolist() == [7] * 4
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", UNSEEN_STYLES)
 def test_a_style_is_one_digit_with_its_own_variation(style):
-    label = STYLES[style][0]
+    label = UNSEEN_STYLES[style][0]
     assert style.startswith(str(label))
     first, second = written(style, np.random.default_rng(0)), written(style, np.random.default_rng(1))
     assert not np.array_equal(first.outside, second.outside)
