@@ -1,6 +1,6 @@
 """Layers that train the same networks with less arithmetic than Keras' own, for TensorFlow.
 
-`models.build_training_model` puts them in; the weights are those of the network that everybody else builds.
+`network.build_training_model` uses them; the weights are the same as those of `network.build_model`.
 """
 
 import keras
@@ -9,20 +9,20 @@ import tensorflow as tf
 from digits.config import CHANNELS
 
 LEVELS = 256
-"""Values of the eight random bits that each activation gets."""
+"""How many values the eight random bits of an activation can take."""
 
 
 class Dropout(keras.layers.Dropout):
     """What `keras.layers.Dropout` does, with a quarter of the random bits: float32 (N, ...) to the same shape.
 
-    In training each activation is zero with probability `rate`, and else scaled by 1 / (1 - rate). Drawing the 32
-    random bits that Keras takes for each is a third of a training step of the improved network. Eight bits give the
-    rate to 1/256 only, so each image rounds it up or down by a draw of its own, and on average it is exact. The mask
-    is applied by a multiplication, which takes a third of the time of a selection.
+    In training each activation is zero with probability `rate`, and is otherwise scaled by 1 / (1 - rate). Drawing 32
+    random bits for each, as Keras does, takes a third of a training step of the improved network. Eight bits give the
+    rate only to 1/256, so each image rounds it up or down at random, which makes it exact on average. The mask is
+    applied by multiplication, which takes a third of the time of a selection.
     """
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Drop activations in training; at any other time they pass unchanged."""
+        """Drop activations in training; pass them unchanged at any other time."""
         if not training or not 0 < self.rate <= 1 - 1 / LEVELS:
             return super().call(inputs, training=training)
         seed = tf.cast(tf.convert_to_tensor(self.seed_generator.next()), tf.int32)
@@ -43,7 +43,7 @@ class GreyConv2D(keras.layers.Conv2D):
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the weights that the same layer has over three channels."""
+        """Make the weights that the layer has over three channels."""
         super().build((*input_shape[:-1], CHANNELS))
         self.input_spec = None
 

@@ -16,17 +16,17 @@ def build_model(architecture: Architecture) -> keras.Sequential:
     Its weights, in order, are those of `architecture.weight_shapes()`. Initial weights and dropout follow
     `keras.utils.set_random_seed`. Only this network divides by 255.
     """
-    return _network(architecture, CHANNELS, keras.layers.Conv2D, keras.layers.Dropout)
+    return _stack_layers(architecture, CHANNELS, keras.layers.Conv2D, keras.layers.Dropout)
 
 
 def build_training_model(architecture: Architecture) -> keras.Sequential:
     """The same network with the same weights for grey digits in one channel, uint8 (N, 28, 28, 1): faster to train."""
     from digits.models.layers import Dropout, GreyConv2D  # for TensorFlow only, unlike the network itself
 
-    return _network(architecture, 1, GreyConv2D, Dropout)
+    return _stack_layers(architecture, 1, GreyConv2D, Dropout)
 
 
-def _network(
+def _stack_layers(
     architecture: Architecture,
     channels: int,
     first_convolution: type[keras.layers.Conv2D],
