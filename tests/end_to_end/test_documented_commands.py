@@ -256,7 +256,7 @@ def test_every_documented_command_works_in_its_order(machine):
             assert "Traceback" not in typed.output, f"{section}: {command}\n{typed.output}"
             if rule.stays:
                 staying.append(typed)
-                wait_until_it_answers(machine, command)
+                wait_until_it_answers(machine, typed, command)
             elif rule.until:
                 typed.press_control_c()
             print(f"{time.monotonic() - started:6.1f} s  {command.splitlines()[0]}")
@@ -269,10 +269,13 @@ def test_every_documented_command_works_in_its_order(machine):
             neighbour.goes_on("alive")
 
 
-def wait_until_it_answers(machine: Machine, command: str) -> None:
+def wait_until_it_answers(machine: Machine, typed: Typed, command: str) -> None:
     """Until what a command started takes requests."""
     if command.startswith("make serve"):
         question = "curl --silent --fail http://127.0.0.1:8000/health"
     else:
         question = "ray job list"
-    wait_for(lambda: machine.type(question).process.wait(60) == 0, command, PATIENCE_S)
+    end = time.monotonic() + PATIENCE_S
+    while machine.type(question).process.wait(60) != 0:
+        assert typed.process.poll() is None and time.monotonic() < end, f"{command} does not answer\n{typed.output}"
+        time.sleep(1)
