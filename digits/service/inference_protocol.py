@@ -5,9 +5,11 @@ Tensors travel as JSON or, by the binary tensor data extension, as raw bytes beh
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 
 from digits.config import CHANNELS, IMAGE_SIZE, NUM_CLASSES
@@ -49,7 +51,7 @@ def model_metadata() -> dict[str, Any]:
 
 
 def parse_request(body: bytes, header_length: str | None, max_batch: int) -> InferenceRequest:
-    """The images that a body holds; `header_length` is the HTTP header's text. Raises nothing but RequestError."""
+    """The images in a body; `header_length` is the text of that HTTP header. Raises nothing but RequestError."""
     length = _header_length(header_length, len(body))
     request = _parse_json(body[:length])
     inputs = request.get("inputs")
@@ -85,8 +87,25 @@ def parse_request(body: bytes, header_length: str | None, max_batch: int) -> Inf
     return InferenceRequest(images=images, id=identity, binary_output=_binary_output(request))
 
 
+def read_each_by_its_kind(read: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
+    """Let `read` see those images of uint8 (N, 28, 28, 3) that have three equal channels as grey, uint8 (M, 28, 28).
+
+    Clients send every digit in three channels. So one gets the same answer here as from a picture file, faster than in
+    colour, and no answer depends on the rest of the batch. Returns what `read` does: float32 (N, 10).
+    """
+    red, green, blue = (
+        plane.reshape(-1, IMAGE_SIZE, IMAGE_SIZE) for plane in cv2.split(images.reshape(-1, IMAGE_SIZE, CHANNELS))
+    )
+    grey = ((red == green) & (red == blue)).all(axis=(1, 2))
+    if grey.all():
+        return read(red)
+    answers = np.empty((len(images), NUM_CLASSES), np.float32)
+    answers[grey], answers[~grey] = read(red[grey]), read(images[~grey])
+    return answers
+
+
 def build_response(request: InferenceRequest, probabilities: np.ndarray) -> tuple[bytes, dict[str, str]]:
-    """Body and HTTP headers that answer `request` with float32 (N, 10)."""
+    """Body and HTTP headers that answer `request` with `probabilities`, float32 (N, 10)."""
     output: dict[str, Any] = {"name": OUTPUT_NAME, "datatype": "FP32", "shape": list(probabilities.shape)}
     answer: dict[str, Any] = {"model_name": MODEL_NAME, "model_version": "1", "outputs": [output]}
     if request.id is not None:
@@ -157,7 +176,7 @@ def _from_json(data: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _binary_output(request: dict[str, Any]) -> bool:
-    """Whether the output is wanted as bytes: the output's own parameter wins over the request's."""
+    """Whether the output is wanted as bytes; the output's own parameter overrides the request's."""
     wanted = _parameters(request).get("binary_data_output", False)
     outputs = request.get("outputs")
     if outputs is not None:
