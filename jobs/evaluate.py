@@ -16,9 +16,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+if __name__ == "__main__":
+    from digits import stopping
+
+    stopping.listen()  # before the imports below, which take seconds
+
 import numpy as np
 
-from digits import cluster
+from digits import cluster, stopping
 from digits.commands import study
 from digits.commands.console import run_job, show_table
 from digits.config import CHANNELS, IMAGE_SIZE, DataConfig
@@ -47,7 +52,7 @@ class EvaluateSettings:
     checkpoint: str | None = None
     """Folder or URI of a checkpoint; left out, the best one of the storage path."""
     photos: Path | None = None
-    """Folder of labelled photos: labels.csv with columns file and label, folders 0 to 9, or names that begin so."""
+    """Folder of photos, labelled by labels.csv (columns file and label), by folders 0 to 9, or by how names begin."""
     resize: bool = False
     """Shrink whole photos to 28x28, as the article did, instead of finding paper and ink in them."""
     compare: tuple[str, ...] = ()
@@ -57,7 +62,7 @@ class EvaluateSettings:
     photos_per_level: int = 60
     """Simulated photos for each level of each factor in the report."""
     data: str | None = None
-    """Folder or bucket of the digits that the checkpoint was trained and validated on; left out, as it says itself."""
+    """Folder or bucket of the digits it was trained and validated on; left out, those that the checkpoint names."""
     storage_path: str = "runs"
     """Folder or bucket for the run folder that is written."""
 
@@ -192,6 +197,7 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
 
     run_dir = storage / time.strftime(f"evaluate-{checkpoint.name}-%Y%m%d-%H%M%S")
     predict = build_classifier(checkpoint).probabilities
+    stopping.reached(lambda: "before the evaluation was written; start it again")
     print(f"{checkpoint.name}: {checkpoint.record['parameters']:,} parameters, from {checkpoint.path}", flush=True)
     validation = evaluate(predict, images, labels)
     show("Validation digits", validation)

@@ -13,9 +13,14 @@ from typing import Any, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+if __name__ == "__main__":
+    from digits import stopping
+
+    stopping.listen()  # before the imports below, which take seconds
+
 from tyro.conf import FlagCreatePairsOff
 
-from digits import cluster
+from digits import cluster, stopping
 from digits.commands.console import run_job
 from digits.commands.training_report import TrainingProgress, report
 from digits.config import RECIPES, DataConfig, Recipe, check_seeds
@@ -108,12 +113,14 @@ def train(settings: TrainSettings) -> dict[str, Any]:
     images, labels = read_without_ray(files, validates, inverted_copies=run.data.inverted_copies)
     num_digits = files.num_digits * (2 if run.data.inverted_copies else 1)
     print(f"{num_digits:,} digits, {len(labels):,} of them validate | run {run_dir}", flush=True)
+    progress = TrainingProgress(run)
+    stopping.reached(lambda: progress.reached(run_dir.name))
 
     resources, num_nodes = cluster.connect()
     cluster.check_shared(run_dir.parent, files.local_paths)
     workers = choose_workers(settings.num_workers, resources, num_nodes, on_demand_gpus=settings.on_demand_gpus)
     photo_digits = start_photo_digits(files, validates)
-    driver.train(run, run_dir, workers, files=files, photo_digits=photo_digits, on_event=TrainingProgress(run))
+    driver.train(run, run_dir, workers, files=files, photo_digits=photo_digits, on_event=progress)
     finished = [finish(run_dir, network, images, labels) for network in run.networks]
     return report(run_dir.parent, run_dir, finished, images, started)
 

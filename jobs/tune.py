@@ -20,10 +20,23 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from digits import cluster
+if __name__ == "__main__":
+    from digits import stopping
+
+    stopping.listen()  # before the imports below, which take seconds
+
+from digits import cluster, stopping
 from digits.commands.console import Interrupted, run_job
 from digits.commands.training_report import TrainingProgress, report, score_of
-from digits.commands.tuning_report import SearchProgress, best_trial, document_of, report_trials, write_metrics
+from digits.commands.tuning_report import (
+    SearchProgress,
+    best_trial,
+    document_of,
+    report_trials,
+    rows_of,
+    show_trials,
+    write_metrics,
+)
 from digits.config import RECIPES, DataConfig, check_seeds
 from digits.data.files import DigitFiles, find_digits, find_same_digits
 from digits.data.read import read_without_ray
@@ -107,35 +120,50 @@ def tune(settings: TuneSettings) -> dict[str, Any]:
     earlier = searches.read_trials(run_dir)
     print(f"{len(search.candidates)} trials, {len(earlier)} of them ended earlier | search {run_dir}", flush=True)
 
-    resources, num_nodes = cluster.connect()
+    progress = SearchProgress(search, earlier)
+    stopping.reached(lambda: progress.reached(run_dir.name))
+    # A trial that is a training run holds its workers until the state API tells that it was stopped early.
+    resources, num_nodes = cluster.connect(state_api=search.tuning.workers_per_trial > 1)
     # Ray Tune tells of itself, and of every failed or interrupted trial at length; the tables say it in a line.
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     cluster.check_shared(run_dir.parent, files.local_paths)
     workers = choose_workers(settings.num_workers, resources, num_nodes)
     photo_digits = start_photo_digits(files, split_rows(files, search.data))
-    trials = search_networks(
-        search,
-        run_dir,
-        files=files,
-        photo_digits=photo_digits,
-        resources=resources,
-        num_nodes=num_nodes,
-        on_event=SearchProgress(search, earlier),
-    )
-    rows = report_trials(run_dir, search, trials) if trials else []
-    best, trained, stopped = best_trial(search, run_dir, trials), {}, unfinished(search, trials)
-    if not stopped:
-        try:
-            best, trained = train_winner(search, winner_of(trials), run_dir, files, photo_digits, workers)
-        except KeyboardInterrupt:
-            stopped = True
+    trials = earlier
+    try:
+        trials = search_networks(
+            search,
+            run_dir,
+            files=files,
+            photo_digits=photo_digits,
+            resources=resources,
+            num_nodes=num_nodes,
+            on_event=progress,
+        )
+        if unfinished(search, trials):
+            raise KeyboardInterrupt
+        rows = report_trials(run_dir, search, trials)
+        best, trained = train_winner(search, winner_of(trials), run_dir, files, photo_digits, workers)
+    except KeyboardInterrupt:
+        if not progress.begun:
+            raise
+        raise stopped_early(search, run_dir, trials, started) from None
     document = document_of(best, search, run_dir, trials, time.perf_counter() - started)
-    write_metrics(run_dir, document, {"trained": trained.get("runs", []), "rows": rows})
-    if stopped:
-        print(f"interrupted; go on with --resume {run_dir.name}", flush=True)
-        raise Interrupted(document)
+    write_metrics(run_dir, document, {"trained": trained["runs"], "rows": rows})
     return document
+
+
+def stopped_early(search: Search, run_dir: Storage, trials: list[TrialResult], started: float) -> Interrupted:
+    """Tell what the search had reached and print its trials, in a second; returns what ends the job."""
+    stopping.tell()
+    ray.shutdown()  # trials that go on would replace the checkpoints that are named now
+    rows = rows_of(trials, timed=False)
+    if rows:
+        show_trials(rows)
+    document = document_of(best_trial(search, run_dir, trials), search, run_dir, trials, time.perf_counter() - started)
+    write_metrics(run_dir, document, {"trained": [], "rows": rows})
+    return Interrupted(document)
 
 
 def unfinished(search: Search, trials: list[TrialResult]) -> bool:

@@ -1,16 +1,19 @@
 """What every job shows and how it ends: a table, a progress bar on a terminal, one JSON document, clear errors."""
 
+import contextlib
 import importlib
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import tyro
 from rich.console import Console
 from rich.table import Table
+
+from digits import stopping
 
 Settings = TypeVar("Settings")
 
@@ -31,15 +34,29 @@ def run_job(settings: type[Settings], job: Callable[[Settings], dict[str, Any]],
     has.
     """
     try:
-        result = job(tyro.cli(settings, description=description))
+        options = tyro.cli(settings, description=description)
+        stopping.begin()
+        result = job(options)
+        stopping.finish()
     except KeyboardInterrupt as stop:
-        print("stopped by Ctrl-C or SIGTERM", file=sys.stderr)
-        if isinstance(stop, Interrupted):
-            print(json.dumps(stop.result, allow_nan=False), flush=True)
-        sys.exit(130)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+        end_early(stop)
+    except (SystemExit, ValueError, OSError, RuntimeError) as error:
+        # Ray has its own handlers while it starts, and what is torn down fails in its own ways.
+        if stopping.requested():
+            end_early(error)
+        if isinstance(error, (ValueError, OSError)):
+            sys.exit(f"error: {error}")
+        raise
     print(json.dumps(result, allow_nan=False), flush=True)
+
+
+def end_early(stop: BaseException) -> NoReturn:
+    """Say what a stopped job had reached, print the result that it has all the same, and exit with 130."""
+    stopping.tell()
+    if isinstance(stop, Interrupted):
+        with contextlib.suppress(OSError):  # whoever read it may have been stopped as well
+            print(json.dumps(stop.result, allow_nan=False), flush=True)
+    stopping.end()
 
 
 def import_tensorflow() -> None:

@@ -24,15 +24,29 @@ class TrainingProgress:
     def __init__(self, run: Run) -> None:
         self.width = max(len(network.name) for network in run.networks)
         self.line = ProgressLine()
+        self.begun = False
+        self.epochs = {network.name: network.recipe.training.epochs for network in run.networks}
+        self.done = dict.fromkeys(self.epochs, 0)
+
+    def reached(self, name: str) -> str:
+        """What is said of training that is stopped now; `name` is what goes on by --resume."""
+        if not self.begun:
+            return "before training began"
+        done, epochs = sum(self.done.values()), sum(self.epochs.values())
+        return f"after {done} of {epochs} epochs; go on with --resume {name}"
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Show one event."""
         match event:
+            case {"event": "begun"}:
+                self.begun = True
             case {"event": "progress", "network": network, "epoch": epoch, "fraction": fraction}:
                 self.line.show(f"{network:<{self.width}} epoch {epoch:2}", fraction)
             case {"event": "epoch", "network": network, "epochs": epochs, "result": result}:
+                self.done[network] = result.epoch
                 self.line.print(f"{network:<{self.width}} {epoch_line(result, epochs)}")
             case {"event": "resumed", "network": network, "epoch": epoch}:
+                self.done[network] = epoch
                 self.line.print(f"{network:<{self.width}} goes on after epoch {epoch}")
             case {"event": "damaged", "message": message}:
                 self.line.print(f"a checkpoint is damaged, the one before it is used instead: {message}")

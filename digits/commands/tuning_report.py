@@ -32,11 +32,20 @@ class SearchProgress:
         self.search = search
         self.line = ProgressLine()
         self.ended = len(earlier)
+        self.begun = False
         self.best = max((trial.score for trial in earlier if trial.score is not None), default=0.0)
+
+    def reached(self, name: str) -> str:
+        """What is said of a search that is stopped now; `name` is what goes on by --resume."""
+        if not self.begun:
+            return "before the search began"
+        return f"after {self.ended} of {len(self.search.candidates)} trials; go on with --resume {name}"
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Show one event."""
         match event:
+            case {"event": "begun"}:
+                self.begun = True
             case {"event": "prepared", "done": done, "total": total}:
                 self.line.show("preparing digits", done / total)
             case {"event": "epoch", "trial": number, "result": result}:
@@ -45,7 +54,7 @@ class SearchProgress:
             case {"event": "ended", "trial": trial}:
                 self.ended += 1
                 self.line.print(f"{trial.name} {describe(trial.candidate):<44} {outcome(trial)}")
-        if event["event"] != "prepared":
+        if event["event"] in ("epoch", "ended"):
             total = len(self.search.candidates)
             self.line.show(f"{self.ended}/{total} trials", self.ended / total)
 
@@ -73,15 +82,19 @@ def outcome(trial: TrialResult) -> str:
     return f"{after}: {trial.reason}" if trial.reason else after
 
 
-def rows_of(trials: Sequence[TrialResult]) -> list[dict[str, Any]]:
-    """The rows of trials.csv, best first, with the time of a prediction and the places on the two fronts."""
+def rows_of(trials: Sequence[TrialResult], *, timed: bool = True) -> list[dict[str, Any]]:
+    """The rows of trials.csv, best first, with the time of a prediction and the places on the two fronts.
+
+    Times are left out where there is no time to take them, and with them that front.
+    """
+    costs = ("parameters", "milliseconds") if timed else ("parameters",)
     rows = [
-        {**trial.to_row(), "milliseconds": inference_milliseconds(trial.candidate.architecture)}
+        {**trial.to_row(), "milliseconds": inference_milliseconds(trial.candidate.architecture) if timed else None}
         for trial in [*ranked(trials), *(trial for trial in trials if trial.score is None)]
     ]
     scored = [row for row in rows if row["score"] is not None]
     scores = np.array([row["score"] for row in scored])
-    for cost in ("parameters", "milliseconds"):
+    for cost in costs:
         front = pareto_front(scores, np.array([row[cost] for row in scored])) if scored else []
         for row in rows:
             row[f"on_front_of_{cost}"] = False
@@ -117,7 +130,7 @@ def show_trials(rows: Sequence[dict[str, Any]]) -> None:
         return "-" if value is None else f"{value:{form}}"
 
     def star(row: dict[str, Any], cost: str) -> str:
-        return "*" if row[f"on_front_of_{cost}"] else " "
+        return "*" if row.get(f"on_front_of_{cost}") else " "
 
     show_table(
         "Trials, the best first (*: no cheaper network equals it)",
@@ -130,7 +143,7 @@ def show_trials(rows: Sequence[dict[str, Any]]) -> None:
                 str(row["dense_units"] or "-"),
                 f"{row['learning_rate']:.1e}",
                 f"{row['parameters']:,}{star(row, 'parameters')}",
-                f"{row['milliseconds']:.2f}{star(row, 'milliseconds')}",
+                f"{text(row['milliseconds'], '.2f')}{star(row, 'milliseconds')}",
                 str(row["epochs"]),
                 text(row["validation_accuracy"], ".2%"),
                 text(row["score"], ".2%"),

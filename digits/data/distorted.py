@@ -1,9 +1,8 @@
 """What a worker trains on in each epoch: the same digits every time, or distorted anew, on Ray Data.
 
 Digits are distorted column by column, each with its own seed, in tasks that run ahead of training: a worker's
-epoch holds the same pixels whatever the number of workers and wherever the tasks run. Measured (jobs/benchmark.py
---parts distortion; one turn, 2-core AMD EPYC, Ray 2.60.0): the improved network trains with distortion at 1.13 times
-the images/s that both kinds of work, spread evenly over the cores, would give.
+epoch holds the same pixels whatever the number of workers and wherever the tasks run.
+How fast: docs/performance.md (jobs/benchmark.py --parts distortion).
 """
 
 from collections import deque

@@ -2,8 +2,7 @@
 
     files.find_digits -> split.split_rows -> read_digits -> with_inverted_copies -> read_sides
 
-Measured (jobs/benchmark.py --parts data; three turns, 2-core AMD EPYC, Ray 2.60.0): both sides of 140,000 digits lie in
-memory after 0.65 s, the first batch after 0.2 s; NumPy in one process takes 0.45 s.
+How fast: docs/performance.md (jobs/benchmark.py --parts data).
 """
 
 from collections.abc import Callable, Iterator, Sequence

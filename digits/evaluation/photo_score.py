@@ -1,6 +1,6 @@
 """The photo score: how many digits a network reads from simulated photos of the validation digits.
 
-Validation accuracy saturates near 99 %; this score goes the way of a user's photo, from paper to
+Validation accuracy saturates; this score goes the way of a user's photo, from paper to
 photos.prepare_photo to the network, and chooses the best checkpoint. The images are made once per training.
 """
 

@@ -1,10 +1,7 @@
 """From what the network sees to ten probabilities: the one prediction function of evaluation and service.
 
-The checkpoint's arrays become an ONNX graph in memory, run by ONNX Runtime: no TensorFlow, no file. Measured, improved
-network, one thread of a 2-core x86-64 machine: 0.09 ms for one image, 2.1 ms for 32; this module is imported in 0.2 s
-by a process that holds 107 MB then (a TensorFlow import: 3.4 s, 713 MB); probabilities differ from Keras' by less than
-2e-7. 28,000 digits on both cores (jobs/benchmark.py --parts evaluation, three turns): 0.23 times what model.predict
-takes for the baseline network, 0.33 times for the improved one.
+The checkpoint's arrays become an ONNX graph in memory, run by ONNX Runtime: no TensorFlow, no file.
+Time, memory and agreement with Keras: docs/performance.md (jobs/benchmark.py --parts evaluation).
 """
 
 import os

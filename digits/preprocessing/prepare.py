@@ -3,8 +3,7 @@
 Step by step: ink.py separates ink from paper in a reduced photo, the overview; this file finds the digit there and
 crops the photo to it, the close-up; ink.py separates its ink again; mnist_form.py draws it as 28x28.
 
-Measured on one core of an AMD EPYC (OpenCV 5.0.0, Pillow 13.0, decoding included): 18 to 31 ms for a 12-megapixel
-JPEG, 0.1 ms for a 28x28 PNG in MNIST's form, 1.1 to 1.5 ms for another one.
+How fast: docs/performance.md, "One picture, one prediction".
 """
 
 import math

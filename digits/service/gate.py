@@ -5,13 +5,15 @@ import binascii
 import hmac
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from digits.errors import RequestError
+from digits.errors import RequestError, require
+from digits.service.service import ROOT
 
 OPEN_PATHS = frozenset({"/health", "/v2/health/live", "/v2/health/ready"})
 """Paths that need no API key, for load balancers."""
@@ -88,3 +90,17 @@ def problem(path: str, status_code: int, detail: str, headers: Mapping[str, str]
     """The shape of every error; clients of the Open Inference Protocol read its key `error`."""
     extra = {"error": detail} if path.startswith("/v2") else {}
     return Response(json.dumps({"detail": detail, **extra}), status_code, headers, media_type="application/json")
+
+
+def read_api_key(file: Path) -> str:
+    """The first line of `file`; ConfigurationError if there is none."""
+    file = ROOT / file.expanduser()
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    key = lines[0].strip() if lines else ""
+    require(
+        len(key) >= 16,
+        f"api_key_file = {file} holds no API key",
+        "a readable file whose first line is a key of at least 16 characters",
+        f"make one: (umask 077; openssl rand -hex 24 > {file})",
+    )
+    return key

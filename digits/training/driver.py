@@ -4,9 +4,7 @@ Each epoch of each network is reported with a checkpoint into the run's folder (
 group that starts, for the first time or again, goes on from the last epoch that it can read there. This is the side of
 the driver, which imports no TensorFlow; `digits.training.worker` is the other one.
 
-Measured (jobs/benchmark.py --parts training; three seeds, 2-core AMD EPYC, Ray 2.60.0, TensorFlow 2.21.0): a whole job
-takes 0.66 times as long as a plain Keras script for the baseline network and 0.54 times for the improved one, at the
-same accuracy; 17 s of it pass before the first epoch.
+How fast: docs/performance.md (jobs/benchmark.py --parts training).
 """
 
 import re
@@ -22,6 +20,7 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from digits import interruptible
 from digits.data.files import DigitFiles
 from digits.data.split import split_rows
 from digits.errors import TrainingError
@@ -54,8 +53,10 @@ def train(
     Ray must be up. A worker or node that dies is replaced and training goes on from the last epoch, `max_failures`
     times; then, or on an error that a retry cannot mend, TrainingError. With a range of workers a lost node makes the
     group smaller, and a new one larger; global batches and learning rate stay what they are (`digits.data.batches`).
+    KeyboardInterrupt leaves it at once; the workers then end with the cluster, or with the connection to it.
     `on_event` is called in a thread of this process with dictionaries whose key event is
 
+        begun      the run's folder is there: it can go on
         progress   network, epoch, fraction of it that is trained
         epoch      network, epochs (how many in all), result (EpochResult)
         resumed    network, epoch: the one that was read and is not repeated
@@ -63,6 +64,7 @@ def train(
         failure    causes: the error of each failed worker, by rank
     """
     run.write(run_dir)
+    on_event({"event": "begun"})
     # The folder tells where training stands. Ray Train's own note would refuse a run of which an epoch was removed, or
     # that another version of Ray began.
     if (run_dir / SNAPSHOT).exists():
@@ -97,7 +99,7 @@ def train(
             ),
         )
         try:
-            trainer.fit()
+            interruptible.call(trainer.fit)
         except ray.train.TrainingFailedError as error:
             raise TrainingError(
                 f"training ended early: {cause_of(error)}",
@@ -148,16 +150,23 @@ def listening(on_event: Callable[[dict[str, Any]], None]) -> Iterator[Queue]:
 
     with ThreadPoolExecutor(max_workers=1) as pool:
         handed_over = pool.submit(hand_over)
-        try:
-            yield queue
-        except BaseException:
-            # Workers may go on telling for as long as they live.
-            abandoned.set()
-            raise
-        finally:
+
+        def end() -> None:
             ended.set()
             wait([handed_over])
             queue.shutdown()
+
+        try:
+            yield queue
+        except KeyboardInterrupt:
+            abandoned.set()
+            raise  # there is no time to wait for the queue: it ends with the job
+        except BaseException:
+            # Workers may go on telling for as long as they live.
+            abandoned.set()
+            end()
+            raise
+        end()
         handed_over.result()
 
 

@@ -5,9 +5,8 @@ MultiWorkerMirroredStrategy. Whole stretches of an epoch run inside one compiled
 digits that lie in memory as uint8: feeding 28x28 digits one batch at a time costs more than the arithmetic.
 
 On a CPU each step's batch is computed in parts, one or more for each core, whose gradients are added: operations on
-such small pictures are too short to be shared well among cores one by one. Measured (jobs/benchmark.py --parts steps;
-three turns, 2-core AMD EPYC, TensorFlow 2.21.0): 1.7 (baseline) and 1.8 times (improved) the images/s
-of a plain compiled TensorFlow loop.
+such small pictures are too short to be shared well among cores one by one.
+How fast: docs/performance.md (jobs/benchmark.py --parts steps).
 """
 
 import time
@@ -22,6 +21,7 @@ import tensorflow as tf
 from digits.config import IMAGE_SIZE, Architecture, TrainingConfig
 from digits.data.batches import Columns
 from digits.images import Digits
+from digits.models.layers import forward
 from digits.models.network import build_training_model
 from digits.training.batch_parts import in_parts, parts_of
 from digits.training.state import EpochResult, TrainingState
@@ -50,13 +50,15 @@ class Network:
     total_steps: int
     parts: int = 1
     """Parts of this worker's batch that are computed at the same time."""
+    place: int = 0
+    """Place of this worker's first digit in each global batch."""
     strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
 
     def __post_init__(self) -> None:
         keras.backend.clear_session()
         keras.utils.set_random_seed(self.config.seed)
         with self.strategy.scope():
-            self.model = build_training_model(self.architecture)
+            self.model = build_training_model(self.architecture, self.config.seed)
             rate = self.config.learning_rate
             if self.config.learning_rate_schedule == "cosine":
                 warmup = min(WARMUP_STEPS, self.total_steps // 10)
@@ -91,8 +93,13 @@ class Network:
     def train_step(self, images: tf.Tensor, labels: tf.Tensor, present: tf.Tensor, batch_size: tf.Tensor) -> tf.Tensor:
         """One optimizer step on this worker's part of a global batch; returns float32 (loss sum, correct) of it."""
         batch = [tf.split(tensor, self.parts) for tensor in (images, labels, present)]
+        width = tf.shape(labels)[0] // self.parts
         results, gradients = zip(
-            *(self.gradients_of(*part, batch_size) for part in zip(*batch, strict=True)), strict=True
+            *(
+                self.gradients_of(*part, batch_size, self.place + number * width)
+                for number, part in enumerate(zip(*batch, strict=True))
+            ),
+            strict=True,
         )
         # Keras' optimizer sums the gradients over all workers itself; an all-reduce here as well would scale them by
         # the number of workers, which Adam hides except for its epsilon.
@@ -101,11 +108,14 @@ class Network:
         return tf.add_n(results)
 
     def gradients_of(
-        self, images: tf.Tensor, labels: tf.Tensor, present: tf.Tensor, batch_size: tf.Tensor
+        self, images: tf.Tensor, labels: tf.Tensor, present: tf.Tensor, batch_size: tf.Tensor, place: tf.Tensor
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """float32 (loss sum, correct) of some digits, and the gradients of their losses' sum over `batch_size`."""
+        """float32 (loss sum, correct) of some digits, and the gradients of their losses' sum over `batch_size`.
+
+        `place` is that of the first of them in the global batch.
+        """
         with tf.GradientTape() as tape:
-            probabilities = self.model(images, training=True)
+            probabilities = forward(self.model, images, self.optimizer.iterations.value, place)
             losses = keras.losses.sparse_categorical_crossentropy(labels, probabilities) * present
             # The sum over all workers of sums divided by the global batch's true size is the mean over that batch.
             loss = tf.reduce_sum(losses) / batch_size
@@ -216,6 +226,7 @@ def fit(
         config=config,
         total_steps=steps * config.epochs,
         parts=parts_of(len(columns.owned), cores),
+        place=columns.owned.start,
         strategy=strategy,
     )
     history = list(resume.history) if resume else []

@@ -1,8 +1,8 @@
 """How Ray Train's workers become one TensorFlow cluster: each one is told the addresses of all, and which it is.
 
 Does what `ray.train.tensorflow.TensorflowTrainer` does, but imports no TensorFlow: that trainer cannot be used without,
-so the driver and Ray Train's controller, which only wait for the workers, would each spend four seconds of a core and
-400 MB on it.
+so the driver and Ray Train's controller, which only wait for the workers, would each spend time and memory on it
+(docs/log.md, "Starting a job").
 """
 
 import json

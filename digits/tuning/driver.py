@@ -4,8 +4,7 @@ The search's folder is the truth (see `digits.tuning.searches`): how each trial 
 search that was killed goes on without repeating one. Ray Tune's own snapshot is taken every ten seconds at most,
 forgets what early stopping knew, and is a pickle: it is not read.
 
-Measured (jobs/benchmark.py --parts search; one turn on 35,000 digits, 2-core AMD EPYC, Ray 2.60.0): a search of 20
-trials, the winner's full training included, takes 0.11 times as long as 20 full trainings of the recommended network.
+What it costs: docs/performance.md (jobs/benchmark.py --parts search).
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ import ray
 import ray.tune
 from ray.tune.schedulers import ASHAScheduler
 
+from digits import interruptible
 from digits.data.batches import Columns
 from digits.data.distorted import distort_columns
 from digits.data.files import IMAGE, LABEL, DigitFiles
@@ -25,10 +25,9 @@ from digits.data.read import TASK_CPUS, read_without_ray
 from digits.data.split import split_rows
 from digits.errors import ConfigurationError
 from digits.storage import Storage
-from digits.training.driver import cause_of
 from digits.training.resources import Workers, choose_workers
-from digits.training.state import EpochResult
 from digits.tuning import searches
+from digits.tuning.journal import Journal
 from digits.tuning.searches import TUNE, Search, TrialResult, trial_name
 from digits.tuning.trial_launch import train_alone, train_with_workers
 from digits.tuning.trial_task import TRIAL, TrialTask, report_of
@@ -51,15 +50,18 @@ def search_networks(
     """Try all candidates of a search, or those that are left of it; returns what became of each, by number.
 
     Ray must be up and have `resources`, as `ray.cluster_resources()` tells. Ctrl-C ends the search early: trials
-    that had not ended then have the status interrupted, or are missing where they had not begun. `on_event` is called
+    that had not ended then have the status interrupted, or are missing where they had not begun; they end with the
+    cluster, or with the connection to it. `on_event` is called
     with dictionaries whose key event is
 
+        begun      the search's folder is there: it can go on
         prepared   done, total: epochs of training digits
         epoch      trial (number), result (EpochResult)
         ended      trial (TrialResult)
     """
     workers = choose_trial_workers(search, resources, num_nodes)
     search.write(run_dir)
+    on_event({"event": "begun"})
     earlier = {trial.number: trial for trial in searches.read_trials(run_dir)}
     left = [number for number in range(len(search.candidates)) if number not in earlier]
     if not left:
@@ -87,7 +89,10 @@ def search_networks(
             verbose=0,
         ),
     )
-    tuner.fit()
+    try:
+        interruptible.call(tuner.fit)
+    except KeyboardInterrupt:
+        journal.close()
     return sorted([*earlier.values(), *journal.trials()], key=lambda trial: trial.number)
 
 
@@ -235,64 +240,3 @@ def wait_for(references: Sequence[ray.ObjectRef], on_event: OnEvent) -> None:
     while waiting:
         _, waiting = ray.wait(waiting, fetch_local=False)
         on_event({"event": "prepared", "done": len(references) - len(waiting), "total": len(references)})
-
-
-class Journal(ray.tune.Callback):
-    """Keeps what trials report, and notes in the search's folder how each one ended; runs in the driver."""
-
-    def __init__(self, search: Search, run_dir: Storage, on_event: OnEvent) -> None:
-        self.search, self.run_dir, self.on_event = search, run_dir, on_event
-        self.reports: dict[int, list[dict[str, Any]]] = {}
-        self.ended: dict[int, TrialResult] = {}
-
-    def on_trial_result(self, iteration, trials, trial, result, **info) -> None:
-        """Called by Ray Tune with each report of a trial."""
-        number = trial.config[TRIAL]["number"]
-        self.reports.setdefault(number, []).append(result)
-        if not result["diverged"]:
-            self.on_event({"event": "epoch", "trial": number, "result": epoch_of(result)})
-
-    def on_trial_complete(self, iteration, trials, trial, **info) -> None:
-        """Called by Ray Tune when a trial returned or was stopped early."""
-        number = trial.config[TRIAL]["number"]
-        if number not in self.reports:
-            self.end(number, "failed", "it ended without a report")
-            return
-        last = self.reports[number][-1]
-        if last["diverged"]:
-            self.end(number, "diverged", f"the loss was not finite in epoch {last['epoch']}")
-        else:
-            self.end(number, "finished" if last["epoch"] >= self.search.tuning.max_epochs else "stopped early")
-
-    def on_trial_error(self, iteration, trials, trial, **info) -> None:
-        """Called by Ray Tune when a trial raised an error or its process died."""
-        error = trial.get_pickled_error() or RuntimeError("the trial's process died")
-        self.end(trial.config[TRIAL]["number"], "failed", cause_of(error))
-
-    def end(self, number: int, status: searches.Status, reason: str = "") -> None:
-        """Note how a trial ended."""
-        self.ended[number] = self.result(number, status, reason)
-        searches.write_trial(self.run_dir, self.ended[number])
-        self.on_event({"event": "ended", "trial": self.ended[number]})
-
-    def result(self, number: int, status: searches.Status, reason: str = "") -> TrialResult:
-        """What is known of a trial."""
-        reports = self.reports.get(number, [])
-        return TrialResult(
-            number=number,
-            candidate=self.search.candidates[number],
-            status=status,
-            history=tuple(epoch_of(report) for report in reports if not report["diverged"]),
-            epochs_trained=len(reports),
-            reason=reason,
-        )
-
-    def trials(self) -> list[TrialResult]:
-        """All trials that ended or at least reported."""
-        begun = [self.result(number, "interrupted") for number in self.reports if number not in self.ended]
-        return [*self.ended.values(), *begun]
-
-
-def epoch_of(report: dict[str, Any]) -> EpochResult:
-    """The epoch that a report tells of."""
-    return EpochResult(**{name: report.get(name) for name in EpochResult.__dataclass_fields__})

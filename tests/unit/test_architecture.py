@@ -13,9 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("digits", "jobs", "serve")
 ORDER: tuple[tuple[str, ...], ...] = (
     ("digits",),
-    ("digits.errors",),
+    ("digits.errors", "digits.stopping", "digits.interruptible"),
     ("digits.config",),
-    ("digits.images", "digits.storage"),
+    ("digits.images", "digits.storage", "digits.tokens"),
     ("digits.cluster", "digits.preprocessing", "digits.augmentation", "digits.models"),
     ("digits.data",),
     ("digits.evaluation",),
@@ -38,6 +38,7 @@ MAY_IMPORT = {
         "digits.benchmarks.sides",
         "jobs",
         "serve.app",
+        "serve.__main__",
     },
     "tensorflow": {
         "digits.models.layers",

@@ -52,7 +52,7 @@ def comparison() -> Comparison:
     return Comparison(
         networks=networks,
         validation=dict.fromkeys(names, 0.98 + seeds),
-        corruptions={name: np.full((3, 15), 0.8) for name in names},
+        corruptions={name: np.full((3, len(FAMILIES)), 0.8) for name in names},
         factors=factors,
         photos=photos,
     )
@@ -74,7 +74,7 @@ def test_every_training_reads_everything():
         photos=photos,
     )
     assert result.validation["ones and twos"].tolist() == [0.5, 0.25]
-    assert result.corruptions["ones and twos"].shape == (2, 15)
+    assert result.corruptions["ones and twos"].shape == (2, len(FAMILIES))
     assert (result.corruptions["ones and twos"] == [[0.5], [0.25]]).all()
     # A photo without a digit, label -1, is an error of every network.
     assert result.photos["ones and twos", "prepared"].tolist() == [0.5, 0.25]
