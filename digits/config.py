@@ -14,6 +14,10 @@ from digits.errors import require
 NUM_CLASSES = 10
 IMAGE_SIZE = 28
 CHANNELS = 3
+MNIST_BOX = 20
+"""MNIST fits each digit into a square box of this many pixels, its proportions kept..."""
+MNIST_CENTRE = 14.0
+"""...and puts its centre of mass here on both axes, as a pixel index; 6,000 training digits: 14.00 and 13.99."""
 KERNEL_SIZE = 3
 NUM_PHOTOS = 1_000
 """Simulated photos of different validation digits that give a network's photo score."""

@@ -1,8 +1,8 @@
 """The image contract: what a picture is everywhere in this project.
 
-One digit is uint8 (28, 28, 3), values 0..255; nobody but the network divides by 255. A photo is
-uint8 (H, W, 3), RGB, upright. This file turns bytes into photos and arrays into PNGs, safely:
-what a stranger uploads costs bounded memory and ends in an array or in UnreadableImage.
+The image of a digit is grey, uint8 (28, 28), or in colour, uint8 (28, 28, 3): its shape says which. Values are 0..255,
+and only the network divides them by 255. A photo is uint8 (H, W, 3), RGB, upright. This file turns bytes into photos
+and arrays into PNGs, safely: whatever a stranger uploads takes bounded memory and becomes an array or UnreadableImage.
 """
 
 import io
@@ -16,7 +16,7 @@ from digits.config import CHANNELS, IMAGE_SIZE
 from digits.errors import UnreadableImage
 
 Digits = tuple[np.ndarray, np.ndarray]
-"""Images uint8 (N, 28, 28), or (N, 28, 28, 3), and their labels int (N,)."""
+"""Images uint8 (N, 28, 28), or (N, 28, 28, 3) in colour, and their labels int (N,)."""
 MAX_PIXELS = 60_000_000
 """Largest picture that is decoded, width x height in pixels."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "QOI")
@@ -114,9 +114,9 @@ def invert(images: np.ndarray) -> np.ndarray:
     return 255 - images
 
 
-def to_rgb(gray: np.ndarray) -> np.ndarray:
-    """Repeat grey images in three channels: uint8 (..., 28, 28) to uint8 (..., 28, 28, 3)."""
-    return np.stack([gray] * CHANNELS, axis=-1)
+def to_rgb(grey: np.ndarray) -> np.ndarray:
+    """Grey images in three equal channels, for programs that expect colour: uint8 (..., H, W) to (..., H, W, 3)."""
+    return np.stack([grey] * CHANNELS, axis=-1)
 
 
 def resize_photo(photo: np.ndarray) -> np.ndarray:

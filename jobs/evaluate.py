@@ -37,7 +37,7 @@ from digits.evaluation.photo_score import NO_DIGIT, prepared
 from digits.images import Digits, decode_image, resize_photo
 from digits.models import checkpoints
 from digits.models.checkpoints import Checkpoint
-from digits.models.inference import classifier_of
+from digits.models.inference import build_classifier
 from digits.reporting import figures
 from digits.reporting.factor_figures import comparison_pictures
 from digits.reporting.page import PhotoReading, report_html, thumbnail
@@ -97,7 +97,7 @@ class SeenPhotos:
     resized: np.ndarray
     """uint8 (N, 28, 28, 3): whole photos shrunk."""
     prepared: Digits
-    """uint8 (N, 28, 28, 3) and labels int64 (N,), NO_DIGIT where preparation found none."""
+    """uint8 (N, 28, 28) and labels int64 (N,), NO_DIGIT where preparation found none."""
 
     def by_path(self) -> dict[str, Digits]:
         """Images and labels for each of factors.PATHS."""
@@ -116,13 +116,12 @@ class SeenPhotos:
 def read_photos(folder: Path, photos: list[LabelledPhoto]) -> SeenPhotos:
     """Decode, resize and prepare all photos; one that cannot be read is a PhotoFolderError."""
     labels = np.array([photo.label for photo in photos], np.int64)
-    images = np.zeros((len(photos), IMAGE_SIZE, IMAGE_SIZE, CHANNELS), np.uint8)
     seen = SeenPhotos(
         names=[str(photo.path.relative_to(folder)) for photo in photos],
         thumbnails=[],
         labels=labels,
-        resized=images,
-        prepared=(images.copy(), labels.copy()),
+        resized=np.zeros((len(photos), IMAGE_SIZE, IMAGE_SIZE, CHANNELS), np.uint8),
+        prepared=(np.zeros((len(photos), IMAGE_SIZE, IMAGE_SIZE), np.uint8), labels.copy()),
     )
     for index, photo in enumerate(photos):
         try:
@@ -197,7 +196,7 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     storage.check_writable()
 
     run_dir = storage / time.strftime(f"evaluate-{checkpoint.name}-%Y%m%d-%H%M%S")
-    predict = classifier_of(checkpoint).probabilities
+    predict = build_classifier(checkpoint).probabilities
     stopping.reached(lambda: "before the evaluation was written; start it again")
     print(f"{checkpoint.name}: {checkpoint.record['parameters']:,} parameters, from {checkpoint.path}", flush=True)
     validation = evaluate(predict, images, labels)

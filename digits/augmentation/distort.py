@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 
 from digits.augmentation import letterforms
-from digits.augmentation.hand import BOX, CENTRE, place
-from digits.config import IMAGE_SIZE, NUM_CLASSES
+from digits.augmentation.hand import place
+from digits.config import IMAGE_SIZE, MNIST_BOX, MNIST_CENTRE, NUM_CLASSES
 from digits.errors import require
 
 CHUNK = 256
 """Images distorted together: enough to share the array work, small enough to stay in the cache."""
-CANVAS = 56
+WARP_SIZE = 56
 """Side of the working canvas in pixels: twice the image, so that a pen's width varies in half pixels."""
 FIELD = 1.15
 """Half the width of the original that the canvas shows, in half image widths: room for slant and rotation."""
@@ -47,8 +47,8 @@ def _terms(size: int) -> np.ndarray:
     return np.stack([np.ones_like(x), x, y, x * y, x * x, y * y, y**3]).reshape(7, -1).astype(np.float32)
 
 
-_COARSE, _FINE = _bumps(CANVAS, 4), _bumps(CANVAS, 7)
-_WARP_BASIS = np.concatenate([_terms(CANVAS), _COARSE, _FINE])
+_COARSE, _FINE = _bumps(WARP_SIZE, 4), _bumps(WARP_SIZE, 7)
+_WARP_BASIS = np.concatenate([_terms(WARP_SIZE), _COARSE, _FINE])
 _SHADE_BASIS = np.concatenate([0.6 * _terms(IMAGE_SIZE)[1:3], _bumps(IMAGE_SIZE, 4)])
 _NIBS = [
     cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3)),
@@ -99,7 +99,7 @@ def _restyle(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -
 
 
 def _warps(count: int, rng: np.random.Generator) -> np.ndarray:
-    """For each canvas pixel, where to read in the enlarged original: float32 (count, 2, CANVAS, CANVAS).
+    """For each canvas pixel, where to read in the enlarged original: float32 (count, 2, WARP_SIZE, WARP_SIZE).
 
     Slant, rotation, proportions, bends and elastic wobble are one linear combination of smooth fields.
     """
@@ -118,9 +118,9 @@ def _warps(count: int, rng: np.random.Generator) -> np.ndarray:
     elastic[:] = rng.standard_normal(elastic.shape, np.float32) * strength[:, None, None]
     elastic[:, :, : len(_COARSE)] *= 0.06
     elastic[:, :, len(_COARSE) :] *= 0.022
-    factors *= CANVAS / 2
-    factors[:, :, 0] += (CANVAS - 1) / 2
-    return (factors.reshape(-1, len(_WARP_BASIS)) @ _WARP_BASIS).reshape(count, 2, CANVAS, CANVAS)
+    factors *= WARP_SIZE / 2
+    factors[:, :, 0] += (WARP_SIZE - 1) / 2
+    return (factors.reshape(-1, len(_WARP_BASIS)) @ _WARP_BASIS).reshape(count, 2, WARP_SIZE, WARP_SIZE)
 
 
 def _mostly(usual: float, rare: float, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -145,7 +145,7 @@ def _write(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if untouched[index]:
             written[index] = images[index]
             continue
-        canvas = cv2.resize(images[index], (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)
+        canvas = cv2.resize(images[index], (WARP_SIZE, WARP_SIZE), interpolation=cv2.INTER_CUBIC)
         canvas = cv2.remap(canvas, warps[index, 0], warps[index, 1], cv2.INTER_LINEAR)
         canvas = _press(canvas, int(pen[index]), _NIBS[nib[index]])
         if hollow[index]:  # a split nib, or a threshold too local for a broad stroke, leaves the edges only
@@ -173,7 +173,7 @@ def _press(canvas: np.ndarray, pressure: int, nib: np.ndarray) -> np.ndarray:
 
 def _break(canvas: np.ndarray, rng: np.random.Generator) -> None:
     """Ink that failed along a thin line across the middle of the canvas, drawn in place."""
-    x, y = rng.uniform(0.2, 0.8, 2) * CANVAS
+    x, y = rng.uniform(0.2, 0.8, 2) * WARP_SIZE
     angle, reach = rng.uniform(0, math.pi), rng.uniform(3, 14)
     dx, dy = reach * math.cos(angle), reach * math.sin(angle)
     start, end = (round(x - dx), round(y - dy)), (round(x + dx), round(y + dy))
@@ -186,10 +186,10 @@ def _fits(count: int, rng: np.random.Generator) -> np.ndarray:
     Most are fitted as MNIST is; the rest are small or fill the frame, and may touch its border.
     """
     free = rng.random(count) < UNFITTED
-    side = np.where(free, rng.uniform(9, 27, count), BOX + rng.normal(0, 0.7, count))
+    side = np.where(free, rng.uniform(9, 27, count), MNIST_BOX + rng.normal(0, 0.7, count))
     reach = np.where(free, (IMAGE_SIZE - side) / 2 + 1, 0.6)
     offset = rng.uniform(-1, 1, (2, count)) * reach
-    return np.stack([side, CENTRE + offset[0], CENTRE + offset[1]], axis=1)
+    return np.stack([side, MNIST_CENTRE + offset[0], MNIST_CENTRE + offset[1]], axis=1)
 
 
 def _expose(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -11,15 +11,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from digits.config import IMAGE_SIZE
+from digits.config import IMAGE_SIZE, MNIST_BOX, MNIST_CENTRE
 
-BOX = 20.0
-"""MNIST fits each digit into a box of this many pixels, aspect kept..."""
-CENTRE = 14.0
-"""...and puts its centre of mass here, on both axes (pixel index)."""
 INK = 40
 """Grey value from which a pixel counts as ink, in 0..255."""
-CANVAS = 72
+DRAWING_SIZE = 72
 """Side of the canvas that strokes are drawn on, in pixels."""
 UNIT = 44
 """Height of a letterform on the canvas, in pixels."""
@@ -126,8 +122,8 @@ def draw(strokes: Strokes, pen: float, nib: np.ndarray | None = None) -> np.ndar
 
     With a `nib` (a kernel of uint8) the line is as wide as the nib where it goes across it, and fine along it.
     """
-    canvas = np.zeros((CANVAS, CANVAS), np.uint8)
-    corner = (CANVAS - UNIT) / 2
+    canvas = np.zeros((DRAWING_SIZE, DRAWING_SIZE), np.uint8)
+    corner = (DRAWING_SIZE - UNIT) / 2
     paths = [np.rint((stroke * UNIT + corner) * 16).astype(np.int32) for stroke in strokes]
     if nib is None:
         cv2.polylines(canvas, paths, False, 255, max(1, round(pen)), cv2.LINE_8, shift=4)
@@ -137,7 +133,7 @@ def draw(strokes: Strokes, pen: float, nib: np.ndarray | None = None) -> np.ndar
     return place(cv2.GaussianBlur(canvas, (3, 3), 0))
 
 
-def place(canvas: np.ndarray, side: float = BOX, x: float = CENTRE, y: float = CENTRE) -> np.ndarray:
+def place(canvas: np.ndarray, side: float = MNIST_BOX, x: float = MNIST_CENTRE, y: float = MNIST_CENTRE) -> np.ndarray:
     """The ink on a uint8 canvas scaled into a box of `side` pixels, its centre of mass at (x, y): uint8 (28, 28)."""
     _, ink = cv2.threshold(canvas, INK, 255, cv2.THRESH_TOZERO)
     _, _, width, height = cv2.boundingRect(ink)

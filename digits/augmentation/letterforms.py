@@ -397,7 +397,7 @@ def open_nine(hand: Hand) -> Strokes:
     return [bowl, hand.curve((right, hand.between(0.02, 0.15)), (right, 0.5), (end + 0.02, 0.95), (end - 0.05, 1.0))]
 
 
-STYLES: dict[int, dict[Callable[[Hand], Strokes], float]] = {
+LETTERFORMS: dict[int, dict[Callable[[Hand], Strokes], float]] = {
     0: {plain_zero: 2, slashed_zero: 2, curled_zero: 1},
     1: {flagged_one: 2, peaked_one: 3, footed_one: 3, hooked_one: 1},
     2: {round_two: 1, looped_two: 2, angular_two: 1, curled_two: 1},
@@ -417,7 +417,7 @@ TAILED = 0.15
 """Probability that the pen comes from or leads to a neighbour: a short tail at an end of a stroke."""
 BROAD = 0.25
 """Probability of a broad nib, whose line is wide in one direction and fine in the other."""
-_FORMS = {digit: (list(forms), list(forms.values())) for digit, forms in STYLES.items()}
+_FORMS = {digit: (list(forms), list(forms.values())) for digit, forms in LETTERFORMS.items()}
 
 
 def synthesise(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -66,12 +66,14 @@ class Columns:
         return order
 
 
-def share(total: int, rank: int, world_size: int) -> range:
+def rows_of_worker(total: int, rank: int, world_size: int) -> range:
     """A worker's part of `total` things: parts are contiguous, cover all, and differ by one at most."""
     return range(total * rank // world_size, total * (rank + 1) // world_size)
 
 
-def part(digits: tuple[np.ndarray, np.ndarray], rank: int, world_size: int) -> tuple[np.ndarray, np.ndarray]:
+def digits_of_worker(
+    digits: tuple[np.ndarray, np.ndarray], rank: int, world_size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """A worker's part of images (N, ...) and labels (N,) that are counted once over all workers."""
-    mine = share(len(digits[1]), rank, world_size)
+    mine = rows_of_worker(len(digits[1]), rank, world_size)
     return digits[0][mine.start : mine.stop], digits[1][mine.start : mine.stop]

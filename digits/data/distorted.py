@@ -27,7 +27,7 @@ EPOCHS_AHEAD = 2
 """Epochs that are distorted while one is trained on: bounds memory."""
 
 
-def epochs_of(
+def iterate_epochs(
     digits: Digits, columns: Columns, *, inverted_copies: bool, config: TrainingConfig, first: int
 ) -> Iterator[Digits]:
     """The worker's digits of the epochs from `first` (counted from 0) on, one pair of arrays an epoch.

@@ -40,7 +40,7 @@ def split_rows(files: DigitFiles, config: DataConfig) -> np.ndarray:
     return validates
 
 
-def part_of(side: np.ndarray, groups: range) -> np.ndarray:
+def rows_of_groups(side: np.ndarray, groups: range) -> np.ndarray:
     """Only the originals of a side, bool (num_digits,), that are counted by `groups` within it."""
     part = np.zeros_like(side)
     part[np.flatnonzero(side)[groups.start : groups.stop]] = True

@@ -114,7 +114,7 @@ def compare(
     """Let every training of every network read everything.
 
     `validation` and `corruptible` are images uint8 (N, 28, 28) and labels int (N,), the latter light on black;
-    `photos` holds for each path images uint8 (N, 28, 28, 3) and labels int (N,); `factors` come from
+    `photos` holds for each path images uint8 (N, 28, 28) or (N, 28, 28, 3) and labels int (N,); `factors` come from
     factors.measure_factors with the same networks.
     """
     images, labels = corruptible

@@ -15,7 +15,7 @@ import numpy as np
 from digits.config import IMAGE_SIZE
 from digits.errors import require
 
-CENTRE = (IMAGE_SIZE - 1) / 2
+MIDDLE = (IMAGE_SIZE - 1) / 2
 FOG_MAP_SIZE = 256
 """Side of the fog maps, in pixels: a power of two."""
 LINE_REACH = 2.3
@@ -254,7 +254,7 @@ def _warp(images: np.ndarray, matrices: Sequence) -> np.ndarray:
     warped = np.empty_like(images)
     for index, matrix in enumerate(matrices):
         linear = np.asarray(matrix, np.float64)
-        shift = CENTRE - linear @ (CENTRE, CENTRE)
+        shift = MIDDLE - linear @ (MIDDLE, MIDDLE)
         affine = np.column_stack([linear, shift])
         size = (IMAGE_SIZE, IMAGE_SIZE)
         warped[index] = cv2.warpAffine(images[index], affine, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)

@@ -14,7 +14,7 @@ from digits.errors import require
 from digits.evaluation.metrics import Predict, evaluate
 from digits.evaluation.photo_score import everyday_photos, prepared
 from digits.evaluation.simulated_photos import PhotoConditions, photo_set, photograph
-from digits.evaluation.unseen_styles import STYLES, written
+from digits.evaluation.unseen_styles import UNSEEN_STYLES, written
 from digits.images import resize_photo
 
 PATHS = ("resized", "prepared")
@@ -87,9 +87,9 @@ FACTORS: dict[str, Factor] = {
         Factor(
             name="style",
             title="Style of writing",
-            levels=tuple(STYLES),
-            conditions=(PhotoConditions(),) * len(STYLES),
-            styles=tuple(STYLES),
+            levels=tuple(UNSEEN_STYLES),
+            conditions=(PhotoConditions(),) * len(UNSEEN_STYLES),
+            styles=tuple(UNSEEN_STYLES),
         ),
     )
 }
@@ -107,7 +107,7 @@ class LevelImages:
     example: np.ndarray
     """uint8 (H, W, 3): the first photo."""
     images: dict[str, np.ndarray]
-    """By path: uint8 (N, 28, 28, 3)."""
+    """By path: resized uint8 (N, 28, 28, 3), prepared uint8 (N, 28, 28)."""
     labels: dict[str, np.ndarray]
     """By path: int64 (N,); photo_score.NO_DIGIT where preparation found none."""
 
@@ -158,7 +158,7 @@ def level_images(factor: Factor, level: int, digits: np.ndarray, labels: np.ndar
         style = factor.styles[level]
         generators = [np.random.default_rng((seed, level, index)) for index in range(len(digits))]
         photos = [photograph(written(style, rng), rng, conditions) for rng in generators]
-        labels = np.full(len(digits), STYLES[style][0])
+        labels = np.full(len(digits), UNSEEN_STYLES[style][0])
     elif conditions is None:
         photos = everyday_photos(digits, labels, seed)
     else:

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from digits.config import NUM_CLASSES
-from digits.images import to_rgb
 
 Predict = Callable[[np.ndarray], np.ndarray]
-"""From uint8 (N, 28, 28, 3) to probabilities float32 (N, 10)."""
+"""From images uint8 (N, 28, 28), or (N, 28, 28, 3) in colour, to probabilities float32 (N, 10)."""
 NO_ANSWER = -1
 """Answer to a photo in which no digit was found: always wrong."""
-PREDICTED_AT_ONCE = 2_000
-"""Digits that are held in three channels at a time: 5 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +62,5 @@ class Predictions:
 
 
 def evaluate(predict: Predict, images: np.ndarray, labels: np.ndarray) -> Predictions:
-    """Predictions for digits uint8 (N, 28, 28), or (N, 28, 28, 3), with their labels int (N,)."""
-    parts = [np.zeros((0, NUM_CLASSES), np.float32)]
-    for start in range(0, len(images), PREDICTED_AT_ONCE):
-        batch = images[start : start + PREDICTED_AT_ONCE]
-        parts.append(predict(to_rgb(batch) if batch.ndim == 3 else batch))
-    return Predictions(probabilities=np.concatenate(parts), labels=np.asarray(labels, np.int64))
+    """Predictions for images uint8 (N, 28, 28), or (N, 28, 28, 3) in colour, with their labels int (N,)."""
+    return Predictions(probabilities=predict(images), labels=np.asarray(labels, np.int64))

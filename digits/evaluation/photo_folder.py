@@ -59,7 +59,7 @@ def from_table(folder: Path) -> Iterator[LabelledPhoto]:
                         "files relative to the folder of the table",
                         "correct the table or add the file",
                     )
-                yield LabelledPhoto(path=path, label=digit_of(row["label"], f"{table}, line {rows.line_num}"))
+                yield LabelledPhoto(path=path, label=parse_label(row["label"], f"{table}, line {rows.line_num}"))
     except (csv.Error, UnicodeDecodeError) as error:
         raise PhotoFolderError(f"{table} cannot be read: {error}", "a CSV file in UTF-8", "write it anew") from error
 
@@ -76,7 +76,7 @@ def from_names(folder: Path) -> Iterator[LabelledPhoto]:
     """Photos whose names begin with their digit, directly in the folder."""
     for path in sorted(folder.glob("*")):
         if is_photo(path):
-            yield LabelledPhoto(path=path, label=digit_of(path.name[0], f"{path} has no label: its name"))
+            yield LabelledPhoto(path=path, label=parse_label(path.name[0], f"{path} has no label: its name"))
 
 
 def is_photo(path: Path) -> bool:
@@ -84,7 +84,7 @@ def is_photo(path: Path) -> bool:
     return path.is_file() and not path.name.startswith(".")
 
 
-def digit_of(text: str | None, where: str) -> int:
+def parse_label(text: str | None, where: str) -> int:
     """A label 0..9 from text; PhotoFolderError names where it stands."""
     text = (text or "").strip()
     if len(text) == 1 and text in "0123456789":

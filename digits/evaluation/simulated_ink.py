@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-CANVAS = 112
+MASK_SIZE = 112
 """Side of the square on which strokes are kept, in pixels: four for each pixel of MNIST."""
 PEN_GRAINS = {"ballpoint": 0.25, "pencil": 0.75, "felt": 0.05, "marker": 0.1}
 """Pens, and the part of their ink that the grain of the paper keeps away."""
@@ -30,18 +30,18 @@ class Stroke:
     """Left, top, width and height of the ink, in canvas pixels."""
 
 
-def stroke_of(digit: np.ndarray) -> Stroke:
+def trace_stroke(digit: np.ndarray) -> Stroke:
     """uint8 (28, 28), light ink on black -> the stroke that was written."""
     # A little blur takes away the steps of the 28 pixels before the edge is found.
-    large = cv2.resize(digit, (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)
-    return stroke_of_mask((cv2.GaussianBlur(large, (0, 0), 1.6) > 100).astype(np.uint8))
+    large = cv2.resize(digit, (MASK_SIZE, MASK_SIZE), interpolation=cv2.INTER_CUBIC)
+    return trace_mask((cv2.GaussianBlur(large, (0, 0), 1.6) > 100).astype(np.uint8))
 
 
-def stroke_of_mask(mask: np.ndarray) -> Stroke:
+def trace_mask(mask: np.ndarray) -> Stroke:
     """uint8 (112, 112), 1 where ink is -> its stroke."""
     if not mask.any():
-        nowhere = np.full(mask.shape, CANVAS, np.float32)
-        return Stroke(to_middle=nowhere, outside=nowhere, half_width=1.0, box=(0, 0, CANVAS, CANVAS))
+        nowhere = np.full(mask.shape, MASK_SIZE, np.float32)
+        return Stroke(to_middle=nowhere, outside=nowhere, half_width=1.0, box=(0, 0, MASK_SIZE, MASK_SIZE))
     inside = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
     outside = cv2.GaussianBlur(cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5) - inside, (0, 0), 1.2)
     middle = thinned(mask)
@@ -86,7 +86,7 @@ def drawn_ink(
     middle = np.array((left + box_width / 2, top + box_height / 2))
     placed = np.eye(3)
     placed[:2, :2], placed[:2, 2] = turn, target - turn @ middle
-    seen = cv2.warpPerspective(depth, slant @ placed, (breadth, height), borderValue=-CANVAS)
+    seen = cv2.warpPerspective(depth, slant @ placed, (breadth, height), borderValue=-MASK_SIZE)
     ink = np.clip(0.5 + seen * np.float32(scale), 0, 1)
     # Tooth of the paper (fine) and pressure of the hand (coarse).
     grain = PEN_GRAINS[pen]

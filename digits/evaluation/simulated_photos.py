@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from digits.errors import require
-from digits.evaluation.simulated_ink import PEN_GRAINS, Stroke, drawn_ink, stroke_of
+from digits.evaluation.simulated_ink import PEN_GRAINS, Stroke, drawn_ink, trace_stroke
 
 RULINGS = ("plain", "lined", "squared")
 SURROUNDINGS = ("paper", "table", "finger")
@@ -138,7 +138,7 @@ def simulate_photo(
     """
     if conditions is None:
         conditions = random_conditions(rng)
-    return photograph(stroke_of(digit), rng, conditions)
+    return photograph(trace_stroke(digit), rng, conditions)
 
 
 def photo_set(digits: np.ndarray, seed: int, conditions: PhotoConditions | None) -> list[np.ndarray]:

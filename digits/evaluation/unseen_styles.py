@@ -9,7 +9,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from digits.evaluation.simulated_ink import CANVAS, Stroke, stroke_of_mask
+from digits.evaluation.simulated_ink import MASK_SIZE, Stroke, trace_mask
 
 MARGIN = 18
 """Free border of the canvas, in canvas pixels."""
@@ -21,10 +21,10 @@ Curve = list[tuple[float, float]]
 
 
 def written(style: str, rng: np.random.Generator) -> Stroke:
-    """The stroke of one digit in a style of STYLES, different at every call."""
-    _, curves = STYLES[style]
+    """The stroke of one digit in a style of UNSEEN_STYLES, different at every call."""
+    _, curves = UNSEEN_STYLES[style]
     slant, breadth = rng.normal(0, 0.1), np.exp(rng.normal(0, 0.12))
-    mask = np.zeros((CANVAS, CANVAS), np.uint8)
+    mask = np.zeros((MASK_SIZE, MASK_SIZE), np.uint8)
     lines = []
     for curve in curves(rng):
         points = np.array(curve) + rng.normal(0, 0.015, (len(curve), 2))
@@ -32,11 +32,11 @@ def written(style: str, rng: np.random.Generator) -> Stroke:
         lines.append(np.column_stack([breadth * line[:, 0] - slant * (line[:, 1] - 0.5), line[:, 1]]))
     # The whole digit fits the canvas, its proportions kept.
     low, high = np.min([line.min(0) for line in lines], 0), np.max([line.max(0) for line in lines], 0)
-    scale = (CANVAS - 2 * MARGIN) / max(high - low)
+    scale = (MASK_SIZE - 2 * MARGIN) / max(high - low)
     for line in lines:
-        points = (line - (low + high) / 2) * scale + CANVAS / 2
+        points = (line - (low + high) / 2) * scale + MASK_SIZE / 2
         cv2.polylines(mask, [np.rint(points * 16).astype(np.int32)], False, 1, PEN_WIDTH, cv2.LINE_8, 4)
-    return stroke_of_mask(mask)
+    return trace_mask(mask)
 
 
 def _cubic(points: np.ndarray) -> np.ndarray:
@@ -201,7 +201,7 @@ def _eight_of_two_rings(rng: np.random.Generator) -> list[Curve]:
     return [_oval(0.5, waist / 2, upper, waist, 0.75), _oval(0.5, (1 + waist) / 2, lower, 1 - waist, 0.25)]
 
 
-STYLES: dict[str, tuple[int, Callable[[np.random.Generator], list[Curve]]]] = {
+UNSEEN_STYLES: dict[str, tuple[int, Callable[[np.random.Generator], list[Curve]]]] = {
     "0 slashed": (0, _slashed_nought),
     "1 with up-stroke": (1, _one_with_up_stroke),
     "1 with foot": (1, _one_with_foot),

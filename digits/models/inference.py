@@ -7,7 +7,6 @@ Time, memory and agreement with Keras: docs/performance.md (jobs/benchmark.py --
 import os
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
@@ -53,46 +52,38 @@ class Classifier:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Without the arena a large batch gives its memory back when it is done.
         options.enable_cpu_mem_arena = False
-        self._color, self._gray = (
+        self._grey, self._colour = (
             onnxruntime.InferenceSession(
                 build_graph(architecture, weights, channels), options, providers=["CPUExecutionProvider"]
             )
-            for channels in (CHANNELS, 1)
+            for channels in (1, CHANNELS)
         )
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Scores before the softmax, not divided by the temperature: uint8 (N, 28, 28, 3) -> float32 (N, 10)."""
-        expected = (IMAGE_SIZE, IMAGE_SIZE, CHANNELS)
-        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != expected:
+        """Scores before the softmax, not divided by the temperature, of images in grey or in colour.
+
+        uint8 (N, 28, 28) or (N, 28, 28, 3) -> float32 (N, 10). InferenceError for anything else.
+        """
+        shapes = (IMAGE_SIZE, IMAGE_SIZE), (IMAGE_SIZE, IMAGE_SIZE, CHANNELS)
+        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] not in shapes:
             described = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
             raise InferenceError(
                 f"images are {described}",
-                "an array uint8 (N, 28, 28, 3)",
-                "make them with photos.prepare_photo or images.to_rgb",
+                "an array uint8 (N, 28, 28), or (N, 28, 28, 3) in colour",
+                "make them with preprocessing.prepare.prepare_photo or images.resize_photo",
             )
-        chunks = [self._run(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
+        graph, pixels = (self._grey, images[..., None]) if images.ndim == 3 else (self._colour, images)
+        chunks = [
+            graph.run(None, {"images": pixels[start : start + _CHUNK]})[0] for start in range(0, len(pixels), _CHUNK)
+        ]
         return np.concatenate(chunks) if chunks else np.zeros((0, NUM_CLASSES), np.float32)
 
-    def _run(self, images: np.ndarray) -> np.ndarray:
-        """Scores of some images, each by the graph of its own kind, so that none depends on its neighbours."""
-        red, green, blue = (
-            plane.reshape(-1, IMAGE_SIZE, IMAGE_SIZE, 1)
-            for plane in cv2.split(images.reshape(-1, IMAGE_SIZE, CHANNELS))
-        )
-        gray = ((red == green) & (red == blue)).all(axis=(1, 2, 3))
-        if gray.all():
-            return self._gray.run(None, {"images": red})[0]
-        logits = np.empty((len(images), NUM_CLASSES), np.float32)
-        logits[gray] = self._gray.run(None, {"images": red[gray]})[0]
-        logits[~gray] = self._color.run(None, {"images": images[~gray]})[0]
-        return logits
-
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities of the ten digits: uint8 (N, 28, 28, 3) -> float32 (N, 10)."""
+        """Calibrated probabilities of the ten digits: uint8 (N, 28, 28) or (N, 28, 28, 3) -> float32 (N, 10)."""
         return softmax(self.logits(images) / np.float64(self.temperature)).astype(np.float32)
 
 
-def classifier_of(checkpoint: Checkpoint, num_threads: int | None = None) -> Classifier:
+def build_classifier(checkpoint: Checkpoint, num_threads: int | None = None) -> Classifier:
     """The calibrated classifier of a checkpoint; each call uses all cores unless told otherwise."""
     return Classifier(
         checkpoint.architecture,
@@ -111,8 +102,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def build_graph(architecture: Architecture, weights: Mapping[str, np.ndarray], channels: int = CHANNELS) -> bytes:
     """The network as a serialised ONNX model: `images` uint8 (N, 28, 28, channels) to `logits` float32 (N, 10).
 
-    One channel stands for three equal ones, as every prepared photo and every digit of MNIST has them: the first kernel
-    is summed over its channels, and the network answers the same with less arithmetic.
+    One channel, for grey images, stands for three equal ones: the first kernel is summed over its channels, and the
+    network answers the same with less arithmetic.
     ONNX convolves channels first, the checkpoint's arrays are channels last: kernels are turned here, once. The
     rescaling by 1/255 is folded into the first kernel (a valid convolution has no padding that it could miss).
     """

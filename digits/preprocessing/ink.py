@@ -106,8 +106,8 @@ def _is_uniform_border(view: np.ndarray, paper: np.ndarray) -> bool:
 
 def _noise(view: np.ndarray) -> float:
     """Standard deviation of the fine grain of uint8 (H, W, 3), whether of paper or of ink."""
-    gray = cv2.transform(view.astype(np.float32), np.full((1, 3), 1 / 3))
-    grain = np.abs(gray - cv2.GaussianBlur(gray, (0, 0), 2))
+    grey = cv2.transform(view.astype(np.float32), np.full((1, 3), 1 / 3))
+    grain = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 2))
     return 1.48 * percentile(grain[::2, ::2], 50)
 
 

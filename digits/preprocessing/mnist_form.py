@@ -10,13 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from digits.config import IMAGE_SIZE
+from digits.config import IMAGE_SIZE, MNIST_BOX, MNIST_CENTRE
 from digits.preprocessing.ink import percentile
 
-BOX_SIZE = 20
-"""Longer side of a digit in MNIST, in pixels."""
-CENTER = 14.0
-"""Where MNIST has the centre of mass, as a pixel index on both axes; 6,000 training digits: 14.00 and 13.99."""
 THINNEST_STROKE = 2.6
 """Strokes thinner than this are widened to it, in pixels of the 20x20 box; MNIST's median is 2.5."""
 THICKEST_STROKE = 4.2
@@ -36,13 +32,13 @@ MIN_PIECE_LEVEL = 0.6
 MAX_PIECES = 12
 
 
-def center_of_mass(ink: np.ndarray) -> tuple[float, float]:
+def centre_of_mass(ink: np.ndarray) -> tuple[float, float]:
     """x and y of the centre of mass, in pixel indices, of ink (H, W) that is not all zero."""
     moments = cv2.moments(ink)
     return moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]
 
 
-def masses_of(labels: np.ndarray, ink: np.ndarray, count: int) -> np.ndarray:
+def weigh_components(labels: np.ndarray, ink: np.ndarray, count: int) -> np.ndarray:
     """Ink of each of `count` components, float64 (count,): labels int32 (h, w) and ink float32 (h, w); 0 is paper's."""
     inked = np.flatnonzero(labels.astype(bool))
     return np.bincount(labels.ravel()[inked], weights=ink.ravel()[inked], minlength=count)
@@ -65,7 +61,7 @@ def select_strokes(ink: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarra
     otsu, _ = cv2.threshold(levels[top:bottom, left:right], 0, 255, cv2.THRESH_OTSU)
     threshold = float(np.clip(0.85 * otsu / 255, FAINTEST, 0.5))
     count, labels = cv2.connectedComponents((ink > threshold).astype(np.uint8), connectivity=8)
-    masses = masses_of(labels[top:bottom, left:right], ink[top:bottom, left:right], count)
+    masses = weigh_components(labels[top:bottom, left:right], ink[top:bottom, left:right], count)
     strokes = join_pieces(ink, labels, int(np.argmax(masses))) if count > 2 else labels.astype(np.uint8)
     x, y, width, height = cv2.boundingRect(strokes)
     inside = np.s_[y : y + height, x : x + width]
@@ -134,10 +130,10 @@ def normalise_stroke_width(strokes: np.ndarray) -> np.ndarray:
     """Bring strokes, float32 (h, w) in 0..1, to a width that MNIST has; the picture grows by what they gain."""
     longer = max(strokes.shape)
     width = stroke_width(strokes > 0.5)
-    scale = longer / BOX_SIZE
+    scale = longer / MNIST_BOX
     # Widening makes the digit longer too, so that less than the whole difference is needed.
     if width < THINNEST_STROKE * scale:
-        radius = (THINNEST_STROKE * scale - width) / 2 / (1 - THINNEST_STROKE / BOX_SIZE)
+        radius = (THINNEST_STROKE * scale - width) / 2 / (1 - THINNEST_STROKE / MNIST_BOX)
         radius = int(radius + 0.5)
         if radius > 0:
             padded = cv2.copyMakeBorder(strokes, radius, radius, radius, radius, cv2.BORDER_CONSTANT)
@@ -158,12 +154,12 @@ def _disc(radius: int) -> np.ndarray:
 def draw_as_mnist(strokes: np.ndarray) -> np.ndarray:
     """Place strokes, float32 (h, w) in 0..1, in MNIST's frame: uint8 (28, 28)."""
     strokes = normalise_stroke_width(strokes)
-    scale = BOX_SIZE * SUPERSAMPLING / max(strokes.shape)
+    scale = MNIST_BOX * SUPERSAMPLING / max(strokes.shape)
     size = (max(1, round(strokes.shape[1] * scale)), max(1, round(strokes.shape[0] * scale)))
     digit = cv2.resize(strokes, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     canvas = np.zeros((IMAGE_SIZE * SUPERSAMPLING,) * 2, dtype=np.float32)
-    middle = (CENTER + 0.5) * SUPERSAMPLING - 0.5
-    x, y = center_of_mass(digit)
+    middle = (MNIST_CENTRE + 0.5) * SUPERSAMPLING - 0.5
+    x, y = centre_of_mass(digit)
     left = int(np.clip(round(middle - x), 0, canvas.shape[1] - digit.shape[1]))
     top = int(np.clip(round(middle - y), 0, canvas.shape[0] - digit.shape[0]))
     canvas[top : top + digit.shape[0], left : left + digit.shape[1]] = digit

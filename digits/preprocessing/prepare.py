@@ -12,11 +12,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from digits.config import IMAGE_SIZE
+from digits.config import IMAGE_SIZE, MNIST_BOX, MNIST_CENTRE
 from digits.errors import NoDigitFound
-from digits.images import invert, to_rgb
+from digits.images import invert
 from digits.preprocessing.ink import ink_colours, ink_strength, percentile, resize_to
-from digits.preprocessing.mnist_form import center_of_mass, draw_as_mnist, masses_of, select_strokes, stroke_width
+from digits.preprocessing.mnist_form import (
+    centre_of_mass,
+    draw_as_mnist,
+    select_strokes,
+    stroke_width,
+    weigh_components,
+)
 
 OVERVIEW_SIZE = 280
 """Longer side of the reduced photo in which the digit is looked for, in pixels."""
@@ -60,16 +66,16 @@ class Place:
 
 
 def prepare_photo(photo: np.ndarray) -> np.ndarray:
-    """Draw the digit in a photo as MNIST would have: uint8 (H, W, 3) to uint8 (28, 28, 3), light ink on black.
+    """Draw the digit in a photo as MNIST would have: uint8 (H, W, 3) to uint8 (28, 28), light ink on black.
 
     Raises NoDigitFound if the photo is blank, noise, or nothing like one digit.
     """
     _require_photo(photo)
     if (digit := _already_drawn_as_mnist(photo)) is not None:
-        return to_rgb(digit)
+        return digit
     place = find_digit(photo)
     ink, box = close_up(photo, place)
-    return to_rgb(draw_as_mnist(select_strokes(ink, box)))
+    return draw_as_mnist(select_strokes(ink, box))
 
 
 def _require_photo(photo: np.ndarray) -> None:
@@ -96,13 +102,14 @@ def _already_drawn_as_mnist(photo: np.ndarray) -> np.ndarray | None:
     """
     if photo.shape[:2] != (IMAGE_SIZE, IMAGE_SIZE) or np.ptp(photo, axis=2).any():
         return None
-    gray = photo[..., 0]
-    for digit in (gray, invert(gray)):
+    grey = photo[..., 0]
+    for digit in (grey, invert(grey)):
         if digit[0].any() or digit[-1].any() or digit[:, 0].any() or digit[:, -1].any():
             continue
         _, _, width, height = cv2.boundingRect(digit)
-        x, y = center_of_mass(digit) if digit.any() else (0.0, 0.0)
-        if 19 <= max(width, height) <= 21 and max(abs(x - 14), abs(y - 14)) < 1 and digit.max() > 200:
+        x, y = centre_of_mass(digit) if digit.any() else (0.0, 0.0)
+        fits = abs(max(width, height) - MNIST_BOX) <= 1 and max(abs(x - MNIST_CENTRE), abs(y - MNIST_CENTRE)) < 1
+        if fits and digit.max() > 200:
             return digit
     return None
 
@@ -165,7 +172,7 @@ def _require_one_digit(ink: np.ndarray, inside: tuple[slice, slice], mask: np.nd
 def _has_rivals(inky: np.ndarray, ink: np.ndarray, mass: float) -> bool:
     """Whether more than MAX_RIVALS components of `inky`, bool (H, W), have more ink, float32 (H, W), than `mass`."""
     count, labels = cv2.connectedComponents(inky.astype(np.uint8), connectivity=8)
-    return count > MAX_RIVALS and int((masses_of(labels, ink, count) > mass).sum()) > MAX_RIVALS
+    return count > MAX_RIVALS and int((weigh_components(labels, ink, count) > mass).sum()) > MAX_RIVALS
 
 
 def _main_component(
@@ -187,7 +194,7 @@ def _main_component(
         if total <= GAIN * best_score:
             break  # no part of what is left can be that much heavier than the best one
         count, labels = cv2.connectedComponents(above, connectivity=8)
-        mass = masses_of(labels, inked, count) if count > 2 else np.array([0, total])
+        mass = weigh_components(labels, inked, count) if count > 2 else np.array([0, total])
         for i in np.argsort(-mass)[:MAX_CANDIDATES]:
             if mass[i] <= GAIN * best_score:
                 break

@@ -34,7 +34,7 @@ class PhotoReading:
     photo: np.ndarray
     """uint8 (H, W, 3), the photo or its thumbnail."""
     seen: np.ndarray
-    """uint8 (28, 28, 3)."""
+    """uint8 (28, 28), or (28, 28, 3) in colour: what the network saw."""
     label: int
     answer: int | None
     """None where preparation found no digit."""

@@ -24,7 +24,7 @@ from starlette.requests import ClientDisconnect
 
 import digits
 from digits.errors import RequestError
-from digits.images import encode_png
+from digits.images import encode_png, to_rgb
 from digits.service import inference_protocol as protocol
 from digits.service.gate import Gate, problem
 from digits.service.limits import Limits
@@ -285,7 +285,7 @@ def _describe(answer: Answer | Refusal, model: Model, explain: bool) -> dict[str
         "model": model.name,
     }
     if explain:
-        described["image"] = "data:image/png;base64," + base64.b64encode(encode_png(answer.seen)).decode()
+        described["image"] = "data:image/png;base64," + base64.b64encode(encode_png(to_rgb(answer.seen))).decode()
     return described
 
 

@@ -5,9 +5,11 @@ Tensors travel as JSON or, by the binary tensor data extension, as raw bytes beh
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 
 from digits.config import CHANNELS, IMAGE_SIZE, NUM_CLASSES
@@ -83,6 +85,23 @@ def parse_request(body: bytes, header_length: str | None, max_batch: int) -> Inf
             "id is not a short text", "a text of up to 256 characters", "change or drop id", reason="json"
         )
     return InferenceRequest(images=images, id=identity, binary_output=_binary_output(request))
+
+
+def read_each_by_its_kind(read: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
+    """Let `read` see those images of uint8 (N, 28, 28, 3) that have three equal channels as grey, uint8 (M, 28, 28).
+
+    Clients send every digit in three channels. So one gets the same answer here as from a picture file, faster than in
+    colour, and no answer depends on the rest of the batch. Returns what `read` does: float32 (N, 10).
+    """
+    red, green, blue = (
+        plane.reshape(-1, IMAGE_SIZE, IMAGE_SIZE) for plane in cv2.split(images.reshape(-1, IMAGE_SIZE, CHANNELS))
+    )
+    grey = ((red == green) & (red == blue)).all(axis=(1, 2))
+    if grey.all():
+        return read(red)
+    answers = np.empty((len(images), NUM_CLASSES), np.float32)
+    answers[grey], answers[~grey] = read(red[grey]), read(images[~grey])
+    return answers
 
 
 def build_response(request: InferenceRequest, probabilities: np.ndarray) -> tuple[bytes, dict[str, str]]:

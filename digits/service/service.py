@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 
 from digits.errors import CheckpointError, NoDigitFound, UnreadableImage, require
-from digits.images import decode_image
+from digits.images import decode_image, to_rgb
 from digits.models import checkpoints
 from digits.models.inference import Classifier
 from digits.preprocessing.prepare import prepare_photo
+from digits.service.inference_protocol import read_each_by_its_kind
 from digits.service.metrics import Metrics, NoMetrics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +46,7 @@ class Answer:
     probabilities: np.ndarray
     """float32 (10,)"""
     seen: np.ndarray
-    """uint8 (28, 28, 3): what the network saw."""
+    """uint8 (28, 28): what the network saw."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +87,9 @@ def load_model(path: str) -> Model:
     photo = np.full((64, 64, 3), 255, np.uint8)
     photo[12:52, 28:36] = 0
     prepared = prepare_photo(photo)
-    for batch in (1, 8):
-        probabilities = classifier.probabilities(np.repeat(prepared[None], batch, axis=0))
+    for image in (prepared, to_rgb(prepared)):
+        for batch in (1, 8):
+            probabilities = classifier.probabilities(np.repeat(image[None], batch, axis=0))
     if not np.isfinite(probabilities).all():
         raise CheckpointError(f"the network of {path} answers with numbers that are not finite")
     record = checkpoint.record
@@ -140,16 +142,20 @@ class Service:
         return [image if isinstance(image, Refusal) else _answer(image, next(rows)) for image in prepared]
 
     def predict(self, model: Model, images: np.ndarray) -> np.ndarray:
-        """Probabilities of prepared images, counted: uint8 (N, 28, 28, 3) -> float32 (N, 10)."""
+        """Probabilities of prepared images uint8 (N, 28, 28), or of a client's tensor (N, 28, 28, 3), counted.
+
+        float32 (N, 10); what is grey in a tensor is read as grey, whatever stands beside it.
+        """
         start = time.perf_counter()
-        probabilities = model.classifier.probabilities(images)
+        read = model.classifier.probabilities
+        probabilities = read(images) if images.ndim == 3 else read_each_by_its_kind(read, images)
         self.metrics.took("predict", time.perf_counter() - start)
         for digit, confidence in zip(probabilities.argmax(axis=1), probabilities.max(axis=1), strict=True):
             self.metrics.predicted(int(digit), float(confidence))
         return probabilities
 
     def _prepare(self, data: bytes) -> np.ndarray | Refusal:
-        """What the network will see of a picture file: uint8 (28, 28, 3)."""
+        """What the network will see of a picture file: uint8 (28, 28)."""
         start = time.perf_counter()
         try:
             photo = decode_image(data)

@@ -8,7 +8,7 @@ from digits.evaluation.metrics import Predictions, evaluate
 from digits.models import checkpoints
 from digits.models.calibration import expected_calibration_error, fit_temperature
 from digits.models.checkpoints import Checkpoint
-from digits.models.inference import classifier_of, softmax
+from digits.models.inference import build_classifier, softmax
 from digits.storage import Storage
 from digits.training import runs
 from digits.training.runs import Network
@@ -29,7 +29,7 @@ def finish(run_dir: Storage, network: Network, images: np.ndarray, labels: np.nd
     them (before calibration, which changes the loss but no answer).
     """
     best = runs.best_epoch(run_dir, network)
-    logits = evaluate(classifier_of(best).logits, images, labels).probabilities
+    logits = evaluate(build_classifier(best).logits, images, labels).probabilities
     temperature = fit_temperature(logits, labels)
     probabilities = softmax(logits / np.float64(temperature)).astype(np.float32)
     predictions = Predictions(probabilities=probabilities, labels=labels)

@@ -10,7 +10,7 @@ import numpy as np
 import ray
 
 from digits.config import NUM_PHOTOS
-from digits.data.batches import part
+from digits.data.batches import digits_of_worker
 from digits.data.files import DigitFiles
 from digits.data.read import concatenate, read_without_ray
 from digits.evaluation.photo_score import photo_score_images
@@ -39,16 +39,15 @@ def start_photo_digits(files: DigitFiles, validates: np.ndarray) -> list[ray.Obj
     return [make_photo_digits.remote(images[rows], labels[rows], SEED) for rows in tasks]
 
 
-def photos_of(photo_digits: Sequence[ray.ObjectRef], rank: int, world_size: int) -> Digits:
+def wait_for_photos(photo_digits: Sequence[ray.ObjectRef], rank: int, world_size: int) -> Digits:
     """A worker's part of the photos that `start_photo_digits` started; waits until they are made."""
-    return part(concatenate(ray.get(list(photo_digits))), rank, world_size)
+    return digits_of_worker(concatenate(ray.get(list(photo_digits))), rank, world_size)
 
 
 @ray.remote(num_cpus=DATA_CPUS / NUM_TASKS, max_calls=1)
 def make_photo_digits(images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """One part of the photos, in one of their three equal channels, as digits lie in memory for training."""
+    """One part of the photos, as the network sees them."""
     # In the moments that the start of training leaves free, which does not wait for them until its first epoch ends.
     # Nothing else is to run in this process afterwards (max_calls).
     os.setpriority(os.PRIO_PROCESS, 0, LOW_PRIORITY)
-    seen, scored = photo_score_images(images, labels, seed)
-    return seen[..., 0], scored
+    return photo_score_images(images, labels, seed)

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 import ray.train
 
 from digits.config import TrainingConfig
-from digits.data.batches import Columns, share
-from digits.data.distorted import epochs_of
+from digits.data.batches import Columns, rows_of_worker
+from digits.data.distorted import iterate_epochs
 from digits.data.read import read_sides
-from digits.data.split import part_of
+from digits.data.split import rows_of_groups
 from digits.errors import require
 from digits.images import Digits
 from digits.storage import Storage
 from digits.training import runs
 from digits.training.runs import Network
-from digits.training.score_photos import photos_of
+from digits.training.score_photos import wait_for_photos
 from digits.training.state import TrainingState
 from digits.training.task import Task
 
@@ -79,18 +79,18 @@ class TrainingWorker:
     def read_sides(self, groups: range) -> tuple[Digits, Digits]:
         """Training and validation digits of this worker, with inverted copies where the run has them."""
         validates = self.task.validates
-        validation = share(int(validates.sum()), self.rank, self.world_size)
+        validation = rows_of_worker(int(validates.sum()), self.rank, self.world_size)
         return read_sides(
             self.task.files,
-            part_of(~validates, groups),
-            part_of(validates, validation),
+            rows_of_groups(~validates, groups),
+            rows_of_groups(validates, validation),
             inverted_copies=self.task.run.data.inverted_copies,
         )
 
     @cached_property
     def photos(self) -> Digits:
         """This worker's part of the simulated photos."""
-        return photos_of(self.task.photo_digits, self.rank, self.world_size)
+        return wait_for_photos(self.task.photo_digits, self.rank, self.world_size)
 
     def tell(self, event: str, network: Network, **details: object) -> None:
         """Tell the driver of an event that all workers see."""
@@ -144,7 +144,7 @@ class TrainingWorker:
         """This worker's training digits for each epoch from `first` on, as soon as they are read."""
         training, _ = sides.result()
         copies = self.task.run.data.inverted_copies
-        yield from epochs_of(training, columns, inverted_copies=copies, config=config, first=first)
+        yield from iterate_epochs(training, columns, inverted_copies=copies, config=config, first=first)
 
     def report(self, network: Network, state: TrainingState) -> None:
         """Report an epoch to Ray Train, with its checkpoint from rank 0: a barrier over all workers."""

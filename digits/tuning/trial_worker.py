@@ -8,13 +8,13 @@ import ray
 import ray.train
 import tensorflow as tf
 
-from digits.data.batches import Columns, part
+from digits.data.batches import Columns, digits_of_worker
 from digits.data.files import IMAGE, LABEL
 from digits.images import Digits
 from digits.training import loop, runs
 from digits.training.batch_parts import prepare_tensorflow
 from digits.training.runs import Run
-from digits.training.score_photos import photos_of
+from digits.training.score_photos import wait_for_photos
 from digits.training.state import TrainingState
 from digits.tuning.searches import TRIALS
 from digits.tuning.trial_task import TrialTask, report_of
@@ -87,8 +87,8 @@ def train_candidate(
             network.recipe.training,
             columns,
             digits_of_epochs(task, columns, first=done),
-            part(digits_in(task.validation), rank, world_size),
-            photo_digits=(lambda: photos_of(task.photo_digits, rank, world_size)) if task.photo_digits else None,
+            digits_of_worker(digits_in(task.validation), rank, world_size),
+            photo_digits=(lambda: wait_for_photos(task.photo_digits, rank, world_size)) if task.photo_digits else None,
             report=report_epoch,
             resume=resume,
             strategy=strategy,

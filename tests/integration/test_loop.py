@@ -81,9 +81,9 @@ def test_the_network_that_trains_on_one_channel_is_the_one_that_everybody_builds
         models.append(build(architecture))
     for one, other in zip(*(model.trainable_variables for model in models), strict=True):
         assert np.array_equal(one, other)
-    gray = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1), np.uint8)
+    grey = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1), np.uint8)
     results = []
-    for model, images in zip(models, (np.repeat(gray, 3, axis=-1), gray), strict=True):
+    for model, images in zip(models, (np.repeat(grey, 3, axis=-1), grey), strict=True):
         with tf.GradientTape() as tape:
             probabilities = model(images, training=True)
             loss = -tf.reduce_mean(tf.math.log(probabilities[:, 0]))

@@ -84,13 +84,13 @@ def test_a_path_without_a_checkpoint_or_run_is_refused(write, tmp_path):
 
 
 def test_a_photo_without_a_digit_has_no_answer_unless_it_is_resized():
-    seen = np.zeros((2, 28, 28, 3), np.uint8)
+    prepared = np.zeros((2, 28, 28), np.uint8)
     photos = SeenPhotos(
         names=["a.png", "b.png"],
         thumbnails=[np.zeros((9, 9, 3), np.uint8)] * 2,
         labels=np.array([4, 4]),
-        resized=seen + 1,
-        prepared=(seen, np.array([4, -1])),
+        resized=np.ones((2, 28, 28, 3), np.uint8),
+        prepared=(prepared, np.array([4, -1])),
     )
 
     def fours(images):

@@ -61,7 +61,11 @@ def comparison() -> Comparison:
 def test_every_training_reads_everything():
     rng = np.random.default_rng(0)
     digits, labels = rng.integers(0, 256, (8, 28, 28), dtype=np.uint8), np.array([1, 1, 1, 1, 2, 2, 3, 3])
-    photos = {path: (np.zeros((4, 28, 28, 3), np.uint8), np.array([1, 1, 2, -1])) for path in ("resized", "prepared")}
+    found = np.array([1, 1, 2, -1])
+    photos = {
+        "resized": (np.zeros((4, 28, 28, 3), np.uint8), found),
+        "prepared": (np.zeros((4, 28, 28), np.uint8), found),
+    }
     result = compare(
         [network("ones and twos", "baseline", False, always(1), always(2))],
         validation=(digits, labels),

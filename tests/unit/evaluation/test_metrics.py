@@ -41,18 +41,21 @@ def test_an_answer_of_probability_zero_has_a_finite_loss():
     assert np.isfinite(Predictions(probabilities=probabilities, labels=np.array([4])).loss)
 
 
-def test_every_digit_is_predicted_once_in_order():
-    images = np.arange(4_500, dtype=np.uint16).astype(np.uint8)[:, None, None] * np.ones((28, 28), np.uint8)
+@pytest.mark.parametrize("shape", [(28, 28), (28, 28, 3)], ids=["grey", "colour"])
+def test_every_image_is_predicted_once_in_its_own_shape(shape):
+    brightness = np.arange(4_500, dtype=np.uint16).astype(np.uint8)
+    images = brightness.reshape(-1, *(1 for _ in shape)) * np.ones(shape, np.uint8)
     seen = []
 
     def predict(batch):
         assert batch.dtype == np.uint8
-        assert batch.shape[1:] == (28, 28, 3)
-        seen.extend(batch[:, 0, 0, 0])
-        return np.eye(10, dtype=np.float32)[batch[:, 0, 0, 0] % 10]
+        assert batch.shape[1:] == shape
+        pixels = batch.reshape(len(batch), -1)[:, 0]
+        seen.extend(pixels)
+        return np.eye(10, dtype=np.float32)[pixels % 10]
 
-    predictions = evaluate(predict, images, images[:, 0, 0] % 10)
-    assert np.array_equal(seen, images[:, 0, 0])
+    predictions = evaluate(predict, images, brightness % 10)
+    assert np.array_equal(seen, brightness)
     assert predictions.accuracy == 1
 
 

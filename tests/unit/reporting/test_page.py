@@ -68,7 +68,7 @@ def reading(name: str, label: int, answer: int | None, confidence: float) -> Pho
     return PhotoReading(
         name=name,
         photo=np.full((300, 200, 3), 200, np.uint8),
-        seen=np.zeros((28, 28, 3), np.uint8),
+        seen=np.zeros((28, 28), np.uint8),
         label=label,
         answer=answer,
         confidence=confidence,
