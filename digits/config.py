@@ -37,7 +37,7 @@ class Architecture:
     dropouts: tuple[float, ...]
     """Dropout rate after each convolution, in [0, 1)."""
     dense_units: int | None = None
-    """Units of the dense layer before the output; None leaves the layer out."""
+    """Units of the dense layer before the output; 0, which becomes None, leaves the layer out."""
     dense_dropout: float = 0.0
     """Dropout rate after the dense layer, in [0, 1)."""
     pool_after: tuple[int, ...] = (0, 1)
@@ -47,6 +47,7 @@ class Architecture:
         # JSON and command lines bring lists; the value stays hashable and comparable.
         for name in ("filters", "dropouts", "pool_after"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "dense_units", self.dense_units or None)
         require(
             len(self.filters) > 0 and all(isinstance(f, int) and f >= 1 for f in self.filters),
             f"filters = {self.filters}",
@@ -154,7 +155,7 @@ class DataConfig:
     protocol: Literal["article", "literature"] = "article"
     """article: a stratified random part of all digits validates; literature: files named test-* validate."""
     validation_fraction: float = 0.2
-    """Part of the digits that validates under the article's protocol, in (0, 1)."""
+    """Fraction of all digits that validates under the article's protocol, in (0, 1)."""
     split_seed: int = 0
     """Seed of the random split; the same for every run that is to be compared."""
     inverted_copies: bool = True
@@ -186,7 +187,7 @@ class TrainingConfig:
     distort: bool = False
     """Whether training digits are distorted anew in every epoch (digits.augmentation)."""
     clean_tail: float = 0.0
-    """Last part of the epochs, in [0, 1], in which digits are left as they are although `distort` is set."""
+    """Fraction of the epochs, in [0, 1]: the last ones leave digits as they are although the others distort them."""
     select_by: Literal["validation_accuracy", "photo_score"] = "validation_accuracy"
     """What the best epoch is kept by; validation accuracy breaks the ties of the photo score."""
 

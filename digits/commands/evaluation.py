@@ -12,13 +12,13 @@ import numpy as np
 
 from digits import cluster, stopping
 from digits.commands import study
-from digits.commands.console import show_table
+from digits.commands.console import show_table, write_files
 from digits.config import CHANNELS, IMAGE_SIZE, DataConfig
 from digits.data.files import find_digits
 from digits.data.read import read_without_ray
 from digits.data.split import split_rows
 from digits.errors import PhotoFolderError, UnreadableImage, require
-from digits.evaluation.metrics import NO_ANSWER, Predict, Predictions, evaluate
+from digits.evaluation.metrics import NO_ANSWER, LabelledPredictions, Predict, evaluate
 from digits.evaluation.photo_folder import LabelledPhoto, find_photos
 from digits.evaluation.photo_score import NO_DIGIT, prepared
 from digits.images import Digits, decode_image, resize_photo
@@ -90,14 +90,14 @@ class SeenPhotos:
         """Images and labels for each of factors.PATHS."""
         return {"resized": (self.resized, self.labels), "prepared": self.prepared}
 
-    def predictions(self, predict: Predict, *, resize: bool) -> tuple[np.ndarray, Predictions]:
+    def predictions(self, predict: Predict, *, resize: bool) -> tuple[np.ndarray, LabelledPredictions]:
         """The images that one of the paths gives, and what the network says to them: nothing where no digit is."""
         if resize:
             return self.resized, evaluate(predict, self.resized, self.labels)
         images, found = self.prepared
         probabilities = evaluate(predict, images, self.labels).probabilities
         probabilities[found == NO_DIGIT] = 0
-        return images, Predictions(probabilities=probabilities, labels=self.labels)
+        return images, LabelledPredictions(probabilities=probabilities, labels=self.labels)
 
 
 def read_photos(folder: Path, photos: list[LabelledPhoto]) -> SeenPhotos:
@@ -124,7 +124,7 @@ def read_photos(folder: Path, photos: list[LabelledPhoto]) -> SeenPhotos:
     return seen
 
 
-def readings_of(photos: SeenPhotos, images: np.ndarray, predictions: Predictions) -> list[PhotoReading]:
+def readings_of(photos: SeenPhotos, images: np.ndarray, predictions: LabelledPredictions) -> list[PhotoReading]:
     """The rows of the report's table of photos."""
     return [
         PhotoReading(
@@ -139,12 +139,12 @@ def readings_of(photos: SeenPhotos, images: np.ndarray, predictions: Predictions
     ]
 
 
-def figures_of(predictions: Predictions) -> dict[str, Any]:
+def figures_of(predictions: LabelledPredictions) -> dict[str, Any]:
     """What the JSON document says of predictions."""
     return {"accuracy": predictions.accuracy, "loss": predictions.loss, "images": len(predictions.labels)}
 
 
-def show(title: str, predictions: Predictions) -> None:
+def show(title: str, predictions: LabelledPredictions) -> None:
     """Print accuracy, loss and the accuracy of each digit."""
     by_digit = ["-" if value is None else f"{value:.1%}" for value in predictions.accuracy_by_digit()]
     show_table(
@@ -154,7 +154,7 @@ def show(title: str, predictions: Predictions) -> None:
     )
 
 
-def predictions_csv(names: list[str], predictions: Predictions) -> bytes:
+def predictions_csv(names: list[str], predictions: LabelledPredictions) -> bytes:
     """One row for each picture: file, label, answer, confidence, and ten probabilities."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
@@ -231,13 +231,12 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
         judged = next(one.name for one in compared if checkpoint in one.checkpoints)
         document |= study.figures_of(comparison, judged)
     files["metrics.json"] = json.dumps({**document, "details": details}, indent=1).encode()
-    for name, content in files.items():
-        (run_dir / name).write_bytes(content)
+    write_files(run_dir, files)
     print(f"written to {run_dir}: {', '.join(files)}")
     return document
 
 
-def details_of(predictions: Predictions) -> dict[str, Any]:
+def details_of(predictions: LabelledPredictions) -> dict[str, Any]:
     """Confusion counts, accuracy of each digit, and the twenty most confident mistakes."""
     mistakes = predictions.mistakes()[:20]
     return {
