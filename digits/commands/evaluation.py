@@ -4,36 +4,36 @@ import csv
 import io
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from digits import cluster, stopping
 from digits.commands import study
 from digits.commands.console import show_table, write_files
-from digits.config import CHANNELS, IMAGE_SIZE, DataConfig
+from digits.commands.seen_photos import SeenPhotos, read_photos, readings_of
+from digits.commands.settings import StorageSettings
+from digits.config import DataConfig
 from digits.data.files import find_digits
 from digits.data.read import read_without_ray
 from digits.data.split import split_rows
-from digits.errors import PhotoFolderError, UnreadableImage, require
-from digits.evaluation.metrics import NO_ANSWER, LabelledPredictions, Predict, evaluate
-from digits.evaluation.photo_folder import LabelledPhoto, find_photos
-from digits.evaluation.photo_score import NO_DIGIT, prepared
-from digits.images import Digits, decode_image, resize_photo
+from digits.errors import require
+from digits.evaluation.metrics import LabelledPredictions, Predict, evaluate
+from digits.evaluation.photo_folder import find_photos
+from digits.images import Digits
 from digits.models import checkpoints
 from digits.models.checkpoints import Checkpoint
 from digits.models.inference import build_classifier
 from digits.reporting import figures
 from digits.reporting.factor_figures import comparison_pictures
-from digits.reporting.page import PhotoReading, report_html, thumbnail
+from digits.reporting.page import PhotoReading, report_html
 from digits.storage import Storage
 from digits.training.state import history_csv
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateSettings:
+class EvaluateSettings(StorageSettings):
     """Command line of jobs/evaluate.py."""
 
     checkpoint: str | None = None
@@ -50,11 +50,9 @@ class EvaluateSettings:
     """Simulated photos for each level of each factor in the report."""
     data: str | None = None
     """Folder or bucket of the digits it was trained and validated on; left out, those that the checkpoint names."""
-    storage_path: str = "runs"
-    """Folder or bucket for the run folder that is written."""
 
 
-def validation_digits(checkpoint: Checkpoint, path: str | None) -> tuple[np.ndarray, np.ndarray]:
+def read_validation_digits(checkpoint: Checkpoint, path: str | None) -> Digits:
     """The digits that a checkpoint was validated on: uint8 (N, 28, 28) and int64 (N,).
 
     Refuses other data than it was trained on, since its training digits could then be among them.
@@ -70,73 +68,6 @@ def validation_digits(checkpoint: Checkpoint, path: str | None) -> tuple[np.ndar
         "name the folder of its training data with --data",
     )
     return read_without_ray(files, split_rows(files, config), inverted_copies=config.inverted_copies)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeenPhotos:
-    """A folder of photos as the network sees them."""
-
-    names: list[str]
-    thumbnails: list[np.ndarray]
-    """uint8 (H, W, 3), reduced for the report."""
-    labels: np.ndarray
-    """int64 (N,)."""
-    resized: np.ndarray
-    """uint8 (N, 28, 28, 3): whole photos shrunk."""
-    prepared: Digits
-    """uint8 (N, 28, 28) and labels int64 (N,), NO_DIGIT where preparation found none."""
-
-    def by_path(self) -> dict[str, Digits]:
-        """Images and labels for each of factors.PATHS."""
-        return {"resized": (self.resized, self.labels), "prepared": self.prepared}
-
-    def predictions(self, predict: Predict, *, resize: bool) -> tuple[np.ndarray, LabelledPredictions]:
-        """The images that one of the paths gives, and what the network says to them: nothing where no digit is."""
-        if resize:
-            return self.resized, evaluate(predict, self.resized, self.labels)
-        images, found = self.prepared
-        probabilities = evaluate(predict, images, self.labels).probabilities
-        probabilities[found == NO_DIGIT] = 0
-        return images, LabelledPredictions(probabilities=probabilities, labels=self.labels)
-
-
-def read_photos(folder: Path, photos: list[LabelledPhoto]) -> SeenPhotos:
-    """Decode, resize and prepare all photos; one that cannot be read is a PhotoFolderError."""
-    labels = np.array([photo.label for photo in photos], np.int64)
-    seen = SeenPhotos(
-        names=[str(photo.path.relative_to(folder)) for photo in photos],
-        thumbnails=[],
-        labels=labels,
-        resized=np.zeros((len(photos), IMAGE_SIZE, IMAGE_SIZE, CHANNELS), np.uint8),
-        prepared=(np.zeros((len(photos), IMAGE_SIZE, IMAGE_SIZE), np.uint8), labels.copy()),
-    )
-    for index, photo in enumerate(photos):
-        try:
-            picture = decode_image(photo.path.read_bytes())
-        except UnreadableImage as error:
-            raise PhotoFolderError(
-                f"{photo.path} cannot be read: {error}", "a picture", "remove the file, or save it as PNG or JPEG"
-            ) from error
-        seen.thumbnails.append(thumbnail(picture))
-        seen.resized[index] = resize_photo(picture)
-        one, found = prepared([picture], labels[index : index + 1])
-        seen.prepared[0][index], seen.prepared[1][index] = one[0], found[0]
-    return seen
-
-
-def readings_of(photos: SeenPhotos, images: np.ndarray, predictions: LabelledPredictions) -> list[PhotoReading]:
-    """The rows of the report's table of photos."""
-    return [
-        PhotoReading(
-            name=photos.names[index],
-            photo=photos.thumbnails[index],
-            seen=images[index],
-            label=int(photos.labels[index]),
-            answer=None if predictions.answers[index] == NO_ANSWER else int(predictions.answers[index]),
-            confidence=float(predictions.confidences[index]),
-        )
-        for index in range(len(images))
-    ]
 
 
 def figures_of(predictions: LabelledPredictions) -> dict[str, Any]:
@@ -166,6 +97,68 @@ def predictions_csv(names: list[str], predictions: LabelledPredictions) -> bytes
     return buffer.getvalue().encode()
 
 
+@dataclass(kw_only=True)
+class Findings:
+    """What an evaluation found so far."""
+
+    document: dict[str, Any]
+    """The job's JSON document."""
+    details: dict[str, Any] = field(default_factory=lambda: {"validation": None, "photos": None, "comparison": None})
+    """What metrics.json holds beside it."""
+    files: dict[str, bytes] = field(default_factory=dict)
+    """What is written into the run folder, by name."""
+    readings: list[PhotoReading] = field(default_factory=list)
+    """The report's table of photos."""
+
+    def add_validation(self, digits: Digits, predictions: LabelledPredictions) -> None:
+        """Show and keep what the network said to the validation digits."""
+        title = "Validation digits"
+        show(title, predictions)
+        self.document["validation"] = figures_of(predictions)
+        self.details["validation"] = details_of(predictions)
+        self.files |= {
+            "confusion.png": figures.confusion_matrix(predictions, title),
+            "predictions.png": figures.prediction_grid(digits[0], predictions, title),
+            "digits.png": figures.sample_digits(*digits),
+        }
+
+    def add_photos(self, photos: SeenPhotos, predict: Predict, *, resize: bool) -> None:
+        """Let the network read a folder of photos; show and keep what it said."""
+        path = "resized" if resize else "prepared"
+        seen, predictions = photos.predictions(predict, resize=resize)
+        show(f"Photos, {path}", predictions)
+        self.document["photos"] = {**figures_of(predictions), "path": path}
+        self.details["photos"] = details_of(predictions)
+        self.readings = readings_of(photos, seen, predictions)
+        self.files |= {
+            "photos.csv": predictions_csv(photos.names, predictions),
+            "confusion-photos.png": figures.confusion_matrix(predictions, "Photos"),
+            "predictions-photos.png": figures.prediction_grid(seen, predictions, "Photos"),
+        }
+
+    def add_comparison(
+        self,
+        judged: Checkpoint,
+        compared: Sequence[study.Compared],
+        digits: Digits,
+        photos: SeenPhotos | None,
+        photos_per_level: int,
+    ) -> None:
+        """Simulate, corrupt and compare on Ray; show the result and keep the report."""
+        images, labels = digits
+        originals = (images[::2], labels[::2]) if judged.record["data"]["inverted_copies"] else digits
+        by_path = photos.by_path() if photos else None
+        comparison = study.gather(compared, digits, originals, by_path, photos_per_level=photos_per_level)
+        study.show(comparison)
+        pictures = comparison_pictures(comparison)
+        facts = study.facts_of(judged, comparison, photos_per_level, len(originals[1]))
+        title = "Which photos of digits are read, and why"
+        self.files |= {f"{name}.png": picture for name, picture in pictures.items()}
+        self.files["report.html"] = report_html(title, facts, comparison, pictures, self.readings)
+        self.details["comparison"] = comparison.to_dict()
+        self.document |= study.figures_of(comparison, next(one.name for one in compared if judged in one.checkpoints))
+
+
 def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     """Judge what the command line names; returns the job's JSON document."""
     require(
@@ -178,62 +171,27 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     found = find_photos(settings.photos) if settings.photos else []
     checkpoint = checkpoints.load(settings.checkpoint or checkpoints.best_checkpoint(settings.storage_path))
     compared = study.load_compared(checkpoint, settings.compare)
-    images, labels = validation_digits(checkpoint, settings.data)
-    photos = read_photos(settings.photos, found) if found else None
+    digits = read_validation_digits(checkpoint, settings.data)
+    photos = read_photos(settings.photos, found) if settings.photos else None
     storage.check_writable()
 
     run_dir = storage / time.strftime(f"evaluate-{checkpoint.name}-%Y%m%d-%H%M%S")
     predict = build_classifier(checkpoint).probabilities
     stopping.reached(lambda: "before the evaluation was written; start it again")
     print(f"{checkpoint.name}: {checkpoint.record['parameters']:,} parameters, from {checkpoint.path}", flush=True)
-    validation = evaluate(predict, images, labels)
-    show("Validation digits", validation)
-    files = {
-        "history.csv": history_csv([checkpoint.record]),
-        "confusion.png": figures.confusion_matrix(validation, "Validation digits"),
-        "predictions.png": figures.prediction_grid(images, validation, "Validation digits"),
-        "digits.png": figures.sample_digits(images, labels),
-    }
-    document: dict[str, Any] = {
-        "checkpoint": checkpoint.path,
-        "validation": figures_of(validation),
-        "photos": None,
-        "run_dir": str(run_dir),
-    }
-    details = {"validation": details_of(validation), "photos": None, "comparison": None}
-    readings = []
+    document = {"checkpoint": checkpoint.path, "validation": None, "photos": None, "run_dir": str(run_dir)}
+    findings = Findings(document=document, files={"history.csv": history_csv([checkpoint.record])})
+    findings.add_validation(digits, evaluate(predict, *digits))
     if photos:
-        path = "resized" if settings.resize else "prepared"
-        seen, of_photos = photos.predictions(predict, resize=settings.resize)
-        show(f"Photos, {path}", of_photos)
-        document["photos"] = {**figures_of(of_photos), "path": path}
-        details["photos"] = details_of(of_photos)
-        readings = readings_of(photos, seen, of_photos)
-        files["photos.csv"] = predictions_csv(photos.names, of_photos)
-        files["confusion-photos.png"] = figures.confusion_matrix(of_photos, "Photos")
-        files["predictions-photos.png"] = figures.prediction_grid(seen, of_photos, "Photos")
+        findings.add_photos(photos, predict, resize=settings.resize)
     if settings.report:
         cluster.connect()
-        inverted = checkpoint.record["data"]["inverted_copies"]
-        originals = (images[::2], labels[::2]) if inverted else (images, labels)
-        count = settings.photos_per_level
-        comparison = study.gather(
-            compared, (images, labels), originals, photos and photos.by_path(), photos_per_level=count
-        )
-        study.show(comparison)
-        pictures = comparison_pictures(comparison)
-        files |= {f"{name}.png": picture for name, picture in pictures.items()}
-        facts = study.facts_of(checkpoint, comparison, count, len(originals[1]))
-        files["report.html"] = report_html(
-            "Which photos of digits are read, and why", facts, comparison, pictures, readings
-        )
-        details["comparison"] = comparison.to_dict()
-        judged = next(one.name for one in compared if checkpoint in one.checkpoints)
-        document |= study.figures_of(comparison, judged)
-    files["metrics.json"] = json.dumps({**document, "details": details}, indent=1).encode()
-    write_files(run_dir, files)
-    print(f"written to {run_dir}: {', '.join(files)}")
-    return document
+        findings.add_comparison(checkpoint, compared, digits, photos, settings.photos_per_level)
+    metrics = {**findings.document, "details": findings.details}
+    findings.files["metrics.json"] = json.dumps(metrics, indent=1).encode()
+    write_files(run_dir, findings.files)
+    print(f"written to {run_dir}: {', '.join(findings.files)}")
+    return findings.document
 
 
 def details_of(predictions: LabelledPredictions) -> dict[str, Any]:

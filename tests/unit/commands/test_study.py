@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from digits.commands.evaluation import SeenPhotos, readings_of
+from digits.commands.seen_photos import SeenPhotos, readings_of
 from digits.commands.study import load_compared
 from digits.config import BASELINE, IMPROVED, DataConfig, Recipe, TrainingConfig
 from digits.errors import ConfigurationError
