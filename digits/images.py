@@ -20,17 +20,17 @@ Digits = tuple[np.ndarray, np.ndarray]
 MAX_PIXELS = 60_000_000
 """Largest picture that is decoded, width x height in pixels."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "QOI")
-"""Formats that are opened: what cameras, phones, scanners and browsers write, decoded inside Pillow. Left out: formats
-that run a program (EPS), that have no signature, so that any bytes pass for a picture (TGA), or that hide a picture
-larger than the one they declare (ICO)."""
+"""Formats that are opened: those that cameras, phones, scanners and browsers write and that Pillow decodes itself. Left
+out are formats that run a program (EPS), that have no signature, so that any bytes pass for a picture (TGA), or that
+may hide a larger picture than they declare (ICO)."""
 DECODED_SIZE = 800
-"""Larger pictures are decoded or reduced to a longer side of at least this, in pixels, and less than twice this."""
+"""Larger pictures are decoded at, or reduced to, a longer side of at least this many pixels, and less than twice it."""
 MAX_JPEG_SCANS = 100
 """Each scan of a progressive JPEG is a pass over the whole picture; cameras and editors write about ten."""
 LARGEST_INVISIBLE_LUMINANCE = 128
 """A transparent picture is laid over white, unless everything visible in it is brighter than this."""
 
-# What Pillow's readers were seen to raise on malformed files; each means that the file is at fault, not the program.
+# What Pillow's readers have been seen to raise on malformed files: each means that the file is at fault, not we.
 _DECODING_ERRORS = (
     OSError,  # truncated or broken data stream; UnidentifiedImageError is one
     ValueError,
@@ -63,8 +63,7 @@ _UPRIGHT = {
 def decode_image(data: bytes) -> np.ndarray:
     """Decode the first frame of a picture file: uint8 (H, W, 3), RGB, upright, transparency laid over paper.
 
-    Large pictures come at a reduced scale, see DECODED_SIZE. Raises UnreadableImage, and nothing else, for
-    whatever `data` holds.
+    Large pictures are scaled down, see DECODED_SIZE. Raises UnreadableImage, and nothing else, whatever `data` holds.
     """
     if len(data) == 0:
         raise UnreadableImage(
@@ -87,7 +86,7 @@ def decode_image(data: bytes) -> np.ndarray:
             reason="too_many_scans",
         )
     try:
-        # Only JPEG files obey: they are scaled by 1/2, 1/4 or 1/8 while they are decoded.
+        # Only JPEG files obey: they are scaled by 1/2, 1/4 or 1/8 as they are decoded.
         scale = DECODED_SIZE / max(width, height)
         picture.draft("RGB", (max(1, int(width * scale)), max(1, int(height * scale))))
         picture.load()
@@ -110,7 +109,7 @@ def encode_png(image: np.ndarray) -> bytes:
 
 
 def invert(images: np.ndarray) -> np.ndarray:
-    """Exchange dark and light: uint8 of any shape to the same shape."""
+    """Swap dark and light: uint8 of any shape to the same shape."""
     return 255 - images
 
 
@@ -126,7 +125,7 @@ def resize_photo(photo: np.ndarray) -> np.ndarray:
 
 
 def _open(data: bytes) -> Image.Image:
-    """Read the header only; a size beyond Pillow's own limit, three times ours, counts as ours."""
+    """Read only the header; a size beyond Pillow's own limit, three times ours, is refused like one beyond ours."""
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
@@ -162,7 +161,7 @@ def _to_rgb_picture(picture: Image.Image) -> Image.Image:
 
 
 def _from_deep_pixels(values: np.ndarray) -> Image.Image:
-    """Spread float32 (H, W), of whatever range, over 0..255: files seldom use the whole range of 16 or 32 bits."""
+    """Stretch float32 (H, W), of whatever range, to 0..255: files seldom use the whole range of 16 or 32 bits."""
     finite = values[np.isfinite(values)]
     low, high = (min(float(finite.min()), 0.0), float(finite.max())) if finite.size else (0.0, 1.0)
     spread = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) * (255 / max(high - low, 1e-30))
@@ -170,7 +169,7 @@ def _from_deep_pixels(values: np.ndarray) -> Image.Image:
 
 
 def _over_paper(picture: Image.Image) -> Image.Image:
-    """Lay an RGBA picture over white, or over black if white would hide it: chalk drawn on a transparent canvas."""
+    """Lay an RGBA picture over white, or over black if white would hide it, as it would chalk."""
     pixels = np.asarray(picture)
     visible = np.asarray(picture.convert("L"))[pixels[..., 3] >= 128]
     hidden_by_white = visible.size > 0 and np.percentile(visible, 1) > LARGEST_INVISIBLE_LUMINANCE

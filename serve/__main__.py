@@ -51,10 +51,12 @@ def run(settings: Settings) -> None:
     try:
         ServeDeploySchema.model_validate(settings.config)
     except ValidationError as error:
-        sys.exit(
-            f"error: {' '.join(str(error).split())}\n  expected: the fields of Ray Serve's configuration files\n"
-            "  what to do: correct the configuration file; serve/config.yaml is one that works"
+        refused = ConfigurationError(
+            " ".join(str(error).split()),
+            "the fields of Ray Serve's configuration files",
+            "correct the configuration file; serve/config.yaml is one that works",
         )
+        sys.exit(f"error: {refused}")
     with tempfile.TemporaryDirectory(prefix="digits-serve-") as folder:
         file = Path(folder) / "config.yaml"
         file.write_text(yaml.safe_dump(settings.config), encoding="utf-8")

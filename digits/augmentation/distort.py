@@ -1,7 +1,7 @@
 """What training varies: how hands, pens and surfaces differ from one digit to the next.
 
-In the journey of one image this stands between the Parquet row and the network, in training only:
-the data pipeline calls `distort` anew in every epoch. Inverted copies are made afterwards.
+In the journey of an image this stands between the Parquet row and the network, in training only: the data pipeline
+calls `distort` anew in every epoch, and makes inverted copies afterwards.
 """
 
 import math
@@ -17,9 +17,9 @@ from digits.errors import require
 CHUNK = 256
 """Images distorted together: enough to share the array work, small enough to stay in the cache."""
 WARP_SIZE = 56
-"""Side of the working canvas in pixels: twice the image, so that a pen's width varies in half pixels."""
+"""Side of the canvas that digits are warped on, in pixels: twice the image's, so that pens vary by half a pixel."""
 FIELD = 1.15
-"""Half the width of the original that the canvas shows, in half image widths: room for slant and rotation."""
+"""Width of what the canvas shows of the original, in image widths: the margin is room for slant and rotation."""
 
 RESTYLED = (0.15, 0.40, 0.20, 0.20, 0.30, 0.25, 0.20, 0.30, 0.20, 0.30)
 """Probability, by label, that a digit is replaced by a synthesised one in another style of writing."""
@@ -32,7 +32,7 @@ UNFITTED = 0.25
 def _bumps(size: int, count: int) -> np.ndarray:
     """Smooth bumps on a count x count lattice over a square: float32 (count * count, size * size).
 
-    Their sum with independent standard normal factors has a spread of one.
+    Weighted by independent standard normal draws, their sum has a standard deviation of one.
     """
     at = np.linspace(-1, 1, size)[None, :]
     centres = np.linspace(-1, 1, count)[:, None]
@@ -59,7 +59,7 @@ _NIBS = [
     np.eye(3, dtype=np.uint8),
     np.eye(3, dtype=np.uint8)[::-1].copy(),
 ]
-"""Tips of pens, in canvas pixels: a round one (twice as likely) and broad ones held at several angles."""
+"""Tips of pens, in canvas pixels: a round one, twice as likely, and broad ones held at several angles."""
 
 
 def distort(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -73,7 +73,7 @@ def distort(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) ->
         images.dtype == np.uint8 and images.ndim == 3 and images.shape[1:] == (IMAGE_SIZE, IMAGE_SIZE),
         f"images of type {images.dtype} and shape {images.shape}",
         f"uint8 (N, {IMAGE_SIZE}, {IMAGE_SIZE}), light ink on black",
-        "pass grey digits, before they become RGB",
+        "pass grey digits",
     )
     require(
         labels.shape == (len(images),) and np.all((labels >= 0) & (labels < NUM_CLASSES)),
@@ -124,12 +124,12 @@ def _warps(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _mostly(usual: float, rare: float, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Normal draws about zero, four in five with the spread `usual`, the others with `rare`: float (count,)."""
+    """Normal draws around zero, four in five with the spread `usual`, the others with `rare`: float (count,)."""
     return rng.standard_normal(count) * np.where(rng.random(count) < 0.2, rare, usual)
 
 
 def _write(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The digits by another hand with another pen, placed in the frame again: uint8 (n, 28, 28)."""
+    """The digits in another hand, with another pen, placed in the frame again: uint8 (n, 28, 28)."""
     count = len(images)
     untouched = rng.random(count) < UNTOUCHED
     warps = _warps(count, rng)
@@ -161,7 +161,7 @@ def _write(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _press(canvas: np.ndarray, pressure: int, nib: np.ndarray) -> np.ndarray:
-    """The strokes wider by `pressure` passes of the nib, or thinner where negative; never thinned away."""
+    """The strokes wider by `pressure` passes of the nib, or thinner if it is negative; never thinned away."""
     if pressure > 0:
         return cv2.dilate(canvas, nib, iterations=pressure)
     if pressure < 0:
@@ -172,7 +172,7 @@ def _press(canvas: np.ndarray, pressure: int, nib: np.ndarray) -> np.ndarray:
 
 
 def _break(canvas: np.ndarray, rng: np.random.Generator) -> None:
-    """Ink that failed along a thin line across the middle of the canvas, drawn in place."""
+    """Interrupt the ink along a thin line near the middle of the canvas, in place."""
     x, y = rng.uniform(0.2, 0.8, 2) * WARP_SIZE
     angle, reach = rng.uniform(0, math.pi), rng.uniform(3, 14)
     dx, dy = reach * math.cos(angle), reach * math.sin(angle)
@@ -181,7 +181,7 @@ def _break(canvas: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def _fits(count: int, rng: np.random.Generator) -> np.ndarray:
-    """For each digit the longer side of its box and its place in x and y, in pixels: float (count, 3).
+    """For each digit the longer side of its box and its centre in x and y, in pixels: float (count, 3).
 
     Most are fitted as MNIST is; the rest are small or fill the frame, and may touch its border.
     """
@@ -193,7 +193,7 @@ def _fits(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _expose(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The digits with other ink, clutter, paper and camera: uint8 (n, 28, 28)."""
+    """The digits with other ink, clutter, paper and another camera: uint8 (n, 28, 28)."""
     count = len(images)
     for index in np.nonzero(rng.random(count) < 0.12)[0]:
         images[index] = _coarsen(images[index], rng)
@@ -221,7 +221,7 @@ def _expose(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _shades(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Smooth random light over the frame, about zero with a spread of about one: float32 (count, 28, 28)."""
+    """Smooth random light over the frame, of mean zero and a spread of about one: float32 (count, 28, 28)."""
     factors = rng.standard_normal((count, len(_SHADE_BASIS)), np.float32)
     return (factors @ _SHADE_BASIS).reshape(count, IMAGE_SIZE, IMAGE_SIZE)
 
@@ -269,7 +269,7 @@ _CLUTTER = (_specks, _scribbles, _rules, _edges)
 
 
 def _neighbours(images: np.ndarray, chosen: np.ndarray, rng: np.random.Generator) -> None:
-    """Beside each chosen digit the border of the next digit of the batch, cut off by the frame, drawn in place."""
+    """Draw, in place, the edge of another digit of the batch beside each chosen one, cut off by the frame."""
     others = images[chosen - 1]
     for image, other, shift in zip(chosen, others, rng.integers(16, 23, len(chosen)), strict=True):
         if rng.random() < 0.5:

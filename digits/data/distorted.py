@@ -24,16 +24,16 @@ from digits.images import Digits
 ORIGINALS_PER_TASK = 2_000
 """Digits that one task distorts: about a quarter of a second of one core."""
 EPOCHS_AHEAD = 2
-"""Epochs that are distorted while one is trained on: bounds memory."""
+"""How many epochs are distorted ahead of the one that is trained on: bounds memory."""
 
 
 def iterate_epochs(
     digits: Digits, columns: Columns, *, inverted_copies: bool, config: TrainingConfig, first: int
 ) -> Iterator[Digits]:
-    """The worker's digits of the epochs from `first` (counted from 0) on, one pair of arrays an epoch.
+    """A worker's digits for each epoch from `first` (counted from 0) on: one pair of arrays per epoch.
 
-    `digits` are the worker's own, in order; where there are `inverted_copies`, one follows each original directly.
-    Epochs without distortion are all the same object.
+    `digits` are the worker's own, in order; with `inverted_copies`, each original is followed by its copy. All epochs
+    without distortion are the same object.
     """
     distorted = config.distorted_epochs if columns.owned else 0
     if first < distorted:
@@ -45,7 +45,7 @@ def iterate_epochs(
 def distort_epochs(
     originals: Digits, columns: Columns, inverted_copies: bool, config: TrainingConfig, epochs: range
 ) -> Iterator[Digits]:
-    """Epochs of digits, each distorted by Ray Data tasks while an earlier one is trained on."""
+    """The distorted digits of each epoch; Ray Data tasks make them while an earlier epoch is trained on."""
     images, labels = originals
     num_tasks = -(-len(images) // ORIGINALS_PER_TASK)
     groups = chunks(np.array(columns.owned), -(-len(columns.owned) // num_tasks))
@@ -61,7 +61,7 @@ def distort_epochs(
         dataset = ray.data.from_items(tasks, override_num_blocks=len(tasks))
         return to_memory(in_tasks(dataset, distort_columns, batch_size=1, **constants))
 
-    # One dataset an epoch: a single one for all, held back by a limit of memory, keeps a core busy with waiting.
+    # One dataset per epoch: a single one for all, throttled by a memory limit, keeps a core busy waiting.
     pool = ThreadPoolExecutor(max_workers=EPOCHS_AHEAD)
     try:
         waiting = deque(pool.submit(distorted, epoch) for epoch in epochs[:EPOCHS_AHEAD])

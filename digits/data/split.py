@@ -36,10 +36,10 @@ class Split:
 
 
 def split_rows(files: DigitFiles, config: DataConfig) -> np.ndarray:
-    """Which originals validate, as bool (num_digits,): stratified by digit and seeded, or the held-out files.
+    """Which originals validate, bool (num_digits,): a seeded sample stratified by label, or the held-out files.
 
-    round(num_digits x validation_fraction) rows validate, of each digit its share to within one row (largest
-    remainders). Raises DataError where a side is empty.
+    The sample has round(num_digits x validation_fraction) rows, and every label has its share of it to within one row
+    (largest remainders). Raises DataError if a side is empty.
     """
     if config.protocol == "literature":
         held_out = [Path(path).name.startswith(HELD_OUT_PREFIX) for path in files.paths]
@@ -51,8 +51,8 @@ def split_rows(files: DigitFiles, config: DataConfig) -> np.ndarray:
         counts = np.floor(shares).astype(int)
         counts[np.argsort(counts - shares, kind="stable")[: round(shares.sum()) - counts.sum()]] += 1
         validates = np.zeros(len(labels), bool)
-        for digit, count in enumerate(counts):
-            validates[rng.permutation(np.flatnonzero(labels == digit))[:count]] = True
+        for label, count in enumerate(counts):
+            validates[rng.permutation(np.flatnonzero(labels == label))[:count]] = True
     for side, size in (("training", np.sum(~validates)), ("validation", np.sum(validates))):
         if size == 0:
             raise DataError(
@@ -64,10 +64,10 @@ def split_rows(files: DigitFiles, config: DataConfig) -> np.ndarray:
 
 
 def rows_of_groups(side: np.ndarray, groups: range) -> np.ndarray:
-    """Only the originals of a side, bool (num_digits,), that are counted by `groups` within it."""
-    part = np.zeros_like(side)
-    part[np.flatnonzero(side)[groups.start : groups.stop]] = True
-    return part
+    """Those originals of a side, bool (num_digits,), whose numbers within the side are in `groups`."""
+    rows = np.zeros_like(side)
+    rows[np.flatnonzero(side)[groups.start : groups.stop]] = True
+    return rows
 
 
 def evenly(side: np.ndarray, count: int) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Networks beside each other: who reads what, and how much each measure gives.
+"""Networks side by side: which one reads what, and how much each measure gains.
 
-Answers the question of the article with figures: every training of every network reads the same validation
-digits, corrupted digits, simulated photos and real photos; differences between networks and paths follow.
+Answers the article's question with figures: every training of every network reads the same validation digits, corrupted
+digits, simulated photos and real photos, from which differences between networks and paths follow.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ class ComparedNetwork:
     name: str
     """Unique among those compared."""
     architecture: str
-    """baseline, improved, recommended, or whatever else it was built as."""
+    """baseline, improved, recommended, or the name of another one."""
     distorted: bool
     """Whether its training digits were distorted."""
     parameters: int
@@ -38,7 +38,7 @@ class ComparedNetwork:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What was measured; accuracies are float arrays, 0..1, whose first axis is the S trainings of a network."""
+    """What was measured: accuracies as float arrays, 0..1, whose first axis is the S trainings of a network."""
 
     networks: tuple[ComparedNetwork, ...]
     """In the order in which they are shown."""
@@ -49,11 +49,11 @@ class Comparison:
     factors: dict[str, FactorResult]
     """By factor: what it does to each network on each path."""
     photos: dict[tuple[str, str], np.ndarray] | None
-    """By network and path: (S,) on a folder of real photos; None without one."""
+    """By network and path: (S,) on a folder of real photos; None if there is none."""
 
     @property
     def everyday(self) -> dict[tuple[str, str], np.ndarray] | None:
-        """By network and path: (S,) on photos simulated under everyday conditions; None where not measured."""
+        """By network and path: (S,) on photos simulated under everyday conditions; None if not measured."""
         result = self.factors.get("everyday")
         return result and {key: values[:, 0] for key, values in result.accuracy.items()}
 
@@ -88,7 +88,7 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
-    """How much accuracy one measure adds, everything else being equal."""
+    """How much accuracy one measure adds, all else being equal."""
 
     measure: str
     """Words for readers."""
@@ -99,7 +99,7 @@ class Gain:
     on: str
     """What was read: simulated photos or real photos."""
     differences: np.ndarray
-    """float (S,): accuracy after minus before, of each pair of trainings (or of the means, where S differ)."""
+    """float (S,): accuracy after minus before, of each pair of trainings (of the means where S differs)."""
 
 
 def compare(
@@ -156,7 +156,7 @@ def gains(comparison: Comparison) -> list[Gain]:
 
 
 def measures(networks: Iterable[ComparedNetwork]) -> list[tuple[str, tuple[str, str], tuple[str, str]]]:
-    """Pairs of network and path that differ in one measure only, with its name."""
+    """Pairs of network and path that differ in one measure only, with that measure's name."""
     networks = list(networks)
     found = []
     for before in networks:
@@ -174,7 +174,7 @@ def measures(networks: Iterable[ComparedNetwork]) -> list[tuple[str, tuple[str, 
 
 
 def differences(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """float (S,) - float (S,), seed by seed; the difference of the means where the numbers of seeds differ."""
+    """float (S,), `after` minus `before`, seed by seed; of the means, float (1,), where the numbers of seeds differ."""
     return after - before if len(before) == len(after) else np.array([after.mean() - before.mean()])
 
 

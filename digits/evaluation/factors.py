@@ -1,7 +1,7 @@
 """One factor of a photo varied at a time: which one breaks which network, on which path to 28x28.
 
-Digits are photographed at each level of each factor, everything else as in a plain good photo; each
-photo is then resized, as in the article, or prepared, and every network reads the same images.
+Digits are photographed at each level of each factor, with everything else as in a plain, good photo. Each photo is then
+resized, as in the article, or prepared, and every network reads the same images.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,15 +26,15 @@ class Factor:
     """One thing that varies between photos."""
 
     name: str
-    """Word for files and programs."""
+    """Name for files and programs."""
     title: str
-    """Words for readers, with the unit."""
+    """Title for readers, with the unit."""
     levels: tuple[str, ...]
     """Each level in words, in order."""
     conditions: tuple[PhotoConditions | None, ...]
-    """What each level photographs under; None: everyday photos, as the photo score takes them."""
+    """Conditions of each level's photos; None: everyday photos, as for the photo score."""
     styles: tuple[str, ...] = ()
-    """Styles of writing, one a level, that take the place of the digits of MNIST; empty for all other factors."""
+    """Style of writing of each level, in place of MNIST's digits; empty for factors other than style."""
 
     @property
     def is_scale(self) -> bool:
@@ -93,7 +93,7 @@ FACTORS: dict[str, Factor] = {
         ),
     )
 }
-"""Every factor of the report by its name; the first is the everyday mixture of all."""
+"""Every factor of the report by its name; the first is an everyday mixture of all the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,7 @@ class FactorResult:
     accuracy: dict[tuple[str, str], np.ndarray]
     """By network and path: float (S, L), 0..1, for S trainings of the network and L levels."""
     examples: list[np.ndarray]
-    """One photo uint8 (H, W, 3) a level."""
+    """One photo, uint8 (H, W, 3), per level."""
 
     def to_dict(self) -> dict:
         """JSON-ready: at each level the mean over trainings, and the lowest and the highest of them."""
@@ -144,14 +144,14 @@ class FactorResult:
 def level_images(factor: Factor, level: int, digits: np.ndarray, labels: np.ndarray, seed: int) -> LevelImages:
     """Photograph uint8 (N, 28, 28) digits, int (N,) labels, at one level of a factor.
 
-    Depends on its arguments only, so that levels can be worked out in parallel. All levels of a factor
-    see the same digits under the same random directions of light.
+    Depends on its arguments only, so that levels can be computed in parallel. All levels of a factor show the same
+    digits under the same random directions of light.
     """
     require(
         0 <= level < len(factor.levels),
         f"level {level} of the factor {factor.name}",
         f"an index from 0 to {len(factor.levels) - 1}",
-        "take one of factor.levels",
+        "use the index of one of factor.levels",
     )
     conditions = factor.conditions[level]
     if factor.styles:
@@ -177,7 +177,7 @@ def level_images(factor: Factor, level: int, digits: np.ndarray, labels: np.ndar
 
 
 def join_parts(parts: Iterable[LevelImages]) -> list[LevelImages]:
-    """One LevelImages for each level, from parts that were photographed apart, in their order."""
+    """Join the parts of each level, photographed separately, in their order: one LevelImages per level."""
     together: dict[tuple[str, int], list[LevelImages]] = {}
     for part in parts:
         together.setdefault((part.factor, part.level), []).append(part)
@@ -194,7 +194,7 @@ def join_parts(parts: Iterable[LevelImages]) -> list[LevelImages]:
 def measure_factors(
     levels: Iterable[LevelImages], networks: Mapping[str, Sequence[Predict]]
 ) -> dict[str, FactorResult]:
-    """Let every training of every network read every level, given in any order; results by factor.
+    """Let every training of every network read every level; results by factor. Levels may come in any order.
 
     `networks` holds, by name, one prediction function for each training (seed) of a network.
     """

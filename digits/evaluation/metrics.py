@@ -1,4 +1,4 @@
-"""What a network's predictions are worth: probabilities beside labels, and the figures that follow from them."""
+"""What a network's predictions are worth: probabilities, labels, and the figures that follow from them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ NO_ANSWER = -1
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledPredictions:
-    """Probabilities float32 (N, 10) beside the true labels int64 (N,); a row of zeros: no digit was found."""
+    """Probabilities float32 (N, 10) and true labels int64 (N,); a row of zeros means that no digit was found."""
 
     probabilities: np.ndarray
     labels: np.ndarray
@@ -50,13 +50,13 @@ class LabelledPredictions:
         return counts.reshape(NUM_CLASSES, NUM_CLASSES)
 
     def accuracy_by_digit(self) -> list[float | None]:
-        """Fraction of right answers for each true digit; None where there was none of it."""
+        """Fraction of right answers for each label; None for labels that did not occur."""
         hits = np.diag(self.confusion())
         totals = np.bincount(self.labels, minlength=NUM_CLASSES)
         return [float(hits[d] / totals[d]) if totals[d] else None for d in range(NUM_CLASSES)]
 
     def mistakes(self) -> np.ndarray:
-        """Positions of the wrong answers, the most confident first: int64 (M,)."""
+        """Rows of the wrong answers, the most confident first: int64 (M,)."""
         wrong = np.flatnonzero(self.answers != self.labels)
         return wrong[np.argsort(-self.confidences[wrong], kind="stable")]
 

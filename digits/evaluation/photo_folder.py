@@ -61,7 +61,9 @@ def from_table(folder: Path) -> Iterator[LabelledPhoto]:
                     )
                 yield LabelledPhoto(path=path, label=parse_label(row["label"], f"{table}, line {rows.line_num}"))
     except (csv.Error, UnicodeDecodeError) as error:
-        raise PhotoFolderError(f"{table} cannot be read: {error}", "a CSV file in UTF-8", "write it anew") from error
+        raise PhotoFolderError(
+            f"{table} cannot be read: {error}", "a CSV file in UTF-8", "save it again as CSV in UTF-8"
+        ) from error
 
 
 def from_folders(folder: Path) -> Iterator[LabelledPhoto]:
@@ -80,12 +82,12 @@ def from_names(folder: Path) -> Iterator[LabelledPhoto]:
 
 
 def is_photo(path: Path) -> bool:
-    """Whether a path may be a photo: a file that is not hidden. Whether it can be read shows later."""
+    """Whether a path may be a photo: a file that is not hidden. Whether it can be read is seen later."""
     return path.is_file() and not path.name.startswith(".")
 
 
 def parse_label(text: str | None, where: str) -> int:
-    """A label 0..9 from text; PhotoFolderError names where it stands."""
+    """A label 0..9 from text; PhotoFolderError, naming `where` it stands, if it is none."""
     text = (text or "").strip()
     if len(text) == 1 and text in "0123456789":
         return int(text)

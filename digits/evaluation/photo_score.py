@@ -15,18 +15,18 @@ from digits.preprocessing.prepare import prepare_photo
 NO_DIGIT = -1
 """Label of a photo in which no digit was found: no prediction equals it, so it counts as an error."""
 UNSEEN_FRACTION = 0.22
-"""Part of the digits that are written anew in a style MNIST lacks, where their digit has one: a fifth of all."""
+"""Fraction of digits rewritten in a style that MNIST lacks, among labels that have such a style: a fifth of all."""
 STYLES_BY_LABEL = {
-    digit: [style for style, (label, _) in UNSEEN_STYLES.items() if label == digit] for digit in range(10)
+    label: [style for style, (shown, _) in UNSEEN_STYLES.items() if shown == label] for label in range(10)
 }
-"""The styles of each digit."""
+"""Names of the unseen styles of each label."""
 
 
 def everyday_photos(digits: np.ndarray, labels: np.ndarray, seed: int) -> list[np.ndarray]:
     """Photos as people take them, one for each digit, in order: uint8 (N, 28, 28), int (N,) -> N uint8 (H, W, 3).
 
-    Every condition is random, and every fifth digit is written in a style that MNIST lacks. A photo depends on
-    `seed`, its digit and its label only, so any split of the work gives the same photos.
+    Every condition is random, and every fifth digit is written in a style that MNIST lacks. A photo depends only on
+    `seed`, its digit and its label, so however the work is split, the photos are the same.
     """
     photos = []
     for digit, label in zip(digits, labels, strict=True):
@@ -43,7 +43,7 @@ def photo_score_images(digits: np.ndarray, labels: np.ndarray, seed: int) -> tup
     """What the network sees of everyday photos of `digits`, and the labels to score it by.
 
     uint8 (N, 28, 28) light ink on black and int (N,) -> uint8 (N, 28, 28) and int64 (N,), in the same order.
-    Where preparation found no digit the image is black and the label NO_DIGIT. Batches of any size give the same
+    Where preparation found no digit, the image is black and the label NO_DIGIT. Batches of any size give the same
     images, see everyday_photos.
     """
     return prepared(everyday_photos(digits, labels, seed), labels)

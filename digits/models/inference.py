@@ -16,7 +16,7 @@ from digits.errors import InferenceError
 from digits.models.checkpoints import Checkpoint
 
 _CHUNK = 64
-"""Images per run of the graph: bounds memory, and larger runs are not faster."""
+"""Images per run of the graph: bounds memory; larger runs are no faster."""
 _OPSET, _IR_VERSION = 17, 8
 """Versions of the ONNX standard that the graph is written in; every operator used exists since then."""
 
@@ -94,7 +94,7 @@ def build_classifier(checkpoint: Checkpoint, num_threads: int | None = None) -> 
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Rows of scores (N, 10) as probabilities float64 (N, 10)."""
+    """Scores (N, 10) as probabilities float64 (N, 10), row by row."""
     exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True, initial=-np.inf))
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
@@ -104,8 +104,8 @@ def build_graph(architecture: Architecture, weights: Mapping[str, np.ndarray], c
 
     One channel, for grey images, stands for three equal ones: the first kernel is summed over its channels, and the
     network answers the same with less arithmetic.
-    ONNX convolves channels first, the checkpoint's arrays are channels last: kernels are turned here, once. The
-    rescaling by 1/255 is folded into the first kernel (a valid convolution has no padding that it could miss).
+    ONNX convolves channels first, while the checkpoint's arrays are channels last: kernels are transposed here, once.
+    The rescaling by 1/255 is folded into the first kernel (there is no padding that it could miss).
     """
     nodes = [
         helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),

@@ -1,6 +1,6 @@
 """Layers that train the same networks with less arithmetic than Keras' own, for TensorFlow.
 
-`models.build_training_model` puts them in; the weights are those of the network that everybody else builds.
+`network.build_training_model` uses them; the weights are the same as those of `network.build_model`.
 """
 
 import math
@@ -11,7 +11,7 @@ import tensorflow as tf
 from digits.config import CHANNELS
 
 LEVELS = 256
-"""Values of the eight random bits that each activation gets."""
+"""How many values the eight random bits of an activation can take."""
 BLOCK_BYTES = 16
 """What the generator gives for one value of its counter."""
 PHILOX = 1
@@ -72,7 +72,7 @@ class GreyConv2D(keras.layers.Conv2D):
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the weights that the same layer has over three channels."""
+        """Make the weights that the layer has over three channels."""
         super().build((*input_shape[:-1], CHANNELS))
         self.input_spec = None
 

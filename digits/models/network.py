@@ -17,7 +17,7 @@ def build_model(architecture: Architecture) -> keras.Sequential:
     Its weights, in order, are those of `architecture.weight_shapes()`. Initial weights and dropout follow
     `keras.utils.set_random_seed`. Only this network divides by 255.
     """
-    return _network(architecture, CHANNELS, keras.layers.Conv2D, keras.layers.Dropout)
+    return _stack_layers(architecture, CHANNELS, keras.layers.Conv2D, keras.layers.Dropout)
 
 
 def build_training_model(architecture: Architecture, seed: int) -> keras.Sequential:
@@ -28,10 +28,10 @@ def build_training_model(architecture: Architecture, seed: int) -> keras.Sequent
     from digits.models.layers import Dropout, GreyConv2D  # for TensorFlow only, unlike the network itself
 
     numbers = itertools.count()
-    return _network(architecture, 1, GreyConv2D, lambda rate: Dropout(rate, seed=seed, number=next(numbers)))
+    return _stack_layers(architecture, 1, GreyConv2D, lambda rate: Dropout(rate, seed=seed, number=next(numbers)))
 
 
-def _network(
+def _stack_layers(
     architecture: Architecture,
     channels: int,
     first_convolution: type[keras.layers.Conv2D],

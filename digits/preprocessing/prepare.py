@@ -1,7 +1,7 @@
 """From any photo of one digit to what the network sees: light ink on black, drawn the way MNIST was made.
 
-The whole way, in order: digits.paper tells ink from paper in a reduced photo; this file finds the digit there and
-cuts it out of the photo; digits.paper separates its ink again, closely; digits.strokes draws it as 28x28.
+Step by step: ink.py separates ink from paper in a reduced photo, the overview; this file finds the digit there and
+crops the photo to it, the close-up; ink.py separates its ink again; mnist_form.py draws it as 28x28.
 
 How fast: docs/performance.md, "One picture, one prediction".
 """
@@ -29,7 +29,7 @@ OVERVIEW_SIZE = 280
 SMALLEST_OVERVIEW = 112
 """Smaller pictures are enlarged to this first, so that strokes are a few pixels wide."""
 TINY = 48
-"""Longer side, in pixels, up to which a picture is taken to be cut out around its digit, on paper of one colour."""
+"""Pictures of at most this many pixels a side are taken to be cropped to their digit, on paper of one colour."""
 CLOSE_UP_SIZE = 120
 """Longer side of the digit in the close-up from which its strokes are taken, in pixels."""
 MARGIN = 0.45
@@ -41,16 +41,17 @@ MIN_CONTRAST_TO_NOISE = 3.0
 MIN_LEVEL_TO_NOISE = 9.0
 """Least ratio of the digit's ink to the noise of the paper; faint pencil has 20 and more, pure noise at most 8."""
 MAX_CANDIDATES = 20
-"""Things in a photo that are looked at as its digit, from the inkiest on."""
+"""How many things in a photo are considered as its digit, the inkiest first."""
 GAIN = 1.05
-"""A part of the ink that stands out at a higher threshold must count this many times as much, to be taken instead."""
+"""What stands out at a higher threshold must score this many times as much to be taken instead."""
 SPECKS = 0.001
-"""Part of the photo that may differ even where it is blank."""
+"""Fraction of a photo that may differ from the paper although the photo is blank."""
 MAX_RIVALS = 12
-"""Most things in a photo that are as inky as the digit and at least RIVAL_MASS as heavy; texture has hundreds."""
+"""Most things in a photo that may rival its digit; texture has hundreds."""
 RIVAL_MASS = 0.15
+"""A rival is as inky as the digit and holds at least this fraction of its ink."""
 MAX_CONTOURS = 30
-"""Most outlines of a digit and its holes: an 8 has three, net and noise have dozens."""
+"""Most outlines that a digit and its holes may have: an 8 has three, a net or noise has dozens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ class Place:
 def prepare_photo(photo: np.ndarray) -> np.ndarray:
     """Draw the digit in a photo as MNIST would have: uint8 (H, W, 3) to uint8 (28, 28), light ink on black.
 
-    Raises NoDigitFound if the photo is blank, noise, or nothing like one digit.
+    Raises NoDigitFound if the photo is blank, is noise, or shows nothing like one digit.
     """
     _require_photo(photo)
     if (digit := _already_drawn_as_mnist(photo)) is not None:
@@ -98,7 +99,7 @@ def _require_photo(photo: np.ndarray) -> None:
 def _already_drawn_as_mnist(photo: np.ndarray) -> np.ndarray | None:
     """The picture itself, uint8 (28, 28), if it is a digit in MNIST's form, in either polarity.
 
-    That is: grey, on paper that is exactly black (or white), 20 pixels long, centred by its centre of mass.
+    That is: grey, on paper that is exactly black (or white), about 20 pixels long, centred by mass.
     """
     if photo.shape[:2] != (IMAGE_SIZE, IMAGE_SIZE) or np.ptp(photo, axis=2).any():
         return None
@@ -115,7 +116,7 @@ def _already_drawn_as_mnist(photo: np.ndarray) -> np.ndarray | None:
 
 
 def find_digit(photo: np.ndarray) -> Place:
-    """Look for the digit in a reduced photo: uint8 (H, W, 3)."""
+    """Find the digit of a photo, uint8 (H, W, 3), in a reduced copy; NoDigitFound if there is none."""
     longer = max(photo.shape[:2])
     cut_out = longer <= TINY
     size = min(max(longer, SMALLEST_OVERVIEW), OVERVIEW_SIZE)
@@ -147,7 +148,7 @@ def find_digit(photo: np.ndarray) -> Place:
 def _require_one_digit(ink: np.ndarray, inside: tuple[slice, slice], mask: np.ndarray, noise: float) -> None:
     """Refuse noise, texture, nets and pages of text.
 
-    `ink` is float32 (H, W), `inside` the box of the digit that was chosen, and `mask`, bool of its size, the digit.
+    `ink` is float32 (H, W), `inside` the box of the chosen digit, and `mask`, bool of the size of that box, the digit.
     """
     ink_of_digit = ink[inside][mask]
     level = percentile(ink_of_digit, 90)
@@ -178,10 +179,11 @@ def _has_rivals(inky: np.ndarray, ink: np.ndarray, mass: float) -> bool:
 def _main_component(
     ink: np.ndarray, lowest: float, touching: float
 ) -> tuple[np.ndarray, tuple[int, int, int, int]] | None:
-    """The connected ink that is most likely the digit, over several thresholds from `lowest` up, of float32 (H, W).
+    """The connected ink of float32 (H, W) that is most likely the digit, at any threshold from `lowest` up.
 
-    Returns it as a mask, bool (h, w), and where that lies: left, top, w, h. A component counts by its ink, less the
-    farther it is from the middle of the frame, and only by the part `touching` of it where it touches the frame.
+    Returns a mask, bool (h, w), and where it lies: left, top, w, h; None if nothing stands out. A component scores by
+    its ink, but less the farther it is from the middle of the frame, and only by the fraction `touching` of it if it
+    touches the frame's edge.
     """
     best, best_score = None, 0.0
     threshold, left, top, inked = lowest, 0, 0, ink
@@ -209,20 +211,21 @@ def _main_component(
 
 
 def _plausibility(component: np.ndarray, box: tuple[int, int, int, int], frame: tuple[int, int]) -> float:
-    """By how much of its ink a component counts, uint8 (h, w) in a box of a frame (H, W): 1 in the middle."""
+    """Fraction of its ink by which a component scores, uint8 (h, w) in a box of a frame (H, W): 1 in the middle."""
     moments = cv2.moments(component, binaryImage=True)
     x, y = moments["m10"] / moments["m00"] + box[0], moments["m01"] / moments["m00"] + box[1]
     return 1 - 0.6 * math.hypot(x - frame[1] / 2, y - frame[0] / 2) / max(frame)
 
 
 def _touches(box: tuple[int, int, int, int], frame: tuple[int, int]) -> bool:
-    """Whether a box touches its frame (H, W)."""
+    """Whether a box touches the edge of its frame (H, W)."""
     x, y, width, height = box
     return x <= 1 or y <= 1 or x + width >= frame[1] - 1 or y + height >= frame[0] - 1
 
 
 def close_up(photo: np.ndarray, place: Place) -> tuple[np.ndarray, tuple[int, int, int, int]]:
-    """Cut out the digit with some paper around it and separate its ink: float32 (h, w) in 0..1, and its box."""
+    """Crop the photo to the digit and some paper around it, and separate the ink: float32 (h, w) in 0..1, and the
+    digit's box in it."""
     H, W = photo.shape[:2]
     left, top, right, bottom = np.array(place.box) * (W, H, W, H)
     size = max(right - left, bottom - top)

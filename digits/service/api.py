@@ -1,7 +1,7 @@
 """The HTTP API and the page, as a FastAPI application that knows no Ray.
 
-POST /predict takes pictures, /v2 speaks the Open Inference Protocol, / is the page. Whatever a client does wrong ends
-in one shape, {"detail": "..."}, with a 4xx status; under /v2 the protocol's own key, error, repeats the text.
+POST /predict takes pictures, /v2 speaks the Open Inference Protocol, / is the page. Every mistake of a client is
+answered in one shape, {"detail": "..."}, with a 4xx status; under /v2 the protocol's own key, error, repeats the text.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _PAGE_HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-# curl --data-binary and fetch announce a raw body with these; what a picture is, its bytes say.
+# curl --data-binary and fetch announce a raw body with these; its bytes tell whether it is a picture.
 _RAW_TYPES = frozenset({"", "application/octet-stream", "application/x-www-form-urlencoded"})
 _MULTIPART = "multipart/form-data"
 _STATUS_OF_REFUSAL = {"unknown_format": 415, "too_many_pixels": 413}
@@ -144,7 +144,7 @@ def create_api(service: Service, *, limits: Limits | None = None, api_key: str |
         title="digits",
         version=digits.__version__,
         summary="Reads handwritten digits.",
-        # The pages that FastAPI brings load scripts of another host; ours works without the internet.
+        # FastAPI's own pages load scripts from another host; ours work without the internet.
         docs_url=None,
         redoc_url=None,
         responses={401: _PROBLEMS[401]},
@@ -255,7 +255,7 @@ def create_api(service: Service, *, limits: Limits | None = None, api_key: str |
 
 
 async def _read_files(request: Request, max_files: int) -> list[bytes]:
-    """The content of every form field `file`, in order."""
+    """The content of every form field named `file`, in order."""
     try:
         async with request.form(max_files=max_files, max_fields=max_files) as form:
             files = [field for field in form.getlist("file") if isinstance(field, UploadFile)]
@@ -294,7 +294,7 @@ def _json(content: Any) -> Response:
 
 
 def _handle_errors(api: FastAPI, service: Service) -> None:
-    """Give every error the one shape."""
+    """Give every error the same shape."""
 
     @api.exception_handler(HTTPException)
     async def on_http_exception(request: Request, error: HTTPException) -> Response:
@@ -310,7 +310,7 @@ def _handle_errors(api: FastAPI, service: Service) -> None:
 
     @api.exception_handler(ClientDisconnect)
     async def on_disconnect(request: Request, error: ClientDisconnect) -> Response:
-        return problem(request.url.path, 499, "the client went away")  # nobody reads it, but it is no failure of ours
+        return problem(request.url.path, 499, "the client went away")  # nobody reads it, but it was no failure of ours
 
     @api.exception_handler(Exception)
     async def on_bug(request: Request, error: Exception) -> Response:

@@ -26,7 +26,7 @@ _LATENCY_BOUNDARIES_MS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 100
 
 
 class Arguments(BaseModel):
-    """What `args` of the application may hold."""
+    """The `args` of the application."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -35,7 +35,7 @@ class Arguments(BaseModel):
     storage_path: str | None = None
     """Like user_config.storage_path."""
     api_key_file: str | None = None
-    """File whose first line is the API key; without it everything is open."""
+    """File whose first line is the API key; without one, everything is open."""
     limits: Limits = Limits()
 
 
@@ -70,7 +70,7 @@ class RayMetrics:
 @serve.deployment
 @serve.ingress()
 class DigitClassifier:
-    """Answers HTTP requests with the model that user_config chooses."""
+    """Answers HTTP requests with the model that user_config names."""
 
     def __init__(self, arguments: Arguments) -> None:
         self.arguments = arguments
@@ -83,7 +83,7 @@ class DigitClassifier:
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Ray Serve calls this before the replica is healthy, and again when only user_config changed.
 
-        Ray would stop a running replica that raises here, so a broken checkpoint is refused by keeping the old one.
+        Ray would stop a running replica that raises here, so a broken checkpoint is refused and the old one kept.
         """
         await asyncio.to_thread(self.service.swap, user_config)
         log = logging.getLogger("ray.serve")

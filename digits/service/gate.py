@@ -1,4 +1,4 @@
-"""What every request passes first: the API key, and the size of the body, declared or streamed."""
+"""What every request passes through first: the check of its API key and of its body's size, declared or streamed."""
 
 import base64
 import binascii
@@ -16,14 +16,14 @@ from digits.errors import RequestError, require
 from digits.service.service import ROOT
 
 OPEN_PATHS = frozenset({"/health", "/v2/health/live", "/v2/health/ready"})
-"""Paths that need no API key: load balancers ask them."""
+"""Paths that need no API key, for load balancers."""
 
-# The rest of a body that is too large is not read: the connection ends with the answer.
+# The rest of a body that is too large is never read: the connection ends with the answer.
 _HANG_UP = {"connection": "close"}
 
 
 class Gate:
-    """ASGI middleware that refuses what is not allowed before anything is read, and counts what is read after."""
+    """ASGI middleware that refuses what is not allowed before reading it, and counts the bytes of what is read."""
 
     def __init__(
         self, app: ASGIApp, *, max_body_bytes: int, api_key: str | None, on_rejected: Callable[[str], None]
@@ -41,7 +41,7 @@ class Gate:
         if self.api_key is not None and scope["path"] not in OPEN_PATHS and not self._has_key(headers):
             self.on_rejected("api_key")
             detail = "the API key is missing or wrong\n  what to do: send the header Authorization: Bearer KEY"
-            # With Basic a browser asks the person; the key is the password, under any name.
+            # With Basic, a browser asks the person for a name and a password: any name, and the key.
             await problem(scope["path"], 401, detail, {"www-authenticate": 'Basic realm="digits"'})(
                 scope, receive, send
             )
@@ -87,7 +87,7 @@ class Gate:
 
 
 def problem(path: str, status_code: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The one shape of every error; clients of the Open Inference Protocol read the key error."""
+    """The shape of every error; clients of the Open Inference Protocol read its key `error`."""
     extra = {"error": detail} if path.startswith("/v2") else {}
     return Response(json.dumps({"detail": detail, **extra}), status_code, headers, media_type="application/json")
 

@@ -51,7 +51,7 @@ def model_metadata() -> dict[str, Any]:
 
 
 def parse_request(body: bytes, header_length: str | None, max_batch: int) -> InferenceRequest:
-    """The images that a body holds; `header_length` is the HTTP header's text. Raises nothing but RequestError."""
+    """The images in a body; `header_length` is the text of that HTTP header. Raises nothing but RequestError."""
     length = _header_length(header_length, len(body))
     request = _parse_json(body[:length])
     inputs = request.get("inputs")
@@ -105,7 +105,7 @@ def read_each_by_its_kind(read: Callable[[np.ndarray], np.ndarray], images: np.n
 
 
 def build_response(request: InferenceRequest, probabilities: np.ndarray) -> tuple[bytes, dict[str, str]]:
-    """Body and HTTP headers that answer `request` with float32 (N, 10)."""
+    """Body and HTTP headers that answer `request` with `probabilities`, float32 (N, 10)."""
     output: dict[str, Any] = {"name": OUTPUT_NAME, "datatype": "FP32", "shape": list(probabilities.shape)}
     answer: dict[str, Any] = {"model_name": MODEL_NAME, "model_version": "1", "outputs": [output]}
     if request.id is not None:
@@ -176,7 +176,7 @@ def _from_json(data: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _binary_output(request: dict[str, Any]) -> bool:
-    """Whether the output is wanted as bytes: the output's own parameter wins over the request's."""
+    """Whether the output is wanted as bytes; the output's own parameter overrides the request's."""
     wanted = _parameters(request).get("binary_data_output", False)
     outputs = request.get("outputs")
     if outputs is not None:

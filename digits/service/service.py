@@ -1,6 +1,6 @@
 """From uploaded bytes to an answer, without HTTP and without Ray: load a checkpoint, decode, prepare, predict.
 
-A model is taken into service whole: loaded, verified and warmed up before the reference to it is swapped.
+A model goes into service as a whole: it is loaded, verified and warmed up before the reference to it is swapped.
 """
 
 import time
@@ -21,7 +21,7 @@ from digits.service.inference_protocol import read_each_by_its_kind
 from digits.service.metrics import Metrics, NoMetrics
 
 ROOT = Path(__file__).resolve().parents[2]
-"""The project's folder: relative paths start here, wherever Ray runs the service."""
+"""The project's folder, to which paths are relative, wherever Ray runs the service."""
 BEST = "best"
 _DESCRIPTION_KEYS = ("metrics", "training", "data", "calibration", "versions", "created")
 
@@ -33,7 +33,7 @@ class Model:
     name: str
     classifier: Classifier
     description: dict[str, Any]
-    """What people may know about it, JSON-ready: architecture, metrics, training configuration, versions."""
+    """What GET /model tells about it, JSON-ready: architecture, metrics, training configuration, versions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class Refusal:
 
 
 def find_checkpoint(choice: Mapping[str, Any]) -> str:
-    """Path or URI of the checkpoint that a `user_config` chooses.
+    """Path or URI of the checkpoint that a `user_config` names.
 
     `checkpoint` is a folder, a URI, or "best" for the one that best.json of `storage_path` names.
     """
@@ -67,7 +67,7 @@ def find_checkpoint(choice: Mapping[str, Any]) -> str:
     require(
         set(chosen) == {"checkpoint", "storage_path"} and all(isinstance(text, str) for text in chosen.values()),
         f"the service is configured with {dict(choice)}",
-        "the keys checkpoint and storage_path, each a text",
+        "the keys checkpoint and storage_path, both strings",
         "correct user_config in serve/config.yaml",
     )
     if chosen["checkpoint"] == BEST:
@@ -80,10 +80,10 @@ def _absolute(path: str) -> str:
 
 
 def load_model(path: str) -> Model:
-    """Load, verify and warm up the checkpoint at `path`; raises CheckpointError when it cannot serve."""
+    """Load, verify and warm up the checkpoint at `path`; CheckpointError if it cannot serve."""
     checkpoint = checkpoints.load(path)
     classifier = Classifier(checkpoint.architecture, checkpoint.weights, temperature=checkpoint.temperature)
-    # The first run of the graph and of the photo path allocates and compiles; no visitor should wait for that.
+    # The first run of the graphs and of the photo path allocates and compiles: no visitor should wait for that.
     photo = np.full((64, 64, 3), 255, np.uint8)
     photo[12:52, 28:36] = 0
     prepared = prepare_photo(photo)
@@ -106,10 +106,10 @@ def load_model(path: str) -> Model:
 
 
 class Service:
-    """The model in service and what is counted about it; its methods block and belong into a thread."""
+    """The model in service, and what is counted about it; its methods block, so call them in a thread."""
 
     def __init__(self, metrics: Metrics | None = None) -> None:
-        # Requests already run side by side; threads inside one of them would only wait for each other.
+        # Requests already run side by side: threads within one would only wait for each other.
         cv2.setNumThreads(1)
         self.metrics = metrics or NoMetrics()
         self.model: Model | None = None
@@ -119,8 +119,8 @@ class Service:
     def swap(self, choice: Mapping[str, Any]) -> None:
         """Take the checkpoint that `choice` names (see `find_checkpoint`) into service.
 
-        One that cannot serve is refused: the old model goes on and `refused` says why; only without an old model
-        does the error leave this method.
+        One that cannot serve is refused: the old model stays and `refused` says why. Only if there is no old model does
+        this method raise.
         """
         try:
             model = load_model(find_checkpoint(choice))
@@ -135,7 +135,7 @@ class Service:
             self.metrics.swapped(accepted=True)
 
     def recognise(self, model: Model, pictures: Sequence[bytes]) -> list[Answer | Refusal]:
-        """One answer for each picture file, in order; one that shows no digit, or cannot be read, is refused."""
+        """One answer for each picture file, in order; a file that shows no digit, or cannot be read, is refused."""
         prepared = [self._prepare(data) for data in pictures]
         images = [image for image in prepared if isinstance(image, np.ndarray)]
         rows = iter(self.predict(model, np.stack(images)) if images else ())

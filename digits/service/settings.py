@@ -134,9 +134,7 @@ def read_config(file: Path) -> Settings:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise ConfigurationError(
-            f"{file} is not YAML: {reason}\n  expected: {expected}\n  what to do: {remedy}"
-        ) from error
+        raise ConfigurationError(f"{file} is not YAML: {reason}", expected, remedy) from error
     require(_has_the_form(config), f"{file} is no configuration of the service", expected, remedy)
     return Settings(config)
 
@@ -188,10 +186,9 @@ def check_ports(ports: Sequence[Port]) -> None:
             _listen_for_a_moment(port)
         except OSError as error:
             raise ConfigurationError(
-                f"{port.purpose} cannot listen on {where}: {error.strerror}\n"
-                "  expected: an address of this machine, and a port that no other program listens on\n"
-                f"  what to do: end that program (`ss -ltnp` shows it), or take others: port={ports[0].number + 1} "
-                "moves HAProxy's too"
+                f"{port.purpose} cannot listen on {where}: {error.strerror}",
+                "an address of this machine, and a port that no other program listens on",
+                f"end that program (`ss -ltnp` shows it), or set port={ports[0].number + 1}, which moves HAProxy's too",
             ) from error
 
 

@@ -66,7 +66,7 @@ def photos_on_their_way(folder: Path) -> None:
     for column, (digit, (name, differences)) in enumerate(zip(digits, CONDITIONS.items(), strict=True)):
         photo = simulate_photo(digit, np.random.default_rng(SEED), replace(PhotoConditions(), **differences))
         for row, image in enumerate((photo, resize_photo(photo), prepare_photo(photo))):
-            grid[row][column].imshow(image)
+            grid[row][column].imshow(image, cmap="gray", vmin=0, vmax=255)
         grid[0][column].set_title(name, fontsize=8)
     for row, name in enumerate(("photo", "resized", "prepared")):
         grid[row][0].set_ylabel(name, fontsize=8)

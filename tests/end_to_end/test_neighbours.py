@@ -1,12 +1,14 @@
 """A training and a search do not notice the other Rays of their machine, whenever these start and however they end."""
 
 import json
+import os
 import secrets
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager, suppress
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -14,8 +16,8 @@ import pytest
 import yaml
 
 from digits.models import checkpoints
-from tests.end_to_end.faults import Job
-from tests.end_to_end.neighbours import end, of_a_process, of_ray_start
+from tests.end_to_end.faults import Job, processes
+from tests.end_to_end.neighbours import descendants, end, of_a_process, of_ray_start
 from tests.end_to_end.ports import free_ports
 from tests.end_to_end.serve_cluster import end_processes, get_json, private_environment, wait_for
 from tests.end_to_end.test_own_ray import environment  # noqa: F401  where the job's Ray keeps its files
@@ -23,6 +25,7 @@ from tests.end_to_end.test_own_ray import environment  # noqa: F401  where the j
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 10
 NEIGHBOURS = 10
+"""How many other Rays come and go."""
 KINDS = ((of_a_process, signal.SIGTERM), (of_ray_start, signal.SIGTERM), (of_a_process, signal.SIGKILL))
 """How they start, in turn, and what ends them."""
 MISHAPS = ("failed", "starting workers again", "goes on after", "Traceback")
@@ -56,14 +59,30 @@ def start_service(storage_path):
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def come_and_go(count, env):
+def come_and_go(kinds, env):
     """Start other Rays, one after the other, and end each."""
-    for kind, number in islice(cycle(KINDS), count):
+    for kind, number in kinds:
         neighbour, ready = kind(env)
         try:
             neighbour.wait_for(ready)
         finally:
             end(neighbour, number)
+
+
+@contextmanager
+def paused(job):
+    """Its training workers stand still meanwhile: whatever happens, happens in the middle of training."""
+    mine = descendants(job.process.pid)
+    workers = [pid for pid, _, command in processes() if pid in mine and "RayTrainWorker" in command]
+    assert workers
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in workers:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 def undisturbed(job):
@@ -86,18 +105,23 @@ def test_a_training_does_not_notice_other_rays(environment, start_service, digit
     earlier, ready = of_ray_start(env)
     try:
         earlier.wait_for(ready)
-        flags = ("--architecture", "baseline", "--batch-size", 10, "--data", digits_folder)
+        flags = ("--architecture", "baseline", "--batch-size", 20, "--data", digits_folder)
         job = Job("jobs/train.py", *flags, "--epochs", EPOCHS, "--storage-path", tmp_path / "runs", env=env)
         job.wait_for(f"epoch  1/{EPOCHS}")
     finally:
         end(earlier, signal.SIGTERM)
-    serving, is_ready = start_service()
-    try:
-        come_and_go(NEIGHBOURS - 2, env)
-        is_ready()
-    finally:
-        end(serving, signal.SIGKILL)
-    assert f"epoch {EPOCHS}/{EPOCHS}" not in job.output, "training was over before its neighbours were"
+    kinds = islice(cycle(KINDS), EPOCHS - 2)
+    for epoch, (kind, number) in enumerate(kinds, start=1):
+        job.wait_for(f"epoch {epoch:2}/{EPOCHS}")
+        with paused(job):
+            come_and_go([(kind, number)], env)
+    job.wait_for(f"epoch {EPOCHS - 1:2}/{EPOCHS}")
+    with paused(job):
+        serving, is_ready = start_service()
+        try:
+            is_ready()
+        finally:
+            end(serving, signal.SIGKILL)
     assert epochs_of(undisturbed(job)["run_dir"], "baseline") == list(range(1, EPOCHS + 1))
 
 
@@ -109,7 +133,7 @@ def test_a_search_does_not_notice_other_rays(environment, tiny_mnist, tmp_path):
     flags = (*settings, "--batch-size", 20, "--workers-per-trial", 2, "--epochs", EPOCHS, "--data", tiny_mnist)
     job = Job("jobs/tune.py", *flags, "--storage-path", tmp_path, env=environment)
     job.wait_for("epoch  1/4")
-    come_and_go(NEIGHBOURS, environment)
+    come_and_go(islice(cycle(KINDS), NEIGHBOURS), environment)
     assert "Trials, the best first" not in job.output, "the search was over before its neighbours were"
     document = undisturbed(job)
     assert (document["trials"], document["failed"]) == (4, 0)
@@ -128,7 +152,7 @@ def test_a_long_training_on_a_busy_machine_loses_nothing(environment, digits_fol
         flags = ("--architecture", "baseline", "--epochs", 20, "--data", digits_folder, "--storage-path", tmp_path)
         job = Job("jobs/train.py", *flags, env=environment)
         job.wait_for("epoch  1/20")
-        come_and_go(NEIGHBOURS, environment)
+        come_and_go(islice(cycle(KINDS), NEIGHBOURS), environment)
         assert undisturbed(job)["runs"][0]["epochs"] == 20
     finally:
         for process in busy:
