@@ -8,7 +8,7 @@ import pytest
 from digits.config import RECIPES, DataConfig, Recipe, TrainingConfig
 from digits.data.files import find_digits
 from digits.data.read import read_without_ray
-from digits.data.split import split_rows
+from digits.data.split import Split, split_rows
 from digits.models import checkpoints
 from digits.storage import Storage
 from digits.training import driver, runs
@@ -27,7 +27,8 @@ def train(path, run_dir, num_workers, recipes):
     files, events = find_digits(path), []
     run = Run.of(recipes, (0,), DataConfig(path=path), files.fingerprint)
     workers = driver.Workers(num_workers=num_workers, use_gpu=False, cpus_per_worker=1)
-    driver.train(run, run_dir, workers, files=files, on_event=events.append)
+    split = Split.make(files, run.data)
+    driver.train(run, run_dir, workers, split=split, on_event=events.append)
     states = {
         network.architecture_name: runs.last_state(run_dir, network, on_damage=pytest.fail) for network in run.networks
     }
