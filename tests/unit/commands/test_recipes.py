@@ -109,7 +109,10 @@ MISTAKES = [
     ("--architecture baseline --dense-dropout 0.5", "without a dense layer"),
     ("--architecture improved --dense-units 0", "without a dense layer"),
     ("--architecture baseline --dropouts 0.1 0.1 1.5", "dropout rate = 1.5"),
-    ("--architecture baseline --pool-after 0 1 2 --filters 8 8 8 8 --dropouts 0 0 0 0", "leave nothing of a 28x28"),
+    (
+        "--architecture baseline --pool-after 0 1 2 --filters 8 8 8 8 --dropouts 0 0 0 0",
+        "leave nothing of a 28x28 image",
+    ),
     ("--architecture baseline --clean-tail 0.2", "no epoch is distorted"),
     ("--distort --no-distort", "one of them at most"),
     ("--validation-fraction 1", "validation fraction = 1"),
