@@ -192,7 +192,7 @@ def run_process(command: Sequence[str], environment: Mapping[str, str]) -> Finis
     return FinishedProcess(document=json.loads(lines[-1][1]), seconds=seconds, lines=lines, peak_bytes=peak_bytes)
 
 
-def start_process(command: Sequence[str], environment: Mapping[str, str], **options: Any) -> subprocess.Popen:
+def start_process(command: Sequence[str], environment: Mapping[str, str], **options: Any) -> subprocess.Popen[Any]:
     """Start a program in the project's folder."""
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(command, cwd=ROOT, env={**os.environ, **quiet, **environment}, **options)
