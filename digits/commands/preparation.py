@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import ray
 
@@ -63,7 +63,7 @@ class Started:
     num_nodes: int
     workers: Workers
     """Of a training in full."""
-    photo_digits: list[ray.ObjectRef]
+    photo_digits: list[ray.ObjectRef[Any]]
     """The simulated photos of the photo score, which are being made."""
 
 

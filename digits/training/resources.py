@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from digits.errors import require
+from digits.errors import ConfigurationError, require
 
 DATA_CPUS = 0.5
 """Share of a core that must be left on a node for the tasks of Ray Data, which feed the workers."""
@@ -41,12 +41,12 @@ def choose_workers(
     With `on_demand_gpus` the cluster may still have to start its GPU nodes, so only `requested` counts.
     """
     if on_demand_gpus:
-        require(
-            requested is not None,
-            "GPUs on demand for no stated number of workers",
-            "the number of workers to start GPU nodes for, or a range of it",
-            "give for instance --num-workers 1 4",
-        )
+        if requested is None:
+            raise ConfigurationError(
+                "GPUs on demand for no stated number of workers",
+                "the number of workers to start GPU nodes for, or a range of it",
+                "give for instance --num-workers 1 4",
+            )
         return Workers(num_workers=in_order(requested), use_gpu=True, cpus_per_worker=1.0)
     gpus, cpus = int(resources.get("GPU", 0)), resources.get("CPU", 0)
     limit = gpus or int(cpus)

@@ -1,6 +1,7 @@
 """What a training run's driver hands to each of its workers."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import ray
 from ray.util.queue import Queue
@@ -17,7 +18,7 @@ class TrainingTask:
     run: Run
     run_dir: Storage
     split: Split
-    photo_digits: tuple[ray.ObjectRef, ...]
+    photo_digits: tuple[ray.ObjectRef[Any], ...]
     """Parts of the prepared simulated photos: uint8 (n, 28, 28) and labels int64 (n,)."""
     events: Queue
     """What the driver is told: dictionaries with the key event (see `train`)."""

@@ -85,8 +85,8 @@ class TrainableModel:
         width = tf.shape(labels)[0] // self.parts
         results, gradients = zip(
             *(
-                self.gradients_of(*part, batch_size, self.place + number * width)
-                for number, part in enumerate(zip(*batch, strict=True))
+                self.gradients_of(some_images, some_labels, some_present, batch_size, self.place + number * width)
+                for number, (some_images, some_labels, some_present) in enumerate(zip(*batch, strict=True))
             ),
             strict=True,
         )

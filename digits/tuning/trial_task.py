@@ -21,13 +21,13 @@ class TrialTask:
 
     search: Search
     run_dir: Storage
-    epochs: tuple[ray.ObjectRef, ...]
+    epochs: tuple[ray.ObjectRef[Any], ...]
     """For each epoch, the training digits with their inverted copies: uint8 (N, 28, 28) and int64 (N,)."""
     columns: Columns
     """Which of them make up each batch."""
-    validation: ray.ObjectRef
+    validation: ray.ObjectRef[Any]
     """The validation digits with their inverted copies: uint8 (N, 28, 28) and int64 (N,)."""
-    photo_digits: tuple[ray.ObjectRef, ...]
+    photo_digits: tuple[ray.ObjectRef[Any], ...]
     """Parts of the prepared simulated photos, see `digits.training.score_photos`."""
     workers: Workers
     """Of a trial that is a training run."""

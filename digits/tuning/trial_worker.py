@@ -88,13 +88,14 @@ def keep_last_epoch(folder: Storage, search: Search, network: Network, state: Tr
         earlier.filesystem.delete_dir(earlier.path)
 
 
-def digits_of_epochs(epochs: Sequence[ray.ObjectRef], columns: Columns) -> Iterator[Digits]:
+def digits_of_epochs(epochs: Sequence[ray.ObjectRef[Any]], columns: Columns) -> Iterator[Digits]:
     """A worker's digits of each epoch; read-only; equal epochs are the same object, and no copy is made."""
     owned, size = columns.owned_groups, columns.group_size
     rows = slice(owned.start * size, owned.stop * size)
-    present, digits = None, None
+    present: ray.ObjectRef[Any] | None = None
+    digits: Digits | None = None
     for reference in epochs:
-        if reference != present:
+        if digits is None or reference != present:
             images, labels = ray.get(reference)
             present, digits = reference, (images[rows], labels[rows])
         yield digits
