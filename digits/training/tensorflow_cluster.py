@@ -14,7 +14,7 @@ from typing import Any
 import ray
 import ray.train
 from ray.train.backend import Backend, BackendConfig
-from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
+from ray.train.v2.api.config import FailureConfig, ScalingConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from digits.storage import Storage
@@ -30,7 +30,7 @@ def worker_group(
     workers: Workers,
     folder: Storage,
     *,
-    callbacks: Sequence[ray.train.UserCallback],
+    callbacks: Sequence[Any],
     failures: FailureConfig | None = None,
     spread: bool = False,
 ) -> DataParallelTrainer:
@@ -50,7 +50,7 @@ def worker_group(
             placement_strategy="SPREAD" if spread else "PACK",
             elastic_resize_monitor_interval_s=RESIZE_INTERVAL_S,
         ),
-        run_config=RunConfig(
+        run_config=ray.train.RunConfig(
             name=folder.name,
             storage_path=folder.parent.path,
             storage_filesystem=folder.filesystem,
