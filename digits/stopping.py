@@ -14,9 +14,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import NoReturn
+
+import psutil
 
 STOPPED = 130
 """Exit code of a job that was told to end: 128 + SIGINT, as a shell has it."""
@@ -138,20 +139,7 @@ def end() -> NoReturn:
 
 def exit_with_children() -> NoReturn:
     """Kill all processes below this one, Ray's among them, and exit."""
-    for pid in descendants(os.getpid()):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it ended meanwhile, or is another user's
+            child.kill()
     os._exit(STOPPED)
-
-
-def descendants(root: int) -> list[int]:
-    """Ids of all processes below one, as /proc tells; none where there is no /proc."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # it ended meanwhile
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(stat.parent.name))
-    found = [root]
-    for pid in found:
-        found += children.get(pid, [])
-    return found[1:]
