@@ -26,6 +26,8 @@ SAME_S = 0.3
 """Signals so close together are one request: to a process and its group, say, as `timeout` sends them. In seconds."""
 LINE_AFTER_S = 1.0
 """When the thread says what was reached, if the job did not. In seconds."""
+BAR_AWAY = "\r\x1b[2K\x1b[?25h"
+"""Clears the line of a progress bar that may still be on the terminal, and shows the cursor again."""
 END_AFTER_S = 10.0
 """When the thread ends the job, if the job did not. In seconds."""
 
@@ -80,7 +82,7 @@ class Stopping:
                 self.told = True
                 reached = self.reached() if self.began else "before anything was begun"
                 with contextlib.suppress(OSError):  # whoever read it may have been stopped as well
-                    os.write(2, f"stopped by Ctrl-C or SIGTERM {reached}\n".encode())
+                    os.write(2, f"{BAR_AWAY if os.isatty(2) else ''}stopped by Ctrl-C or SIGTERM {reached}\n".encode())
 
 
 _job = Stopping()
