@@ -126,7 +126,7 @@ class Architecture:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls, values: object) -> Self:
         """The architecture that `to_dict` described; unknown or missing keys are refused."""
         known = {field.name for field in fields(cls)}
         require(
@@ -135,6 +135,7 @@ class Architecture:
             f"the keys {sorted(known)}",
             "use a checkpoint written by this version of digits",
         )
+        assert isinstance(values, dict)
         return cls(**values)
 
 

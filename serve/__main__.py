@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from digits.errors import ConfigurationError
+from digits.errors import CheckpointError, ConfigurationError
 from digits.models import checkpoints
 from digits.service.gate import read_api_key
 from digits.service.service import find_checkpoint
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str]) -> None:
     """Check what `arguments` ask for, then serve it."""
     try:
         settings, name = prepare(arguments)
-    except (checkpoints.CheckpointError, ConfigurationError) as error:
+    except (CheckpointError, ConfigurationError) as error:
         sys.exit(f"error: {error}")
     port = settings.http_port
     print(f"Serving {name} on http://{port.host}:{port.number} (Ctrl-C ends it)", flush=True)

@@ -76,7 +76,7 @@ def distort(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) ->
         "pass grey digits",
     )
     require(
-        labels.shape == (len(images),) and np.all((labels >= 0) & (labels < NUM_CLASSES)),
+        labels.shape == (len(images),) and bool(np.all((labels >= 0) & (labels < NUM_CLASSES))),
         f"labels of shape {labels.shape} for {len(images)} images",
         f"one label of 0..{NUM_CLASSES - 1} for each image",
         "pass the labels of these images",

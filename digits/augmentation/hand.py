@@ -122,7 +122,7 @@ def draw(strokes: Strokes, pen: float, nib: np.ndarray | None = None) -> np.ndar
 
     With a `nib`, a uint8 kernel, the line is as wide as the nib where it runs across it, and fine along it.
     """
-    canvas = np.zeros((DRAWING_SIZE, DRAWING_SIZE), np.uint8)
+    canvas: np.ndarray = np.zeros((DRAWING_SIZE, DRAWING_SIZE), np.uint8)
     corner = (DRAWING_SIZE - UNIT) / 2
     paths = [np.rint((stroke * UNIT + corner) * 16).astype(np.int32) for stroke in strokes]
     if nib is None:

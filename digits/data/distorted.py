@@ -73,7 +73,7 @@ def distort_epochs(
 
 def distort_columns(
     task: dict[str, np.ndarray],
-    originals: list[ray.ObjectRef],
+    originals: list[ray.ObjectRef[np.ndarray]],
     columns: Columns,
     inverted_copies: bool,
     seed: int,

@@ -141,7 +141,7 @@ def read_without_ray(files: DigitFiles, chosen: np.ndarray, *, inverted_copies: 
         rows = np.flatnonzero(chosen[start : start + len(labels)])
         start += len(labels)
         if len(rows):
-            batch = read_rows({"path": np.array([path], object), "rows": [rows]}, files.filesystem)
+            batch = read_rows({"path": np.array([path], object), "rows": rows[None]}, files.filesystem)
             batch = invert_batch(batch) if inverted_copies else batch
             parts.append((batch[IMAGE], batch[LABEL]))
     return concatenate(parts)

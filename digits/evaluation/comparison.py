@@ -6,6 +6,7 @@ digits, simulated photos and real photos, from which differences between network
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -55,9 +56,9 @@ class Comparison:
     def everyday(self) -> dict[tuple[str, str], np.ndarray] | None:
         """By network and path: (S,) on photos simulated under everyday conditions; None if not measured."""
         result = self.factors.get("everyday")
-        return result and {key: values[:, 0] for key, values in result.accuracy.items()}
+        return None if result is None else {key: values[:, 0] for key, values in result.accuracy.items()}
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """JSON-ready: mean, standard deviation and number of trainings of every figure."""
         return {
             "networks": [
@@ -128,8 +129,9 @@ def compare(
         validation={network.name: accuracies(network, *validation) for network in networks},
         corruptions=corruptions,
         factors=dict(factors),
-        photos=photos
-        and {(network.name, path): accuracies(network, *photos[path]) for network in networks for path in PATHS},
+        photos=None
+        if photos is None
+        else {(network.name, path): accuracies(network, *photos[path]) for network in networks for path in PATHS},
     )
 
 

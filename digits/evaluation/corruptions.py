@@ -8,12 +8,16 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from digits.config import IMAGE_SIZE
 from digits.errors import require
+
+Level = TypeVar("Level")
 
 MIDDLE = (IMAGE_SIZE - 1) / 2
 FOG_MAP_SIZE = 256
@@ -179,8 +183,8 @@ def canny_edges(images: np.ndarray, rng: np.random.Generator, severity: int = 1)
     smooth = _blur(_to_unit(images), sigma) * 1000
     edges = np.empty_like(images)
     for index, image in enumerate(smooth):
-        slopes = [cv2.Sobel(image, cv2.CV_32F, *axis).round().astype(np.int16) for axis in ((1, 0), (0, 1))]
-        edges[index] = cv2.Canny(*slopes, low * 1000, high * 1000, L2gradient=True)
+        across, down = (cv2.Sobel(image, cv2.CV_32F, *axis).round().astype(np.int16) for axis in ((1, 0), (0, 1)))
+        edges[index] = cv2.Canny(across, down, low * 1000, high * 1000, L2gradient=True)
     return edges
 
 
@@ -207,7 +211,7 @@ FAMILIES: dict[str, Callable[..., np.ndarray]] = {
 """The families in the paper's order: function(images uint8 (N, 28, 28), rng, severity) -> the same shape."""
 
 
-def _level(levels: Sequence, severity: int):
+def _level(levels: Sequence[Level], severity: int) -> Level:
     require(
         1 <= severity <= len(levels),
         f"severity = {severity}",
@@ -249,7 +253,7 @@ def _blur(values: np.ndarray, sigma: float) -> np.ndarray:
     return matrix @ values @ matrix.T
 
 
-def _warp(images: np.ndarray, matrices: Sequence) -> np.ndarray:
+def _warp(images: np.ndarray, matrices: Sequence[npt.ArrayLike]) -> np.ndarray:
     """Each image around its centre; a (2, 2) matrix says where an output point (x, y) comes from."""
     warped = np.empty_like(images)
     for index, matrix in enumerate(matrices):

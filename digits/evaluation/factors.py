@@ -6,6 +6,7 @@ resized, as in the article, or prepared, and every network reads the same images
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,9 @@ class Factor:
         return all(level.removesuffix(" %").lstrip("-").replace(".", "").isdigit() for level in self.levels)
 
 
-def _factor(name: str, title: str, levels: Sequence, words: Callable = str, field: str | None = None) -> Factor:
+def _factor(
+    name: str, title: str, levels: Sequence[Any], words: Callable[[Any], str] = str, field: str | None = None
+) -> Factor:
     """A factor whose levels are the values of one field of PhotoConditions."""
     conditions = tuple(replace(PhotoConditions(), **{field or name: level}) for level in levels)
     return Factor(name=name, title=title, levels=tuple(words(level) for level in levels), conditions=conditions)
@@ -122,7 +125,7 @@ class FactorResult:
     examples: list[np.ndarray]
     """One photo, uint8 (H, W, 3), per level."""
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """JSON-ready: at each level the mean over trainings, and the lowest and the highest of them."""
         return {
             "factor": self.factor.name,
@@ -155,6 +158,7 @@ def level_images(factor: Factor, level: int, digits: np.ndarray, labels: np.ndar
     )
     conditions = factor.conditions[level]
     if factor.styles:
+        assert conditions is not None, "a style is photographed under the conditions of its level"
         style = factor.styles[level]
         generators = [np.random.default_rng((seed, level, index)) for index in range(len(digits))]
         photos = [photograph(written(style, rng), rng, conditions) for rng in generators]

@@ -1,7 +1,7 @@
 """The photo score: how many digits a network reads from simulated photos of the validation digits.
 
 Validation accuracy saturates; this score goes the way of a user's photo, from paper to
-photos.prepare_photo to the network, and chooses the best checkpoint. The images are made once per training.
+prepare_photo to the network, and chooses the best checkpoint. The images are made once per training.
 """
 
 import numpy as np

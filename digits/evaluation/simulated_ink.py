@@ -45,11 +45,12 @@ def trace_mask(mask: np.ndarray) -> Stroke:
     inside = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
     outside = cv2.GaussianBlur(cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5) - inside, (0, 0), 1.2)
     middle = thinned(mask)
+    left, top, width, height = cv2.boundingRect(mask)
     return Stroke(
         to_middle=cv2.distanceTransform(1 - middle, cv2.DIST_L2, 5),
         outside=outside,
         half_width=float(np.median(inside[middle > 0])),
-        box=cv2.boundingRect(mask),
+        box=(left, top, width, height),
     )
 
 
@@ -97,13 +98,13 @@ def drawn_ink(
 
 def thinned(mask: np.ndarray) -> np.ndarray:
     """Thin a mask, uint8 (H, W), 1 where there is ink, to lines one pixel wide (Zhang and Suen, 1984)."""
-    thin = mask.copy()
+    thin: np.ndarray = mask.copy()
     weights = np.array([(128, 1, 2), (64, 0, 4), (32, 16, 8)], np.float32)
     while True:
         before = thin
         for removable in _removable():
             neighbours = cv2.filter2D(thin, -1, weights, borderType=cv2.BORDER_CONSTANT)
-            thin = thin & ~cv2.LUT(neighbours, removable)
+            thin = thin & np.invert(cv2.LUT(neighbours, removable))
         if np.array_equal(thin, before):
             return thin
 

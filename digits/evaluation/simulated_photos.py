@@ -124,7 +124,7 @@ def random_conditions(rng: np.random.Generator) -> PhotoConditions:
         blur=uniform(0.3, 2.0),
         noise=uniform(0, 8),
         jpeg_quality=int(rng.integers(30, 96)),
-        frame=tuple(int(side) for side in rng.integers(150, 301) * np.array((1.0, uniform(0.75, 1.34)))),
+        frame=(side := int(rng.integers(150, 301)), int(side * uniform(0.75, 1.34))),
     )
 
 
@@ -241,7 +241,9 @@ def _add_surroundings(colours: list[np.ndarray], surroundings: str, rng: np.rand
         # The tip of a thumb: an ellipse whose centre is on the frame's edge.
         middle = start + rng.uniform(0.2, 0.8) * (end - start)
         axes = np.rint(min(height, width) * rng.uniform((0.07, 0.1), (0.11, 0.16))).astype(int).tolist()
-        outline = cv2.ellipse2Poly(np.rint(middle).astype(int).tolist(), axes, int(rng.integers(180)), 0, 360, 10)
+        outline = np.array(
+            cv2.ellipse2Poly(np.rint(middle).astype(int).tolist(), axes, int(rng.integers(180)), 0, 360, 10), np.int32
+        )
         shade = rng.uniform(0.5, 1.1) * np.array(SKIN)
     for colour, value in zip(colours, shade, strict=True):
         cv2.fillPoly(colour, [outline], float(value))
@@ -273,4 +275,6 @@ def _exposed(light: np.ndarray, conditions: PhotoConditions, rng: np.random.Gene
     # OpenCV's JPEG wants blue first.
     quality = (cv2.IMWRITE_JPEG_QUALITY, int(conditions.jpeg_quality))
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
+    assert decoded is not None, "OpenCV reads what it wrote"
+    return decoded

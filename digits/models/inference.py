@@ -70,7 +70,7 @@ class Classifier:
             raise InferenceError(
                 f"images are {described}",
                 "an array uint8 (N, 28, 28), or (N, 28, 28, 3) in colour",
-                "make them with preprocessing.prepare.prepare_photo or images.resize_photo",
+                "make them with prepare_photo or resize_photo",
             )
         graph, pixels = (self._grey, images[..., None]) if images.ndim == 3 else (self._colour, images)
         chunks = [

@@ -13,7 +13,7 @@ from digits.config import CHANNELS
 LEVELS = 256
 """How many values the eight random bits of an activation can take."""
 BLOCK_BYTES = 16
-"""What the generator gives for one value of its counter."""
+"""What the generator gives for each value of its counter."""
 PHILOX = 1
 """TensorFlow's number of the generator."""
 
@@ -21,14 +21,14 @@ PHILOX = 1
 class Dropout(keras.layers.Layer):
     """Dropout whose masks depend on seed, layer, step and a digit's place in the global batch, and on nothing else.
 
-    So one worker and many, a batch in one part and in several, and a run that was resumed drop the same activations.
+    So one worker and many, a batch in one part and in several, and a resumed run all drop the same activations.
     The generator is Philox, whose numbers follow from a key and a counter (Salmon et al., Parallel random numbers: as
     easy as 1, 2, 3, 2011): the key is `seed` and `number` (which layer it is), the counter step and place.
 
-    Each activation is zero with probability `rate`, and else scaled by 1 / (1 - rate). It gets eight random bits, a
-    quarter of what Keras draws, which is a third of a training step of the improved network. Eight bits give the rate
-    to 1/256 only, so each digit rounds it up or down by a draw of its own, and on average it is exact. The mask is
-    applied by a multiplication, which takes a third of the time of a selection.
+    Each activation is zero with probability `rate`, and is otherwise scaled by 1 / (1 - rate). It gets eight random
+    bits, a quarter of what Keras draws, which takes a third of a training step of the improved network. Eight bits give
+    the rate only to 1/256, so each digit rounds it up or down at random, which makes it exact on average. The mask is
+    applied by multiplication, which takes a third of the time of a selection.
     """
 
     def __init__(self, rate: float, *, seed: int, number: int) -> None:
@@ -37,13 +37,13 @@ class Dropout(keras.layers.Layer):
         self.key = (seed << 16) + number
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Activations pass unchanged; training calls `drop`."""
+        """Pass activations unchanged; training calls `drop`."""
         return inputs
 
     def drop(self, inputs: tf.Tensor, step: tf.Tensor, place: tf.Tensor | int) -> tf.Tensor:
         """Drop activations of a training step: float (N, ...) to the same shape.
 
-        `step`, int64 (), counts the optimizer's steps; `place` is that of the first of the N digits in the global
+        `step`, int64 (), counts the optimizer's steps; `place` is where the first of the N digits stands in the global
         batch, and the others follow it.
         """
         num_digits, num_activations = tf.shape(inputs)[0], math.prod(inputs.shape[1:])

@@ -23,7 +23,7 @@ def build_model(architecture: Architecture) -> keras.Sequential:
 def build_training_model(architecture: Architecture, seed: int) -> keras.Sequential:
     """The same network with the same weights for grey digits in one channel, uint8 (N, 28, 28, 1): faster to train.
 
-    `seed` is that of its dropout; `digits.models.layers.forward` computes it in training.
+    `seed` is that of its dropout; in training `digits.models.layers.forward` runs it.
     """
     from digits.models.layers import Dropout, GreyConv2D  # for TensorFlow only, unlike the network itself
 

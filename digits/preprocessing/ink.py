@@ -4,6 +4,8 @@ Ink is what differs from the paper around it and is narrower than anything else 
 way from a photo to 28x28: in the overview, to find the digit, and in the close-up, to extract its strokes.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -48,7 +50,8 @@ def ink_colours(view: np.ndarray, cut_out: bool) -> tuple[np.ndarray, float]:
     """
     smooth = cv2.GaussianBlur(view, (0, 0), max(view.shape) / 300)
     colour = border_colour(smooth)
-    one_paper = (*colour.tolist(), 0)
+    # OpenCV takes a colour in place of a picture, which its types do not know.
+    one_paper: Any = (*colour.tolist(), 0)
     if cut_out:
         return cv2.subtract(smooth, one_paper, dtype=cv2.CV_32F), _noise(smooth)
     uniform = _is_uniform_border(smooth, colour)

@@ -123,10 +123,10 @@ def _pieces_in(labels: np.ndarray, main: int) -> Iterator[_Piece]:
         if areas[i] < smallest:
             return
         mask = labels == i
-        x, y, w, h = box = cv2.boundingRect(mask.astype(np.uint8))
+        x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
         if x > 1 and y > 1 and x + w < width - 1 and y + h < height - 1:
             window = np.s_[y : y + h, x : x + w]
-            yield _Piece(int(areas[i]), box, window, mask[window])
+            yield _Piece(int(areas[i]), (x, y, w, h), window, mask[window])
 
 
 def normalise_stroke_width(strokes: np.ndarray) -> np.ndarray:

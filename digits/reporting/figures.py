@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -33,7 +34,7 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def quiet(axes) -> None:
+def quiet(axes: Axes) -> None:
     """Leave only the lines that carry something."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color=PALE, linewidth=0.6)
@@ -127,7 +128,8 @@ def prediction_grid(images: np.ndarray, predictions: Predictions, title: str, nu
     for place, index in enumerate(shown):
         answer, label = predictions.answers[index], predictions.labels[index]
         if answer == label:
-            text, look = f"{answer}", {"fontsize": 9, "color": "#888888"}
+            text = f"{answer}"
+            look: dict[str, Any] = {"fontsize": 9, "color": "#888888"}
         else:
             text = f"{answer}, not {label} ({predictions.confidences[index]:.0%})"
             look = {"fontsize": 7, "color": WRONG, "fontweight": "bold"}
@@ -143,7 +145,7 @@ def tiled_axes(figure: Figure, num_rows: int, num_columns: int) -> Axes:
     return axes
 
 
-def show_tile(axes: Axes, image: np.ndarray, row: int, column: int, text: str, **look: object) -> None:
+def show_tile(axes: Axes, image: np.ndarray, row: int, column: int, text: str, **look: Any) -> None:
     """One picture in a grid, uint8 (28, 28) or (28, 28, 3), with a line of text above it."""
     bottom = (row + 1) * TILE_HEIGHT
     inside = (column + 0.04, column + 0.96, bottom, bottom - 0.92)
