@@ -134,10 +134,11 @@ def simulated(images: np.ndarray, labels: np.ndarray, photos_per_level: int) -> 
             # Other writing in every part: styles are drawn by seed and place in the part.
             seed = SEED + start if factor.styles else SEED
             tasks += [photograph.remote(factor, level, *digits, seed) for level in range(len(factor.levels))]
-    line, waiting = ProgressLine(), tasks
-    while waiting:
-        _, waiting = ray.wait(waiting)
-        line.show("simulated photos", 1 - len(waiting) / len(tasks))
+    waiting = tasks
+    with ProgressLine() as line:
+        while waiting:
+            _, waiting = ray.wait(waiting)
+            line.show("simulated photos", 1 - len(waiting) / len(tasks))
     return join_parts(ray.get(tasks))
 
 
