@@ -19,7 +19,7 @@ from digits.models import checkpoints
 from tests.end_to_end.faults import Job, below
 from tests.end_to_end.neighbours import end, of_a_process, of_ray_start
 from tests.end_to_end.ports import free_ports
-from tests.end_to_end.serve_cluster import end_processes, get_json, private_environment, wait_for
+from tests.end_to_end.serve_cluster import end_processes, private_environment
 from tests.end_to_end.test_own_ray import environment  # noqa: F401  where the job's Ray keeps its files
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,11 +50,7 @@ def start_service(storage_path):
     config["applications"][0]["deployments"][0]["user_config"]["storage_path"] = str(storage_path)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
 
-    def start():
-        job = Job("-m", "serve", folder / "config.yaml", env=private_environment(folder))
-        return job, lambda: wait_for(lambda: get_json(f"http://127.0.0.1:{port}/health"), "the service", 250)
-
-    yield start
+    yield lambda: Job("-m", "serve", folder / "config.yaml", env=private_environment(folder))
     end_processes(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -98,7 +94,7 @@ def epochs_of(run_dir, network):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_training_does_not_notice_other_rays(environment, start_service, digits_folder, tmp_path):  # noqa: F811
     env = {**environment, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     earlier, ready = of_ray_start(env)
@@ -116,16 +112,16 @@ def test_a_training_does_not_notice_other_rays(environment, start_service, digit
             come_and_go([(kind, number)], env)
     job.wait_for(f"epoch {EPOCHS - 1:2}/{EPOCHS}")
     with paused(job):
-        serving, is_ready = start_service()
+        serving = start_service()
         try:
-            is_ready()
+            serving.wait_for("Started Serve")
         finally:
             end(serving, signal.SIGKILL)
     assert epochs_of(undisturbed(job)["run_dir"], "baseline") == list(range(1, EPOCHS + 1))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_search_does_not_notice_other_rays(environment, tiny_mnist, tmp_path):  # noqa: F811
     """Its trials are training runs, which hold their workers until the own state API tells that they were stopped."""
     settings = ("--num-samples", 4, "--max-epochs", 4, "--train-images", 100, "--validation-images", 40)
