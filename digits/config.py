@@ -37,7 +37,7 @@ class Architecture:
     dropouts: tuple[float, ...]
     """Dropout rate after each convolution, in [0, 1)."""
     dense_units: int | None = None
-    """Units of the dense layer before the output; None leaves the layer out."""
+    """Units of the dense layer before the output; 0 leaves the layer out."""
     dense_dropout: float = 0.0
     """Dropout rate after the dense layer, in [0, 1)."""
     pool_after: tuple[int, ...] = (0, 1)
@@ -47,6 +47,8 @@ class Architecture:
         # JSON and command lines bring lists; tuples keep the value hashable and comparable.
         for name in ("filters", "dropouts", "pool_after"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        # One value for no dense layer, so that equal networks are equal.
+        object.__setattr__(self, "dense_units", self.dense_units or None)
         require(
             len(self.filters) > 0 and all(isinstance(f, int) and f >= 1 for f in self.filters),
             f"filters = {self.filters}",

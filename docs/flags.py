@@ -56,7 +56,8 @@ def row_of(flag: argparse.Action) -> str:
     """One row of a table: flag, values, default, and the words of its --help."""
     words = (flag.help or "").replace("%%", "%")
     default = DEFAULT.search(words)
-    shown = f"`{default[1]}`" if default and default[1] not in ("None", "") else ""
+    shown = default[1] if default and default[1] not in ("None", "") else ""
+    shown = f"`{shown}`" if shown and not shown.startswith("the ") else shown
     cells = [", ".join(f"`{name}`" for name in flag.option_strings), values_of(flag), shown, DEFAULT.sub("", words)]
     return "| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in cells) + " |"
 

@@ -139,7 +139,7 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finished:
+class FinishedProcess:
     """A side that ran to its end."""
 
     document: dict[str, Any]
@@ -161,17 +161,17 @@ def alternate(sides: Mapping[str, Callable[[int], Any]], repeats: int) -> dict[s
     return results
 
 
-def run_side(module: str, *arguments: object, environment: Mapping[str, str] | None = None) -> Finished:
+def run_side(module: str, *arguments: object, environment: Mapping[str, str] | None = None) -> FinishedProcess:
     """Run a program of `sides`, or another module, to its end."""
     return run_process([sys.executable, "-m", module, *map(str, arguments)], environment or {})
 
 
-def run_job_script(name: str, *arguments: object) -> Finished:
+def run_job_script(name: str, *arguments: object) -> FinishedProcess:
     """Run a job of this project to its end, as a user would."""
     return run_process([sys.executable, str(ROOT / "jobs" / f"{name}.py"), *map(str, arguments)], {})
 
 
-def run_process(command: Sequence[str], environment: Mapping[str, str]) -> Finished:
+def run_process(command: Sequence[str], environment: Mapping[str, str]) -> FinishedProcess:
     """Run a program whose last line is a JSON document; BenchmarkError where it fails."""
     lines: list[tuple[float, str]] = []
     with tempfile.TemporaryFile("w+") as errors:
@@ -190,7 +190,7 @@ def run_process(command: Sequence[str], environment: Mapping[str, str]) -> Finis
                 "0",
                 f"mend what it says: {errors.read()[-2000:]}",
             )
-    return Finished(document=json.loads(lines[-1][1]), seconds=seconds, lines=lines, peak_bytes=peak_bytes)
+    return FinishedProcess(document=json.loads(lines[-1][1]), seconds=seconds, lines=lines, peak_bytes=peak_bytes)
 
 
 def start_process(command: Sequence[str], environment: Mapping[str, str], **options: Any) -> subprocess.Popen:

@@ -5,7 +5,7 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Self, TypeVar
 
@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 from digits import stopping
+from digits.storage import Storage
 
 Settings = TypeVar("Settings")
 
@@ -80,6 +81,12 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     for row in rows:
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def write_files(run_dir: Storage, files: Mapping[str, bytes]) -> None:
+    """Write files, by their names, into a job's folder."""
+    for name, content in files.items():
+        (run_dir / name).write_bytes(content)
 
 
 class ProgressLine:

@@ -5,7 +5,8 @@ column by itself, and batch k is the k-th digit of every column. A worker owns s
 its share of the data, and yet one worker and many see the same batches. If the data is sorted, batches are stratified.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -22,6 +23,16 @@ class Columns:
     global_batch_size: int
     rank: int = 0
     world_size: int = 1
+
+    @classmethod
+    def of(cls, num_originals: int, global_batch_size: int, *, inverted_copies: bool) -> Self:
+        """All columns for so many training digits, which stay together with their inverted copies."""
+        group_size = 2 if inverted_copies else 1
+        return cls(num_groups=num_originals, group_size=group_size, global_batch_size=global_batch_size)
+
+    def of_worker(self, rank: int, world_size: int) -> Self:
+        """The same columns as one of several workers owns them."""
+        return replace(self, rank=rank, world_size=world_size)
 
     @property
     def owned(self) -> range:

@@ -62,13 +62,17 @@ def distort_epochs(
         return to_memory(in_tasks(dataset, distort_columns, batch_size=1, **constants))
 
     # One dataset per epoch: a single one for all, throttled by a memory limit, keeps a core busy waiting.
-    with ThreadPoolExecutor(max_workers=EPOCHS_AHEAD) as pool:
+    pool = ThreadPoolExecutor(max_workers=EPOCHS_AHEAD)
+    try:
         waiting = deque(pool.submit(distorted, epoch) for epoch in epochs[:EPOCHS_AHEAD])
         for epoch in epochs:
             digits = waiting.popleft().result()
             if epoch + EPOCHS_AHEAD < epochs.stop:
                 waiting.append(pool.submit(distorted, epoch + EPOCHS_AHEAD))
             yield digits
+    finally:
+        # Who leaves early, on Ctrl-C say, does not wait for epochs that nobody wants any more.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def distort_columns(

@@ -3,13 +3,36 @@
 Originals are split first and each side is inverted afterwards, so that no digit has its negative on the other side.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from digits.config import NUM_CLASSES, DataConfig
 from digits.data.files import HELD_OUT_PREFIX, DigitFiles
 from digits.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Split:
+    """The digits of one job: its files, and which of their originals train and which validate."""
+
+    files: DigitFiles
+    validates: np.ndarray
+    """Which originals validate: bool (num_digits,)."""
+    inverted_copies: bool
+    """Whether each original has a colour-inverted copy on its own side."""
+
+    @classmethod
+    def make(cls, files: DigitFiles, config: DataConfig) -> Self:
+        """The split that a configuration describes, see `split_rows`."""
+        return cls(files=files, validates=split_rows(files, config), inverted_copies=config.inverted_copies)
+
+    @property
+    def trains(self) -> np.ndarray:
+        """Which originals train: bool (num_digits,)."""
+        return ~self.validates
 
 
 def split_rows(files: DigitFiles, config: DataConfig) -> np.ndarray:
@@ -45,3 +68,11 @@ def rows_of_groups(side: np.ndarray, groups: range) -> np.ndarray:
     rows = np.zeros_like(side)
     rows[np.flatnonzero(side)[groups.start : groups.stop]] = True
     return rows
+
+
+def evenly(side: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` originals of a side, bool (num_digits,), evenly spread over it."""
+    rows = np.flatnonzero(side)
+    chosen = np.zeros_like(side)
+    chosen[rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]] = True
+    return chosen

@@ -12,7 +12,7 @@ import numpy as np
 
 from digits.evaluation.corruptions import FAMILIES, corrupt
 from digits.evaluation.factors import PATHS, FactorResult
-from digits.evaluation.metrics import Predict, evaluate
+from digits.evaluation.metrics import Predict, evaluate, mean_and_deviation
 
 LARGER = {
     ("baseline", "improved"): "more filters and dropout",
@@ -65,22 +65,22 @@ class Comparison:
                 {"name": network.name, "parameters": network.parameters, "trainings": len(network.trainings)}
                 for network in self.networks
             ],
-            "validation": {name: mean_and_deviation(values) for name, values in self.validation.items()},
+            "validation": {name: over_trainings(values) for name, values in self.validation.items()},
             "corruptions": {
                 name: {
-                    "mean": mean_and_deviation(values.mean(axis=1)),
-                    **{family: mean_and_deviation(values[:, index]) for index, family in enumerate(FAMILIES)},
+                    "mean": over_trainings(values.mean(axis=1)),
+                    **{family: over_trainings(values[:, index]) for index, family in enumerate(FAMILIES)},
                 }
                 for name, values in self.corruptions.items()
             },
             "photos": self.photos
             and [
-                {"network": name, "path": path, **mean_and_deviation(values)}
+                {"network": name, "path": path, **over_trainings(values)}
                 for (name, path), values in self.photos.items()
             ],
             "gains": [
                 {"measure": gain.measure, "before": gain.before, "after": gain.after, "on": gain.on}
-                | mean_and_deviation(gain.differences)
+                | over_trainings(gain.differences)
                 for gain in gains(self)
             ],
             "factors": [result.to_dict() for result in self.factors.values()],
@@ -180,7 +180,7 @@ def differences(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return after - before if len(before) == len(after) else np.array([after.mean() - before.mean()])
 
 
-def mean_and_deviation(values: np.ndarray) -> dict[str, float | int | None]:
+def over_trainings(values: np.ndarray) -> dict[str, float | int | None]:
     """JSON-ready figures of float (S,): the sample standard deviation is None for one training."""
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return {"mean": float(values.mean()), "deviation": deviation, "trainings": len(values)}
+    mean, deviation = mean_and_deviation(values)
+    return {"mean": mean, "deviation": deviation, "trainings": len(values)}

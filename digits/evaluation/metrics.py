@@ -1,6 +1,6 @@
 """What a network's predictions are worth: probabilities, labels, and the figures that follow from them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ NO_ANSWER = -1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predictions:
+class LabelledPredictions:
     """Probabilities float32 (N, 10) and true labels int64 (N,); a row of zeros means that no digit was found."""
 
     probabilities: np.ndarray
@@ -61,6 +61,17 @@ class Predictions:
         return wrong[np.argsort(-self.confidences[wrong], kind="stable")]
 
 
-def evaluate(predict: Predict, images: np.ndarray, labels: np.ndarray) -> Predictions:
+def evaluate(predict: Predict, images: np.ndarray, labels: np.ndarray) -> LabelledPredictions:
     """Predictions for images uint8 (N, 28, 28), or (N, 28, 28, 3) in colour, with their labels int (N,)."""
-    return Predictions(probabilities=predict(images), labels=np.asarray(labels, np.int64))
+    return LabelledPredictions(probabilities=predict(images), labels=np.asarray(labels, np.int64))
+
+
+def mean_and_deviation(values: np.ndarray | Sequence[float]) -> tuple[float, float | None]:
+    """Mean and sample standard deviation of float (S,), one of each training; of a single one there is no deviation."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def show_mean(values: np.ndarray | Sequence[float], form: str) -> str:
+    """Mean ± deviation as text; `form` is a format such as .2%, and a sign that it asks for is the mean's."""
+    mean, deviation = mean_and_deviation(values)
+    return f"{mean:{form}}" if deviation is None else f"{mean:{form}} ± {deviation:{form.removeprefix('+')}}"

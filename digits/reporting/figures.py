@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from digits.config import NUM_CLASSES
-from digits.evaluation.metrics import Predictions
+from digits.evaluation.metrics import LabelledPredictions
 from digits.training.state import EpochResult
 
 COLOURS = ("#4269d0", "#ef8e2c", "#3ca951", "#a463f2", "#ff5c49", "#6cc5b0")
@@ -82,7 +82,7 @@ def learning_curves(histories: Mapping[str, Sequence[Sequence[EpochResult]]]) ->
     return png(figure)
 
 
-def confusion_matrix(predictions: Predictions, title: str) -> bytes:
+def confusion_matrix(predictions: LabelledPredictions, title: str) -> bytes:
     """Counts of true digit against answer; mistakes are coloured by how many they are, hits are left pale."""
     counts = predictions.confusion()
     mistakes = counts - np.diag(np.diag(counts))
@@ -111,7 +111,7 @@ def confusion_matrix(predictions: Predictions, title: str) -> bytes:
     return png(figure)
 
 
-def prediction_grid(images: np.ndarray, predictions: Predictions, title: str, num_columns: int = 12) -> bytes:
+def prediction_grid(images: np.ndarray, predictions: LabelledPredictions, title: str, num_columns: int = 12) -> bytes:
     """Digits with their answers, the most confident mistakes first (red: answer, true digit), then some hits.
 
     images uint8 (N, 28, 28) or (N, 28, 28, 3) in the order of the predictions; at most 60 are shown.

@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter
 
 from digits.reporting.figures import COLOURS, INK, PALE, WRONG, new_figure, png, quiet
 from digits.tuning.pareto import pareto_front
-from digits.tuning.searches import TrialResult, ranked, score_of
+from digits.tuning.searches import TrialResult, ranked
 
 COLOUR_OF = {"improved": COLOURS[1], "baseline": COLOURS[2], "drawn": COLOURS[0]}
 LOGARITHMIC = ("filters", "learning_rate")
@@ -115,7 +115,7 @@ def trial_curves(trials: Sequence[TrialResult], score_name: str, max_epochs: int
         if not trial.history:
             continue
         epochs = [epoch.epoch for epoch in trial.history]
-        scores = [100 * score_of(epoch) for epoch in trial.history]
+        scores = [100 * epoch.score for epoch in trial.history]
         all_scores += scores
         published = trial.candidate.published
         colour = COLOUR_OF[trial.candidate.name]

@@ -16,22 +16,18 @@ from typing import Any
 
 import ray
 import ray.train
-from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from digits import interruptible
-from digits.data.files import DigitFiles
-from digits.data.split import split_rows
+from digits.data.split import Split
 from digits.errors import TrainingError
 from digits.storage import Storage
 from digits.training.resources import Workers
 from digits.training.runs import Run
-from digits.training.task import Task
-from digits.training.tensorflow_cluster import TensorflowConfig
+from digits.training.task import TrainingTask
+from digits.training.tensorflow_cluster import worker_group
 
-RESIZE_INTERVAL_S = 60.0
-"""How often a group with a range of workers looks for nodes to grow onto, in seconds."""
 MAX_STARTS = 60
 """Attempts to start a group for which there are not enough nodes, of half a minute each."""
 SNAPSHOT = "checkpoint_manager_snapshot.json"
@@ -43,7 +39,7 @@ def train(
     run_dir: Storage,
     workers: Workers,
     *,
-    files: DigitFiles,
+    split: Split,
     on_event: Callable[[dict[str, Any]], None],
     photo_digits: Sequence[ray.ObjectRef] = (),
     max_failures: int = 3,
@@ -70,36 +66,19 @@ def train(
     if (run_dir / SNAPSHOT).exists():
         run_dir.filesystem.delete_file((run_dir / SNAPSHOT).path)
     with listening(on_event) as events:
-        task = Task(
-            run=run,
-            run_dir=run_dir,
-            files=files,
-            validates=split_rows(files, run.data),
-            photo_digits=tuple(photo_digits),
-            events=events,
-        )
-        trainer = DataParallelTrainer(
+        task = TrainingTask(run=run, run_dir=run_dir, split=split, photo_digits=tuple(photo_digits), events=events)
+        group = worker_group(
             train_worker,
-            train_loop_config={"task": task},
-            backend_config=TensorflowConfig(),
-            scaling_config=ray.train.ScalingConfig(
-                num_workers=workers.num_workers,
-                use_gpu=workers.use_gpu,
-                resources_per_worker=workers.resources_per_worker,
-                # A worker has all cores of its node where there are as many nodes.
-                placement_strategy="PACK" if workers.use_gpu else "SPREAD",
-                elastic_resize_monitor_interval_s=RESIZE_INTERVAL_S,
-            ),
-            run_config=ray.train.RunConfig(
-                name=run_dir.name,
-                storage_path=run_dir.parent.path,
-                storage_filesystem=run_dir.filesystem,
-                failure_config=ray.train.FailureConfig(max_failures=max_failures, controller_failure_limit=MAX_STARTS),
-                callbacks=[TellFailures(events)],
-            ),
+            {"task": task},
+            workers,
+            run_dir,
+            callbacks=[TellFailures(events)],
+            failures=ray.train.FailureConfig(max_failures=max_failures, controller_failure_limit=MAX_STARTS),
+            # A worker has all cores of its node where there are as many nodes.
+            spread=not workers.use_gpu,
         )
         try:
-            interruptible.call(trainer.fit)
+            interruptible.call(group.fit)
         except ray.train.TrainingFailedError as error:
             raise TrainingError(
                 f"training ended early: {cause_of(error)}",

@@ -11,8 +11,8 @@ import ray
 
 from digits.config import NUM_PHOTOS
 from digits.data.batches import digits_of_worker
-from digits.data.files import DigitFiles
 from digits.data.read import concatenate, read_without_ray
+from digits.data.split import Split, evenly
 from digits.evaluation.photo_score import photo_score_images
 from digits.images import Digits
 from digits.training.resources import DATA_CPUS
@@ -25,16 +25,13 @@ SEED = 0
 """The same photos for every run on the same digits, so that scores can be compared."""
 
 
-def start_photo_digits(files: DigitFiles, validates: np.ndarray) -> list[ray.ObjectRef]:
+def start_photo_digits(split: Split) -> list[ray.ObjectRef]:
     """Start making the photos of validation digits; each reference is a part of uint8 (N, 28, 28) and int64 (N,).
 
-    `validates`, bool (num_digits,), says which originals validate: 1,000 of them, evenly spread, are taken (all, where
-    there are fewer). A label of -1 marks a photo in which no digit was found.
+    Of 1,000 originals, evenly spread over those that validate (of all, where there are fewer). A label of -1 marks a
+    photo in which no digit was found.
     """
-    rows = np.flatnonzero(validates)
-    chosen = np.zeros_like(validates)
-    chosen[rows[np.linspace(0, len(rows) - 1, min(NUM_PHOTOS, len(rows))).astype(int)]] = True
-    images, labels = read_without_ray(files, chosen, inverted_copies=False)
+    images, labels = read_without_ray(split.files, evenly(split.validates, NUM_PHOTOS), inverted_copies=False)
     tasks = [rows for rows in np.array_split(np.arange(len(labels)), NUM_TASKS) if len(rows)]
     return [make_photo_digits.remote(images[rows], labels[rows], SEED) for rows in tasks]
 

@@ -25,8 +25,8 @@ from digits.config import RECIPES, DataConfig
 from digits.data.files import find_digits
 from digits.models import checkpoints
 from digits.storage import Storage
-from digits.training.runs import RUN
-from digits.tuning.searches import SEARCH
+from digits.training.runs import Run
+from digits.tuning.searches import Search
 from tests.documents import ROOT, documented_commands
 from tests.end_to_end.conftest import quickly_trained_weights
 from tests.end_to_end.serve_cluster import wait_for
@@ -67,7 +67,7 @@ RULES = [
     Rule(r"python jobs/(train|tune)\.py", until=r"\| (run|search) \S*runs/"),
     Rule(r"python jobs/evaluate\.py", until=r"parameters, from"),
 ]
-SETTINGS = {"train": RUN, "tune": SEARCH}
+SETTINGS = {"train": Run.FILE, "tune": Search.FILE}
 """What each kind of run writes of itself when it begins."""
 NEIGHBOUR = """
 import time, ray

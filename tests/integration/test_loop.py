@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from digits.config import BASELINE, TrainingConfig
+from digits.config import BASELINE, Recipe, TrainingConfig
 from digits.data.batches import Columns
 from digits.models.layers import Dropout
 from digits.models.network import build_model, build_training_model
 from digits.training.batch_parts import in_parts, parts_of
-from digits.training.loop import fit
+from digits.training.loop import Device, WorkerDigits, fit
 
 DROPPING = replace(BASELINE, dropouts=(0.15, 0.18, 0.2), dense_units=16, dense_dropout=0.3)
 """A network that drops activations after each layer."""
@@ -28,10 +28,10 @@ def digits():
 
 def trained_in(digits, cores, batch_size, *, architecture=BASELINE, resume=None):
     """The states of two epochs, or of what is left of them."""
-    columns = Columns(num_groups=100, group_size=1, global_batch_size=batch_size)
-    config, states = TrainingConfig(epochs=2, global_batch_size=batch_size), []
-    left = [digits] * (1 if resume else 2)
-    fit(architecture, config, columns, left, digits, report=states.append, cores=cores, resume=resume)
+    columns = Columns.of(100, batch_size, inverted_copies=False)
+    recipe = Recipe(architecture=architecture, training=TrainingConfig(epochs=2, global_batch_size=batch_size))
+    own, states = WorkerDigits(epochs=[digits] * (1 if resume else 2), validation=digits), []
+    fit(recipe, columns, own, report=states.append, resume=resume, device=Device(cores=cores))
     return states
 
 

@@ -2,13 +2,14 @@
 
 import shutil
 
+import keras
 import numpy as np
 import pytest
 
 from digits.config import RECIPES, DataConfig, Recipe, TrainingConfig
 from digits.data.files import find_digits
 from digits.data.read import read_without_ray
-from digits.data.split import split_rows
+from digits.data.split import Split, split_rows
 from digits.models import checkpoints
 from digits.storage import Storage
 from digits.training import driver, runs
@@ -27,7 +28,8 @@ def train(path, run_dir, num_workers, recipes):
     files, events = find_digits(path), []
     run = Run.of(recipes, (0,), DataConfig(path=path), files.fingerprint)
     workers = driver.Workers(num_workers=num_workers, use_gpu=False, cpus_per_worker=1)
-    driver.train(run, run_dir, workers, files=files, on_event=events.append)
+    split = Split.make(files, run.data)
+    driver.train(run, run_dir, workers, split=split, on_event=events.append)
     states = {
         network.architecture_name: runs.last_state(run_dir, network, on_damage=pytest.fail) for network in run.networks
     }
@@ -109,3 +111,31 @@ def test_the_finished_checkpoint_is_the_best_epoch_calibrated(uninterrupted, tin
     assert finished.predictions.loss <= best.validation_loss + 1e-6
     assert 0 <= record["calibration"]["expected_calibration_error"] < 0.5
     assert {"weights.npz", "model.keras", "checkpoint.json"} <= set((run_dir / "baseline-seed0").files())
+
+
+def test_the_keras_file_is_written_once_for_each_network_and_holds_its_best_epoch(uninterrupted):
+    run_dir, _, _ = uninterrupted
+    for network in Run.read(run_dir).networks:
+        epochs = runs.finished_epochs(run_dir, network)
+        with_file = [name for name in epochs if checkpoints.KERAS_MODEL in (run_dir / name).files()]
+        best = runs.best_epoch(run_dir, network)
+        assert with_file == [best.name]
+        model = keras.models.load_model(f"{best.path}/{checkpoints.KERAS_MODEL}")
+        for array, weights in zip(model.get_weights(), best.weights.values(), strict=True):
+            np.testing.assert_array_equal(array, weights)
+
+
+def test_a_network_that_was_trained_but_lacks_its_keras_file_gets_it_when_it_goes_on(
+    uninterrupted, tiny_mnist, tmp_path
+):
+    complete_dir, _, _ = uninterrupted
+    run_dir, trained = Storage.open(tmp_path) / "stopped", {"baseline": ALL_NETWORKS["baseline"]}
+    for epoch in (1, 2, 3):
+        name = f"baseline-seed0-epoch{epoch:03d}"
+        shutil.copytree(
+            (complete_dir / name).path, (run_dir / name).path, ignore=shutil.ignore_patterns(checkpoints.KERAS_MODEL)
+        )
+    events, _ = train(tiny_mnist, run_dir, 2, trained)
+    assert not [event for event in events if event["event"] == "epoch"]
+    (network,) = Run.read(run_dir).networks
+    assert runs.read_keras_file(runs.best_epoch(run_dir, network))

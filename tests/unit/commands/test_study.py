@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from digits.commands.seen_photos import SeenPhotos, readings_of
 from digits.commands.study import load_compared
 from digits.config import BASELINE, IMPROVED, DataConfig, Recipe, TrainingConfig
 from digits.errors import ConfigurationError
@@ -12,7 +13,6 @@ from digits.models import checkpoints
 from digits.storage import Storage
 from digits.training.runs import Network, Run, write_epoch
 from digits.training.state import EpochResult, TrainingState
-from jobs.evaluate import SeenPhotos, readings_of
 
 EPOCH = EpochResult(
     epoch=1,

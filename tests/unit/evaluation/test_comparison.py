@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from digits.evaluation.comparison import ComparedNetwork, Comparison, compare, gains, mean_and_deviation, measures
+from digits.evaluation.comparison import ComparedNetwork, Comparison, compare, gains, measures, over_trainings
 from digits.evaluation.corruptions import FAMILIES
 from digits.evaluation.factors import FACTORS, FactorResult
 from digits.reporting.factor_figures import comparison_pictures
@@ -118,12 +118,12 @@ def test_networks_with_different_numbers_of_seeds_are_compared_by_their_means(co
 
 
 def test_figures_are_mean_and_sample_deviation():
-    assert mean_and_deviation(np.array([0.1, 0.3])) == {
+    assert over_trainings(np.array([0.1, 0.3])) == {
         "mean": pytest.approx(0.2),
         "deviation": pytest.approx(0.2 / np.sqrt(2)),
         "trainings": 2,
     }
-    assert mean_and_deviation(np.array([0.1]))["deviation"] is None
+    assert over_trainings(np.array([0.1]))["deviation"] is None
 
 
 def test_the_document_is_json_and_complete(comparison):
