@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import yaml
@@ -126,7 +127,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def end(process: subprocess.Popen) -> None:
+def end(process: subprocess.Popen[Any]) -> None:
     """End a process and all that it started."""
     tree = process_tree(process.pid)
     process.send_signal(signal.SIGTERM)

@@ -98,7 +98,7 @@ def test_a_job_says_in_time_what_it_reached(start, moment, line, words, number):
         assert json.loads(job.lines[-1]) == {"best": 1}
 
 
-@pytest.mark.parametrize("name", ["train", "tune", "evaluate", "benchmark", "scale"])
+@pytest.mark.parametrize("name", ["train", "tune", "evaluate", "benchmark", "scale", "load_test"])
 def test_every_job_hears_signals_before_its_imports(name):
     job = Job(f"jobs/{name}.py")
     status = Path("/proc", str(job.process.pid), "status")
