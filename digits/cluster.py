@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import ray
+import ray.data
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
 from digits import stopping
 from digits.errors import require
 from digits.storage import Storage
 from digits.tokens import use_private_token
 
-QUIET = {
-    # Read by Ray and TensorFlow when they are imported, and handed on to all workers.
+ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
@@ -25,13 +28,7 @@ QUIET = {
     # have been lost, and its cores still be counted.
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "30",
 }
-for name, value in QUIET.items():
-    os.environ.setdefault(name, value)
-
-import ray  # noqa: E402
-import ray.data  # noqa: E402
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
-
+"""What Ray and TensorFlow find in this process, and in those of a cluster that it starts, unless the user chose."""
 API_SERVER = "RAY_API_SERVER_ADDRESS"
 """Names, in each process of a job, the cluster that Ray's state API is asked about there.
 
@@ -60,11 +57,18 @@ def connect(*, state_api: bool = False) -> tuple[dict[str, float], int]:
     return ray.cluster_resources(), sum(1 for node in alive if node["Resources"].get("CPU"))
 
 
+def set_environment() -> None:
+    """Set what ENVIRONMENT names where the user has not."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
 def start_cluster(options: dict[str, Any], *, state_api: bool) -> None:
     """Start a cluster on this machine that ends with this process; every process of it gets this one's environment.
 
     It is a cluster of this job's own, also beside one of `ray start`, and its token stays in its processes.
     """
+    set_environment()
     # Nobody takes this machine back with notice: a process less.
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     os.environ[API_SERVER] = NO_API_SERVER
@@ -78,6 +82,7 @@ def start_cluster(options: dict[str, Any], *, state_api: bool) -> None:
 
 def join_cluster(options: dict[str, Any]) -> None:
     """Connect to the cluster of RAY_ADDRESS, whose processes have an environment of their own."""
+    set_environment()
     context: Any = ray.init(**options)  # its type does not tell the address
     os.environ[API_SERVER] = context.address_info["gcs_address"] if context.dashboard_url else NO_API_SERVER
     # What all processes of a job get has to be known when it connects.

@@ -144,6 +144,8 @@ class FinishedProcess:
 
     document: dict[str, Any]
     """Its last line."""
+    started_at: float
+    """Seconds since 1970."""
     seconds: float
     """Of the whole process."""
     lines: list[tuple[float, str]]
@@ -175,7 +177,7 @@ def run_process(command: Sequence[str], environment: Mapping[str, str]) -> Finis
     """Run a program whose last line is a JSON document; BenchmarkError where it fails."""
     lines: list[tuple[float, str]] = []
     with tempfile.TemporaryFile("w+") as errors:
-        start = time.perf_counter()
+        started_at, start = time.time(), time.perf_counter()
         process = start_process(command, environment, stdout=subprocess.PIPE, stderr=errors, text=True)
         with watch_memory(process.pid) as peak_bytes:
             assert process.stdout is not None
@@ -190,7 +192,9 @@ def run_process(command: Sequence[str], environment: Mapping[str, str]) -> Finis
                 "0",
                 f"mend what it says: {errors.read()[-2000:]}",
             )
-    return FinishedProcess(document=json.loads(lines[-1][1]), seconds=seconds, lines=lines, peak_bytes=peak_bytes)
+    return FinishedProcess(
+        document=json.loads(lines[-1][1]), started_at=started_at, seconds=seconds, lines=lines, peak_bytes=peak_bytes
+    )
 
 
 def start_process(command: Sequence[str], environment: Mapping[str, str], **options: Any) -> subprocess.Popen[Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from digits.config import CHANNELS, KERNEL_SIZE, NUM_CLASSES, Architecture
+from digits.config import Architecture
 from digits.errors import require
 
 BYTES_PER_PARAMETER = 4
@@ -54,31 +54,11 @@ class Workload:
     """Training digits of an epoch, with inverted copies."""
     gradient_bytes: int
     speed: WorkerSpeed
-    data_images_per_s: float = math.inf
-    """Digits that the data path prepares for each worker in a second, beside training."""
-    epoch_s: float = 0.0
-    """Seconds of every epoch that more workers do not shorten: report and checkpoint."""
 
 
 def gradient_bytes(architecture: Architecture) -> int:
     """Bytes that are summed over the workers in each step."""
     return BYTES_PER_PARAMETER * architecture.num_parameters()
-
-
-def floating_point_operations(architecture: Architecture) -> int:
-    """Multiplications and additions for one digit, forwards: two for each weight at each place it is used."""
-    operations, size, channels = 0, 28, CHANNELS
-    for index, filters in enumerate(architecture.filters):
-        size -= KERNEL_SIZE - 1
-        operations += 2 * size**2 * KERNEL_SIZE**2 * channels * filters
-        channels = filters
-        if index in architecture.pool_after:
-            size //= 2
-    features = size**2 * channels
-    if architecture.dense_units is not None:
-        operations += 2 * features * architecture.dense_units
-        features = architecture.dense_units
-    return operations + 2 * features * NUM_CLASSES
 
 
 def fit_speed(local_batch_sizes: Sequence[int], seconds: Sequence[float]) -> WorkerSpeed:
@@ -118,15 +98,11 @@ def all_reduce_s(num_bytes: int, num_workers: int, link: Link) -> float:
 
 
 def epoch_s(workload: Workload, num_workers: int, global_batch_size: int, link: Link) -> float:
-    """Seconds of an epoch. A worker's part is whole digits, and the slowest worker's part counts.
-
-    Digits are prepared beside training, so the slower of the two counts.
-    """
+    """Seconds of an epoch. A worker's part is whole digits, and the slowest worker's part counts."""
     steps = math.ceil(workload.images / global_batch_size)
     local = math.ceil(global_batch_size / num_workers)
     step = workload.speed.compute_s(local) + all_reduce_s(workload.gradient_bytes, num_workers, link)
-    data = workload.images / (workload.data_images_per_s * num_workers)
-    return max(steps * step, data) + workload.epoch_s
+    return steps * step
 
 
 def speed_up(workload: Workload, num_workers: int, global_batch_size: int, link: Link) -> float:

@@ -3,9 +3,9 @@
 Both sides train the same network with the same seeds on the same digits; a turn is a seed.
 """
 
-import re
 import statistics
 import sys
+from pathlib import Path
 
 from digits.benchmarks.measuring import (
     NETWORKS,
@@ -18,9 +18,11 @@ from digits.benchmarks.measuring import (
     run_process,
     run_side,
 )
+from digits.models import checkpoints
+from digits.storage import Storage
+from digits.training.runs import Run
 
 AIMS = {"baseline": 0.5, "improved": 0.6}
-EPOCH_LINE = re.compile(r"epoch +(\d+)/.*\| +([\d.]+) s \|")
 IMPORT_TENSORFLOW = [sys.executable, "-c", "import tensorflow; print('{}')"]
 
 
@@ -32,15 +34,22 @@ def train_job(scope: Scope, network: str, seed: int, epochs: int, *arguments: ob
 
 
 def epoch_ends(finished: FinishedProcess) -> list[tuple[float, float]]:
-    """Of each epoch that jobs/train.py printed: seconds from the start of the process to its end, and its own."""
-    matches = [(at, EPOCH_LINE.search(line)) for at, line in finished.lines]
-    return [(at, float(match[2])) for at, match in matches if match]
+    """Of each epoch of the one network that jobs/train.py trained: seconds from the start of the process, and its own.
+
+    An epoch ends when its checkpoint is complete: the record is written last.
+    """
+    run_dir = Storage.open(finished.document["run_dir"])
+    (network,) = Run.read(run_dir).networks
+    epochs = [run_dir / network.epoch_name(epoch + 1) for epoch in range(network.recipe.training.epochs)]
+    ends = [Path((epoch / checkpoints.RECORD).path).stat().st_mtime - finished.started_at for epoch in epochs]
+    history = checkpoints.load(str(epochs[-1])).record["history"]
+    return [(end, epoch["seconds"]) for end, epoch in zip(ends, history, strict=True)]
 
 
 def start_up(finished: FinishedProcess) -> float:
     """Seconds from the start of jobs/train.py to its first epoch."""
-    at, seconds = epoch_ends(finished)[0]
-    return at - seconds
+    end, seconds = epoch_ends(finished)[0]
+    return end - seconds
 
 
 def measure(scope: Scope, results: Results) -> None:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from digits.commands.console import ProgressLine
 from digits.training.runs import Run
@@ -12,7 +12,10 @@ from digits.tuning.space import Candidate
 
 
 class Progress(ABC):
-    """Prints what a driver tells, event by event, and knows what was reached when the job is stopped."""
+    """Prints what a driver tells, event by event, and knows what was reached when the job is stopped.
+
+    A bar stands below the lines while the block runs.
+    """
 
     WORK: ClassVar[str]
     """What a person calls the work."""
@@ -20,6 +23,13 @@ class Progress(ABC):
     def __init__(self) -> None:
         self.line = ProgressLine()
         self.begun = False
+
+    def __enter__(self) -> Self:
+        self.line.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.line.__exit__(*error)
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Show one event."""

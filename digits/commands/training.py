@@ -1,7 +1,6 @@
 """What jobs/train.py does: trains networks on Ray, and registers the best one."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -88,15 +87,16 @@ def train_in_full(
     prepared: Prepared[Any],
     cluster: Started,
     validation: Digits,
-    progress: Callable[[dict[str, Any]], None],
+    progress: TrainingProgress,
 ) -> list[FinishedNetwork]:
     """Train all networks of a run in the job's folder and finish each of them."""
-    driver.train(
-        run,
-        prepared.run_dir,
-        cluster.workers,
-        split=prepared.split,
-        photo_digits=cluster.photo_digits,
-        on_event=progress,
-    )
+    with progress:
+        driver.train(
+            run,
+            prepared.run_dir,
+            cluster.workers,
+            split=prepared.split,
+            photo_digits=cluster.photo_digits,
+            on_event=progress,
+        )
     return [finish(prepared.run_dir, network, *validation) for network in run.networks]

@@ -78,15 +78,16 @@ def tune(settings: TuneSettings) -> dict[str, Any]:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     trials = earlier
     try:
-        trials = search_networks(
-            search,
-            run_dir,
-            split=prepared.split,
-            photo_digits=cluster.photo_digits,
-            resources=cluster.resources,
-            num_nodes=cluster.num_nodes,
-            on_event=progress,
-        )
+        with progress:
+            trials = search_networks(
+                search,
+                run_dir,
+                split=prepared.split,
+                photo_digits=cluster.photo_digits,
+                resources=cluster.resources,
+                num_nodes=cluster.num_nodes,
+                on_event=progress,
+            )
         if unfinished(search, trials):
             raise KeyboardInterrupt
         rows = report_trials(run_dir, search, trials)

@@ -1,14 +1,13 @@
 """The fifteen families of MNIST-C, to measure with; training never sees them.
 
-Mu and Gilmer, "MNIST-C: A Robustness Benchmark for Computer Vision" (2019): names, parameters of the
-five severities and the severity of the released data set are theirs, the code is this project's.
+Mu and Gilmer, "MNIST-C: A Robustness Benchmark for Computer Vision" (2019): names and parameters are theirs, those of
+the severity at which they released the data set; the code is this project's.
 """
 
 import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -17,8 +16,6 @@ import numpy.typing as npt
 from digits.config import IMAGE_SIZE
 from digits.errors import require
 
-Level = TypeVar("Level")
-
 MIDDLE = (IMAGE_SIZE - 1) / 2
 FOG_MAP_SIZE = 256
 """Side of the fog maps, in pixels: a power of two."""
@@ -26,38 +23,33 @@ LINE_REACH = 2.3
 """Vertical distance, in pixels, at which the logarithmic fall-off of a drawn line ends."""
 
 
-def corrupt(images: np.ndarray, family: str, rng: np.random.Generator | int, severity: int | None = None) -> np.ndarray:
-    """uint8 (N, 28, 28), light ink on black -> the same shape, each image corrupted independently.
-
-    `family` is a key of FAMILIES; `severity` counts from 1, None takes that of the released data set.
-    ConfigurationError if the family or its severity does not exist.
-    """
+def corrupt(images: np.ndarray, family: str, rng: np.random.Generator | int) -> np.ndarray:
+    """uint8 (N, 28, 28), light ink on black -> the same shape, each corrupted by itself; refuses unknown names."""
     require(
         family in FAMILIES,
         f"the corruption family {family!r}",
         f"one of {', '.join(FAMILIES)}",
         "use a name of MNIST-C",
     )
-    arguments = {} if severity is None else {"severity": severity}
-    return FAMILIES[family](images, np.random.default_rng(rng), **arguments)
+    return FAMILIES[family](images, np.random.default_rng(rng))
 
 
-def shot_noise(images: np.ndarray, rng: np.random.Generator, severity: int = 5) -> np.ndarray:
+def shot_noise(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Photon noise: the brightness of each pixel is a count of a few photons."""
-    photons = _level((60, 25, 12, 5, 3), severity)
+    photons = 3
     return _to_bytes(rng.poisson(_to_unit(images) * photons) / photons)
 
 
-def impulse_noise(images: np.ndarray, rng: np.random.Generator, severity: int = 4) -> np.ndarray:
+def impulse_noise(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Salt and pepper: a fraction of the pixels turns black or white, half each."""
-    amount = _level((0.03, 0.06, 0.09, 0.17, 0.27), severity)
+    amount = 0.17
     draw = rng.random(images.shape, dtype=np.float32)
     return np.where(draw < amount / 2, 0, np.where(draw < amount, 255, images)).astype(np.uint8)
 
 
-def glass_blur(images: np.ndarray, rng: np.random.Generator, severity: int = 1) -> np.ndarray:
+def glass_blur(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Frosted glass: pixels swap places with neighbours between two blurs."""
-    sigma, reach, rounds = _level(((0.7, 1, 2), (0.9, 2, 1), (1.0, 2, 3), (1.1, 3, 2), (1.5, 4, 2)), severity)
+    sigma, reach, rounds = 0.7, 1, 2
     pixels = _blur(_to_unit(images), sigma)
     every = np.arange(len(images))
     # Swaps follow one another, from the last row to the first; all images of the batch are swapped side by side.
@@ -72,9 +64,9 @@ def glass_blur(images: np.ndarray, rng: np.random.Generator, severity: int = 1) 
     return _to_bytes(_blur(pixels, sigma))
 
 
-def motion_blur(images: np.ndarray, rng: np.random.Generator, severity: int = 1) -> np.ndarray:
+def motion_blur(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A camera that moves: half a Gaussian along a direction within 45 degrees of the horizontal."""
-    radius, sigma = _level(((10, 3), (15, 5), (15, 8), (15, 12), (20, 15)), severity)
+    radius, sigma = 10, 3
     length = 2 * radius + 1
     weights = np.exp(-(np.arange(length) ** 2) / (2 * sigma**2))
     weights /= weights.sum()
@@ -90,95 +82,86 @@ def motion_blur(images: np.ndarray, rng: np.random.Generator, severity: int = 1)
     return _to_bytes(blurred / 255)
 
 
-def shear(images: np.ndarray, rng: np.random.Generator, severity: int = 2) -> np.ndarray:
+def shear(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Slant to the left or the right."""
-    angles = _level((0.2, 0.4, 0.6, 0.8, 1.0), severity) * _signs(rng, len(images))
+    angles = 0.4 * _signs(rng, len(images))
     return _warp(images, [((1, -math.sin(angle)), (0, math.cos(angle))) for angle in angles])
 
 
-def scale(images: np.ndarray, rng: np.random.Generator, severity: int = 3) -> np.ndarray:
+def scale(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A smaller digit, shrunk towards the centre."""
-    factor = _level((0.9, 0.8, 0.7, 0.6, 0.5), severity)
+    factor = 0.7
     return _warp(images, [((1 / factor, 0), (0, 1 / factor))] * len(images))
 
 
-def rotate(images: np.ndarray, rng: np.random.Generator, severity: int = 2) -> np.ndarray:
+def rotate(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A turn to the left or the right around the centre."""
-    angles = _level((0.2, 0.4, 0.6, 0.8, 1.0), severity) * _signs(rng, len(images))
+    angles = 0.4 * _signs(rng, len(images))
     return _warp(
         images, [((math.cos(angle), -math.sin(angle)), (math.sin(angle), math.cos(angle))) for angle in angles]
     )
 
 
-def brightness(images: np.ndarray, rng: np.random.Generator, severity: int = 5) -> np.ndarray:
+def brightness(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Everything brighter by the same amount."""
-    return _to_bytes(_to_unit(images) + _level((0.1, 0.2, 0.3, 0.4, 0.5), severity))
+    return _to_bytes(_to_unit(images) + 0.5)
 
 
-def translate(images: np.ndarray, rng: np.random.Generator, severity: int = 3) -> np.ndarray:
+def translate(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A diagonal shift by whole pixels; what leaves the frame is lost."""
-    distance = _level((1, 2, 3, 4, 5), severity)
+    distance = 3
     padded = np.pad(images, ((0, 0), (distance, distance), (distance, distance)))
     starts = np.where(rng.random((2, len(images))) < 0.5, 0, 2 * distance)[:, :, None] + np.arange(IMAGE_SIZE)
     return padded[np.arange(len(images))[:, None, None], starts[0][:, :, None], starts[1][:, None, :]]
 
 
-def stripe(images: np.ndarray, rng: np.random.Generator, severity: int = 1) -> np.ndarray:
+def stripe(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The left and the right quarter inverted: a dark stripe between two light ones."""
-    quarter = _level((IMAGE_SIZE // 4,), severity)
+    quarter = IMAGE_SIZE // 4
     striped = images.copy()
     striped[:, :, :quarter] = 255 - striped[:, :, :quarter]
     striped[:, :, -quarter:] = 255 - striped[:, :, -quarter:]
     return striped
 
 
-def fog(images: np.ndarray, rng: np.random.Generator, severity: int = 5) -> np.ndarray:
+def fog(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A cloud of light (a diamond-square fractal) that leaves the ink little contrast."""
-    thickness, decay = _level(((1.5, 2.0), (2.0, 2.0), (2.5, 1.7), (2.5, 1.5), (3.0, 1.4)), severity)
+    thickness, decay = 3.0, 1.4
     clouds = _clouds(len(images), decay, rng)
     unit = _to_unit(images)
     brightest = unit.max(axis=(1, 2), keepdims=True)
     return _to_bytes((unit + thickness * clouds) * brightest / (brightest + thickness))
 
 
-def spatter(images: np.ndarray, rng: np.random.Generator, severity: int = 4) -> np.ndarray:
+def spatter(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Drops of mud: grey blots that cover the ink."""
-    mean, deviation, drop_sigma, threshold, edge_sigma = _level(
-        (
-            (0.65, 0.3, 4.0, 0.69, 0.6),
-            (0.65, 0.3, 3.0, 0.68, 0.6),
-            (0.65, 0.3, 2.0, 0.68, 0.5),
-            (0.65, 0.3, 1.0, 0.65, 1.5),
-            (0.67, 0.4, 1.0, 0.65, 1.5),
-        ),
-        severity,
-    )
+    mean, deviation, drop_sigma, threshold, edge_sigma = 0.65, 0.3, 1.0, 0.65, 1.5
     liquid = _blur(rng.normal(mean, deviation, images.shape).astype(np.float32), drop_sigma)
     cover = _blur((liquid > threshold).astype(np.float32), edge_sigma)
     cover[cover < 0.8] = 0
     return _to_bytes(_to_unit(images) * (1 - cover) + cover * 63 / 255)
 
 
-def dotted_line(images: np.ndarray, rng: np.random.Generator, severity: int = 1) -> np.ndarray:
+def dotted_line(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A dotted line from the left edge to the right one: two columns off, two on."""
-    dot = _level((2,), severity)
+    dot = 2
     ends = rng.integers(0, IMAGE_SIZE - 1, (2, len(images)))
     lines = np.stack([_line(0, start, IMAGE_SIZE - 1, end) for start, end in ends.T]) if len(images) else images
     on = np.arange(IMAGE_SIZE) // dot % 2 == 1
     return _to_bytes(_to_unit(images) + lines * on)
 
 
-def zigzag(images: np.ndarray, rng: np.random.Generator, severity: int = 1) -> np.ndarray:
+def zigzag(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A zigzag line across the digit, nearly horizontal."""
-    width = _level((2.0,), severity)
+    width = 2.0
     starts, slopes = rng.integers(0, IMAGE_SIZE - 1, len(images)), rng.integers(-5, 5, len(images))
     lines = [_zigzag_line(int(start), int(slope), width) for start, slope in zip(starts, slopes, strict=True)]
     return _to_bytes(_to_unit(images) + (np.stack(lines) if lines else images))
 
 
-def canny_edges(images: np.ndarray, rng: np.random.Generator, severity: int = 1) -> np.ndarray:
+def canny_edges(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Only the edges of the ink (Canny, 1986), white on black."""
-    sigma, low, high = _level(((1.0, 0.1, 0.2),), severity)
+    sigma, low, high = 1.0, 0.1, 0.2
     # OpenCV takes whole-number gradients: 1,000 steps for each grey level between black and white.
     smooth = _blur(_to_unit(images), sigma) * 1000
     edges = np.empty_like(images)
@@ -208,17 +191,7 @@ FAMILIES: dict[str, Callable[..., np.ndarray]] = {
         canny_edges,
     )
 }
-"""The families in the paper's order: function(images uint8 (N, 28, 28), rng, severity) -> the same shape."""
-
-
-def _level(levels: Sequence[Level], severity: int) -> Level:
-    require(
-        1 <= severity <= len(levels),
-        f"severity = {severity}",
-        f"a severity from 1 to {len(levels)} for this corruption",
-        "leave it out for the severity of the released data set",
-    )
-    return levels[severity - 1]
+"""The families in the paper's order: function(images uint8 (N, 28, 28), rng) -> the same shape."""
 
 
 def _to_unit(images: np.ndarray) -> np.ndarray:

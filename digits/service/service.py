@@ -23,7 +23,7 @@ from digits.service.metrics import Metrics, NoMetrics
 ROOT = Path(__file__).resolve().parents[2]
 """The project's folder, to which paths are relative, wherever Ray runs the service."""
 BEST = "best"
-_DESCRIPTION_KEYS = ("metrics", "training", "data", "calibration", "versions", "created")
+_DESCRIPTION_KEYS = ("metrics", "training", "data", "calibration", "versions")
 
 
 @dataclass(frozen=True, kw_only=True)

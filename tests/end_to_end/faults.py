@@ -85,13 +85,19 @@ def report_recovery(fault: str, seconds: float) -> None:
 class Job:
     """A job in a process and a group of its own, as a shell starts it, whose lines can be waited for.
 
-    `before` are words before its command line.
+    `before` are words before its command line, `cwd` is the folder it is started in.
     """
 
-    def __init__(self, *arguments: str | Path, env: dict[str, str] | None = None, before: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        *arguments: str | Path,
+        env: dict[str, str] | None = None,
+        before: Sequence[str] = (),
+        cwd: Path = ROOT,
+    ) -> None:
         self.process = subprocess.Popen(
             [*before, sys.executable, *map(str, arguments)],
-            cwd=ROOT,
+            cwd=cwd,
             env={**os.environ, **(env or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -6,9 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,16 @@ def end_processes(folder: Path) -> None:
         psutil.wait_procs(members, timeout=5)
 
 
+def write_config(folder: Path, port: int, storage_path: Path) -> Path:
+    """serve/config.yaml with a port and a storage path of its own, in a folder."""
+    config = yaml.safe_load((ROOT / "serve" / "config.yaml").read_text())
+    config["http_options"]["port"] = port
+    config["applications"][0]["deployments"][0]["user_config"]["storage_path"] = str(storage_path)
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump(config))
+    return file
+
+
 class ServeCluster:
     """One `ray start --head` with the service deployed from serve/config.yaml."""
 
@@ -171,3 +182,18 @@ class ServeCluster:
         end_processes(self.folder)
         self.process.wait(10)
         self.log.close()
+
+
+@contextlib.contextmanager
+def serving(storage_path: Path, proxy: str) -> Iterator[ServeCluster]:
+    """A cluster with the service deployed, which leaves no process behind."""
+    # Ray's sockets need a short path.
+    with tempfile.TemporaryDirectory(prefix="dg-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        cluster = ServeCluster(Path(folder), storage_path, proxy=proxy)
+        try:
+            cluster.start()
+            cluster.deploy()
+            yield cluster
+        finally:
+            cluster.stop()
+            assert processes_of(cluster.folder) == []

@@ -17,10 +17,12 @@ ROOT = Path(__file__).resolve().parents[2]
 def run_benchmark(tmp_path, *parts):
     """The benchmark's JSON for a few hundred digits and one turn."""
     sizes = ["--digits", "400", "--epochs", "1", "--repeats", "1", "--seconds", "0.5", "--trials", "2"]
-    command = [sys.executable, str(ROOT / "jobs" / "benchmark.py"), "--storage-path", str(tmp_path), *sizes]
+    command = [sys.executable, str(ROOT / "jobs" / "benchmark.py"), "--storage-path", "runs", *sizes]
     done = subprocess.run([*command, "--parts", *parts], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    document = json.loads(done.stdout.splitlines()[-1])
+    assert Path(document["folder"]).parent == tmp_path / "runs"
+    return document
 
 
 def check(document, parts):

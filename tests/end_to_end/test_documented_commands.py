@@ -28,7 +28,7 @@ from digits.storage import Storage
 from digits.training.runs import Run
 from digits.tuning.searches import Search
 from tests.documents import ROOT, documented_commands
-from tests.end_to_end.conftest import quickly_trained_weights
+from tests.end_to_end.quick_checkpoint import quickly_trained_weights
 from tests.end_to_end.serve_cluster import wait_for
 
 NAMESPACES = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]

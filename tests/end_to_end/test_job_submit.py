@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 import zipfile
@@ -15,10 +14,9 @@ import pytest
 from digits.models import checkpoints
 from tests.end_to_end import faults
 from tests.end_to_end.faults import ROOT, report_recovery
-from tests.end_to_end.ports import free_ports
+from tests.end_to_end.job_head import Head
 
 MAX_UPLOAD_BYTES = 20e6
-RAY = str(Path(sys.executable).parent / "ray")
 
 
 def test_jobs_can_be_run_by_name():
@@ -48,49 +46,6 @@ def test_the_upload_is_small(tmp_path):
     packed = zipfile.ZipFile(package).namelist()
     assert any(name.endswith("digits/mnist/train-00-of-12.parquet") for name in packed)
     assert not any("large" in name for name in packed)
-
-
-class Head:
-    """A cluster of one node that jobs are submitted to, with its token, in a home of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        # Ports of our own: other clusters may run on this machine with the usual ones.
-        self.port, client_port, agent_port = free_ports(3)
-        home = folder / "home"
-        home.mkdir()
-        self.env = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("RAY_")},
-            "HOME": str(home),
-            "RAY_TMPDIR": str(folder),
-            "RAY_AUTH_MODE": "token",
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{self.port}",
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        }
-        self.ray("get-auth-token", "--generate")
-        ports = (f"--dashboard-port={self.port}", f"--ray-client-server-port={client_port}")
-        agent = f"--dashboard-agent-listen-port={agent_port}"
-        start = ("start", "--head", "--block", "--port=0", *ports, agent, "--num-cpus=2")
-        log = (folder / "head.log").open("w")
-        self.process = subprocess.Popen([RAY, *start], env=self.env, stdout=log, stderr=log)
-
-    def ray(self, *arguments: str | Path, **env: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [RAY, *map(str, arguments)],
-            cwd=ROOT,
-            env={**self.env, **env},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=faults.PATIENCE_S,
-        )
-
-    def submit(self, *arguments, flags=(), **env):
-        return self.ray("job", "submit", "--working-dir", ".", *flags, "--", *arguments, **env)
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +117,21 @@ def test_a_stopped_job_leaves_epochs_to_go_on_from(head, tiny_mnist, tmp_path):
     document = next(json.loads(line) for line in resumed.stdout.splitlines() if line.startswith('{"runs"'))
     assert document["runs"][0]["epochs"] == 40
     checkpoints.load(checkpoints.best_checkpoint(str(tmp_path)))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(280)
+def test_a_search_is_submitted_by_its_path_and_output_and_exit_code_come_back(head, tiny_mnist, tmp_path):
+    sizes = ("--num-samples", 3, "--max-epochs", 2, "--train-images", 100, "--validation-images", 40)
+    flags = (*sizes, "--batch-size", 20, "--epochs", 1, "--data", tiny_mnist, "--storage-path", tmp_path)
+    started = time.perf_counter()
+    submitted = head.submit("jobs/tune.py", *flags)
+    report_recovery("a search of three trials through ray job submit", time.perf_counter() - started)
+    assert submitted.returncode == 0, submitted.stdout
+    assert "epoch  1/2 | loss" in submitted.stdout
+    document = next(json.loads(line) for line in submitted.stdout.splitlines() if line.startswith('{"best"'))
+    assert (document["trials"], document["failed"]) == (3, 0)
+    assert checkpoints.best_checkpoint(str(tmp_path)) == document["best"]["checkpoint"]
+    refused = head.submit("jobs/tune.py", "--max-parameters", 10)
+    assert refused.returncode == 1
+    assert "the smallest has" in refused.stdout

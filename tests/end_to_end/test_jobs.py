@@ -19,10 +19,10 @@ from tests.end_to_end.faults import Job
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(*arguments, timeout=280, env=None):
-    """A job in a process of its own, from the repository's root."""
+def run(*arguments, timeout=280, env=None, cwd=ROOT):
+    """A job in a process of its own, from the repository's root or another folder."""
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=timeout, env=env
+        [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=timeout, env=env
     )
 
 
@@ -30,13 +30,17 @@ def run(*arguments, timeout=280, env=None):
 def trained(tiny_mnist, tmp_path_factory):
     """Storage after one run of the training job: both of the article's networks, one epoch, tiny data.
 
-    With tokens, as Ray has them where nobody says otherwise, and a home folder in which nothing can be written.
+    Its paths are relative to a folder that it is started in. With tokens, as Ray has them where nobody says otherwise,
+    and a home folder in which nothing can be written.
     """
-    storage = tmp_path_factory.mktemp("storage")
+    storage = tmp_path_factory.mktemp("work") / "storage"
+    data = os.path.relpath(tiny_mnist, storage.parent)
     env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
     job = run(
-        *("jobs/train.py", "--architecture", "both", "--epochs", "1", "--data", tiny_mnist, "--storage-path", storage),
+        *(ROOT / "jobs" / "train.py", "--architecture", "both", "--epochs", "1"),
+        *("--data", data, "--storage-path", "storage"),
         env={**env, "HOME": "/dev/null"},
+        cwd=storage.parent,
     )
     assert job.returncode == 0, job.stderr
     return storage, job.stdout
@@ -65,20 +69,27 @@ def test_training_leaves_pictures_and_tables(trained):
     assert (run_dir / "history.csv").read_text().count("\n") == 3
 
 
-def test_evaluation_reports_validation_digits_and_photos(trained, tiny_mnist, tmp_path):
+def test_evaluation_reports_validation_digits_and_photos(trained, tiny_mnist):
+    """All its paths are relative to the folder that it is started in."""
     from digits.config import DataConfig
     from digits.data.files import find_digits
     from digits.data.read import read_without_ray
     from digits.data.split import split_rows
 
     storage, output = trained
+    folder, data = storage.parent, os.path.relpath(tiny_mnist, storage.parent)
     files = find_digits(tiny_mnist)
     images, labels = read_without_ray(files, split_rows(files, DataConfig()), inverted_copies=False)
+    (folder / "photos").mkdir()
     for index in range(12):
-        (tmp_path / f"{labels[index]}_{index}.png").write_bytes(encode_png(to_rgb(images[index])))
-    job = run("-m", "jobs.evaluate", "--photos", tmp_path, "--storage-path", storage, "--no-report")
+        (folder / "photos" / f"{labels[index]}_{index}.png").write_bytes(encode_png(to_rgb(images[index])))
+    kept = [Path(summary["checkpoint"]).relative_to(folder) for summary in json.loads(output.splitlines()[-1])["runs"]]
+    judged = ("--checkpoint", kept[0], "--compare", kept[1].parent, "--data", data, "--storage-path", "storage")
+    job = run(ROOT / "jobs" / "evaluate.py", *judged, "--photos", "photos", "--no-report", cwd=folder)
     assert job.returncode == 0, job.stderr
     document = json.loads(job.stdout.splitlines()[-1])
+    assert Path(document["checkpoint"]) == folder / kept[0]
+    assert Path(document["run_dir"]).parent == storage
     assert document["validation"]["images"] == 240
     assert document["photos"]["images"] == 12
     trained_accuracy = {
@@ -89,6 +100,7 @@ def test_evaluation_reports_validation_digits_and_photos(trained, tiny_mnist, tm
 
 
 def test_an_evaluation_that_is_stopped_says_so(trained):
+    """It is started in another folder than training was, whose data it finds all the same."""
     storage, _ = trained
     job = Job("jobs/evaluate.py", "--storage-path", storage)
     job.wait_for("parameters, from")

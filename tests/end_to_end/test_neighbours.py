@@ -7,20 +7,22 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from contextlib import contextmanager, suppress
 from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
-import yaml
 
 from digits.models import checkpoints
 from tests.end_to_end.faults import Job, below
 from tests.end_to_end.neighbours import end, of_a_process, of_ray_start
 from tests.end_to_end.ports import free_ports
+<<<<<<< HEAD
 from tests.end_to_end.serve_cluster import end_processes, private_environment
 from tests.end_to_end.test_own_ray import environment  # noqa: F401  where the job's Ray keeps its files
+=======
+from tests.end_to_end.serve_cluster import get_json, private_environment, wait_for, write_config
+>>>>>>> lighter
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 10
@@ -41,18 +43,22 @@ def digits_folder(tmp_path):
 
 
 @pytest.fixture
-def start_service(storage_path):
+def start_service(storage_path, ray_folder):
     """Starts the service, as `make serve` does, with a folder and ports of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="ray"))
     (port,) = free_ports(1)
-    config = yaml.safe_load((ROOT / "serve" / "config.yaml").read_text())
-    config["http_options"]["port"] = port
-    config["applications"][0]["deployments"][0]["user_config"]["storage_path"] = str(storage_path)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    config = write_config(ray_folder, port, storage_path)
 
+<<<<<<< HEAD
     yield lambda: Job("-m", "serve", folder / "config.yaml", env=private_environment(folder))
     end_processes(folder)
     shutil.rmtree(folder, ignore_errors=True)
+=======
+    def start():
+        job = Job("-m", "serve", config, env=private_environment(ray_folder))
+        return job, lambda: wait_for(lambda: get_json(f"http://127.0.0.1:{port}/health"), "the service", 250)
+
+    return start
+>>>>>>> lighter
 
 
 def come_and_go(kinds, env):
@@ -94,8 +100,13 @@ def epochs_of(run_dir, network):
 
 
 @pytest.mark.slow
+<<<<<<< HEAD
 @pytest.mark.timeout(900)
 def test_a_training_does_not_notice_other_rays(environment, start_service, digits_folder, tmp_path):  # noqa: F811
+=======
+@pytest.mark.timeout(600)
+def test_a_training_does_not_notice_other_rays(environment, start_service, digits_folder, tmp_path):
+>>>>>>> lighter
     env = {**environment, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     earlier, ready = of_ray_start(env)
     try:
@@ -121,8 +132,13 @@ def test_a_training_does_not_notice_other_rays(environment, start_service, digit
 
 
 @pytest.mark.slow
+<<<<<<< HEAD
 @pytest.mark.timeout(900)
 def test_a_search_does_not_notice_other_rays(environment, tiny_mnist, tmp_path):  # noqa: F811
+=======
+@pytest.mark.timeout(600)
+def test_a_search_does_not_notice_other_rays(environment, tiny_mnist, tmp_path):
+>>>>>>> lighter
     """Its trials are training runs, which hold their workers until the own state API tells that they were stopped."""
     settings = ("--num-samples", 4, "--max-epochs", 4, "--train-images", 100, "--validation-images", 40)
     flags = (*settings, "--batch-size", 20, "--workers-per-trial", 2, "--epochs", EPOCHS, "--data", tiny_mnist)
@@ -141,7 +157,7 @@ def test_a_search_does_not_notice_other_rays(environment, tiny_mnist, tmp_path):
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_a_long_training_on_a_busy_machine_loses_nothing(environment, digits_folder, tmp_path):  # noqa: F811
+def test_a_long_training_on_a_busy_machine_loses_nothing(environment, digits_folder, tmp_path):
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(8)]
     try:
         flags = ("--architecture", "baseline", "--epochs", 20, "--data", digits_folder, "--storage-path", tmp_path)

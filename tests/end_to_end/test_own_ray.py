@@ -1,9 +1,7 @@
 """Each process of a job asks its own Ray whether an actor lives, whatever other Rays there are."""
 
 import json
-import shutil
 import signal
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -43,14 +41,6 @@ controller = Parent.options(runtime_env={{"env_vars": {{"OF_THE_CONTROLLER": "1"
 print(json.dumps({{"answer": ray.get(controller.sees.remote())}}), flush=True)
 """
 """What Ray Train does: an actor with its own environment has a detached one that asks whether it lives."""
-
-
-@pytest.fixture
-def environment():
-    """Where these Rays keep their files: a short path, for their sockets."""
-    folder = tempfile.mkdtemp(prefix="ray")
-    yield {"RAY_TMPDIR": folder, "HOME": folder, "PYTHONUNBUFFERED": "1"}
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def answer_in(environment, state_api=False):

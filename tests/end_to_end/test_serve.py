@@ -1,10 +1,8 @@
 """The service as people start it: `serve deploy serve/config.yaml` on a cluster, behind HAProxy, over real HTTP."""
 
 import json
-import tempfile
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +20,7 @@ from digits.images import encode_png, to_rgb
 from digits.preprocessing.prepare import prepare_photo
 from digits.service.deployment import Arguments
 from digits.service.gate import read_api_key
-from tests.end_to_end.serve_cluster import ROOT, ServeCluster, get_text, processes_of, wait_for
+from tests.end_to_end.serve_cluster import ROOT, get_text, serving, wait_for
 from tests.end_to_end.serving_load import finish, under_load
 
 DEPLOYMENT_KEYS = set(DeploymentSchema.model_fields)
@@ -32,16 +30,8 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module")
 def cluster(storage_path):
-    # Ray's sockets need a short path.
-    with tempfile.TemporaryDirectory(prefix="dg-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        cluster = ServeCluster(Path(folder), storage_path, proxy="haproxy")
-        try:
-            cluster.start()
-            cluster.deploy()
-            yield cluster
-        finally:
-            cluster.stop()
-            assert processes_of(cluster.folder) == []
+    with serving(storage_path, "haproxy") as cluster:
+        yield cluster
 
 
 def post(url: str, body: bytes, **headers: str) -> dict:

@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -15,27 +14,11 @@ import yaml
 from digits.service.settings import read_settings
 from serve.__main__ import CONFIG, main
 from tests.end_to_end.ports import free_ports
-from tests.end_to_end.serve_cluster import BIN, ROOT, end_processes, get_json, private_environment, wait_for
+from tests.end_to_end.serve_cluster import BIN, ROOT, get_json, private_environment, wait_for, write_config
 
 
-@pytest.fixture
-def folder():
-    with tempfile.TemporaryDirectory(prefix="dg-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
-        end_processes(Path(folder))
-
-
-def write_config(folder: Path, port: int, storage_path: Path) -> Path:
-    config = yaml.safe_load((ROOT / "serve" / "config.yaml").read_text())
-    config["http_options"]["port"] = port
-    config["applications"][0]["deployments"][0]["user_config"]["storage_path"] = str(storage_path)
-    file = folder / "config.yaml"
-    file.write_text(yaml.safe_dump(config))
-    return file
-
-
-def test_without_a_checkpoint_the_command_says_at_once_how_to_make_one(folder):
-    command = [sys.executable, "-m", "serve", str(write_config(folder, 1, folder / "runs"))]
+def test_without_a_checkpoint_the_command_says_at_once_how_to_make_one(ray_folder):
+    command = [sys.executable, "-m", "serve", str(write_config(ray_folder, 1, ray_folder / "runs"))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "best.json" in done.stderr and "make train" in done.stderr and "Traceback" not in done.stderr
@@ -118,15 +101,15 @@ def test_what_the_command_line_says_goes_where_serve_looks_for_it(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_two_services_run_beside_each_other(folder, storage_path):
-    environment = private_environment(folder)
+def test_two_services_run_beside_each_other(ray_folder, storage_path):
+    environment = private_environment(ray_folder)
     for name in [name for name in environment if name.startswith("RAY_SERVE_HAPROXY")]:
         del environment[name]
     ports = [24_000 + os.getpid() % 1000, 25_000 + os.getpid() % 1000]
     processes = []
     for port, name in zip(ports, ("first", "second"), strict=True):
         arguments = [f"port={port}", f"storage_path={storage_path}", f"checkpoint={storage_path / name}"]
-        with (folder / f"{name}.log").open("wb") as log:
+        with (ray_folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "serve", *arguments], cwd=ROOT, env=environment, stdout=log, stderr=log
             )
@@ -146,18 +129,18 @@ def test_two_services_run_beside_each_other(folder, storage_path):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("way", ["python -m serve", "serve run serve.app:build_app"])
-def test_the_service_starts_on_one_machine_and_ends_with_control_c(folder, storage_path, way):
+def test_the_service_starts_on_one_machine_and_ends_with_control_c(ray_folder, storage_path, way):
     if way.startswith("python"):
         (port,) = free_ports(1)
-        command = [sys.executable, "-m", "serve", str(write_config(folder, port, storage_path))]
+        command = [sys.executable, "-m", "serve", str(write_config(ray_folder, port, storage_path))]
     else:
         port = 8000  # this form knows no other
         command = [str(BIN / "serve"), "run", "serve.app:build_app", f"storage_path={storage_path}"]
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 pytest.skip("another process listens on port 8000")
-    environment = private_environment(folder)
-    with (folder / "serve.log").open("wb") as log:
+    environment = private_environment(ray_folder)
+    with (ray_folder / "serve.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}/health"
     wait_for(lambda: process.poll() is None and get_json(url) == {"status": "ok", "model": "first"}, "the start", 200)
@@ -167,9 +150,9 @@ def test_the_service_starts_on_one_machine_and_ends_with_control_c(folder, stora
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_serve_run_without_a_checkpoint_ends_with_the_remedy(folder):
-    command = [str(BIN / "serve"), "run", "serve.app:build_app", f"storage_path={folder / 'runs'}"]
+def test_serve_run_without_a_checkpoint_ends_with_the_remedy(ray_folder):
+    command = [str(BIN / "serve"), "run", "serve.app:build_app", f"storage_path={ray_folder / 'runs'}"]
     done = subprocess.run(
-        command, cwd=ROOT, env=private_environment(folder), capture_output=True, text=True, timeout=250
+        command, cwd=ROOT, env=private_environment(ray_folder), capture_output=True, text=True, timeout=250
     )
     assert "make train" in done.stdout + done.stderr

@@ -2,14 +2,12 @@
 
 import os
 import signal
-import tempfile
 import time
-from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.end_to_end.serve_cluster import ServeCluster, wait_for
+from tests.end_to_end.serve_cluster import serving, wait_for
 from tests.end_to_end.serving_load import finish, under_load
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -17,14 +15,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 @pytest.fixture(scope="module", params=["haproxy", "python"])
 def cluster(storage_path, request):
-    with tempfile.TemporaryDirectory(prefix="dg-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        cluster = ServeCluster(Path(folder), storage_path, proxy=request.param)
-        try:
-            cluster.start()
-            cluster.deploy()
-            yield cluster
-        finally:
-            cluster.stop()
+    with serving(storage_path, request.param) as cluster:
+        yield cluster
 
 
 def test_swaps_of_the_checkpoint_lose_no_request_of_two_thousand(cluster):

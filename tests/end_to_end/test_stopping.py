@@ -1,9 +1,7 @@
 """Ctrl-C and SIGTERM, once and twice, at any moment of a job: 130, and in two seconds what was reached."""
 
 import json
-import shutil
 import signal
-import tempfile
 import time
 from pathlib import Path
 
@@ -98,7 +96,7 @@ def test_a_job_says_in_time_what_it_reached(start, moment, line, words, number):
         assert json.loads(job.lines[-1]) == {"best": 1}
 
 
-@pytest.mark.parametrize("name", ["train", "tune", "evaluate", "benchmark", "scale"])
+@pytest.mark.parametrize("name", ["train", "tune", "evaluate", "benchmark", "scale", "load_test"])
 def test_every_job_hears_signals_before_its_imports(name):
     job = Job(f"jobs/{name}.py")
     status = Path("/proc", str(job.process.pid), "status")
@@ -126,14 +124,6 @@ def test_a_job_that_has_its_result_keeps_it(start):
     assert json.loads(job.lines[1]) == {"whole": True}
 
 
-@pytest.fixture
-def folder():
-    """Where the job's Ray keeps its files: a short path, for its sockets."""
-    folder = Path(tempfile.mkdtemp(prefix="ray"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def stop_in_time(job, folder, number, words, *, group=False, twice=False):
     """Stop a job; it says `words` in time, exits with 130, and leaves no process. Returns its output."""
     sent = job.stop(number, group=group)
@@ -155,28 +145,28 @@ def stop_in_time(job, folder, number, words, *, group=False, twice=False):
 
 @pytest.mark.slow
 @pytest.mark.timeout(500)
-def test_a_training_that_is_stopped_again_and_again_loses_no_epoch(tiny_mnist, tmp_path, folder):
-    env = {"RAY_TMPDIR": str(folder)}
+def test_a_training_that_is_stopped_again_and_again_loses_no_epoch(tiny_mnist, tmp_path, ray_folder):
+    env = {"RAY_TMPDIR": str(ray_folder)}
     flags = ("--architecture", "baseline", "--batch-size", 20, "--epochs", 8, "--data", tiny_mnist)
     begin = ("jobs/train.py", *flags, "--storage-path", tmp_path)
 
     starting = Job(*begin, env=env)
     starting.wait_for("of them validate")
-    stop_in_time(starting, folder, signal.SIGTERM, "before training began", group=True)
+    stop_in_time(starting, ray_folder, signal.SIGTERM, "before training began", group=True)
 
     job = Job(*begin, env=env)
     job.wait_for("epoch  2/8")
-    stop_in_time(job, folder, signal.SIGINT, "of 8 epochs; go on with --resume train-baseline-", group=True)
+    stop_in_time(job, ray_folder, signal.SIGINT, "of 8 epochs; go on with --resume train-baseline-", group=True)
     (run,) = (path.name for path in tmp_path.iterdir())
     resume = ("jobs/train.py", "--storage-path", tmp_path, "--resume", run)
 
     job = Job(*resume, env=env)
     job.wait_for("epoch  5/8")
-    stop_in_time(job, folder, signal.SIGTERM, f"of 8 epochs; go on with --resume {run}", twice=True)
+    stop_in_time(job, ray_folder, signal.SIGTERM, f"of 8 epochs; go on with --resume {run}", twice=True)
 
     finishing = Job(*resume, env=env)
     finishing.wait_for("epoch  8/8")
-    stop_in_time(finishing, folder, signal.SIGINT, f"after 8 of 8 epochs; go on with --resume {run}")
+    stop_in_time(finishing, ray_folder, signal.SIGINT, f"after 8 of 8 epochs; go on with --resume {run}")
 
     job = Job(*resume, env=env)
     assert job.wait() == 0, job.output
@@ -187,13 +177,13 @@ def test_a_training_that_is_stopped_again_and_again_loses_no_epoch(tiny_mnist, t
 
 @pytest.mark.slow
 @pytest.mark.timeout(500)
-def test_a_stopped_search_reports_its_best_and_goes_on(tiny_mnist, tmp_path, folder):
-    env = {"RAY_TMPDIR": str(folder)}
+def test_a_stopped_search_reports_its_best_and_goes_on(tiny_mnist, tmp_path, ray_folder):
+    env = {"RAY_TMPDIR": str(ray_folder)}
     settings = ("--num-samples", 3, "--train-images", 100, "--validation-images", 40, "--batch-size", 20)
     flags = (*settings, "--max-epochs", 300, "--epochs", 300, "--data", tiny_mnist)
     job = Job("jobs/tune.py", *flags, "--storage-path", tmp_path, env=env)
     job.wait_for("epoch  2/300")
-    output = stop_in_time(job, folder, signal.SIGTERM, "of 3 trials; go on with --resume tune-")
+    output = stop_in_time(job, ray_folder, signal.SIGTERM, "of 3 trials; go on with --resume tune-")
     document = json.loads(job.lines[-1])
     assert "Trials, the best first" in output
     assert Path(document["best"]["checkpoint"]).is_dir()
@@ -204,4 +194,4 @@ def test_a_stopped_search_reports_its_best_and_goes_on(tiny_mnist, tmp_path, fol
     job = Job("jobs/tune.py", "--resume", run, "--storage-path", tmp_path, env=env)
     job.wait_for(" trials, 0 of them ended earlier")
     job.wait_for("epoch ")
-    stop_in_time(job, folder, signal.SIGINT, f"of 3 trials; go on with --resume {run}", group=True, twice=True)
+    stop_in_time(job, ray_folder, signal.SIGINT, f"of 3 trials; go on with --resume {run}", group=True, twice=True)

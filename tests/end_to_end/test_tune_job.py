@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from digits.commands.console import run_job
 from digits.commands.tuning import TuneSettings, tune
 from digits.models import checkpoints
 from tests.end_to_end import faults
-from tests.end_to_end.test_job_submit import head  # noqa: F401  a head node that jobs are submitted to
 
 KEYS = {"best", "trials", "stopped_early", "failed", "epochs_trained", "epochs_without_early_stopping", "total_s"}
 KEYS |= {"run_dir"}
@@ -27,7 +25,9 @@ def command(data, storage, max_epochs=2):
         "num-samples": 3, "max-epochs": max_epochs, "train-images": 100, "validation-images": 40, "batch-size": 20,
         "epochs": 1, "data": data, "storage-path": storage,
     }  # fmt: skip
-    return "jobs/tune.py", *(word for name, value in settings.items() for word in (f"--{name}", value))
+    return faults.ROOT / "jobs" / "tune.py", *(
+        word for name, value in settings.items() for word in (f"--{name}", value)
+    )
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def start():
     """Starts jobs, and ends those that are left."""
     jobs = []
 
-    def start_job(*arguments):
-        jobs.append(faults.Job(*arguments))
+    def start_job(*arguments, **options):
+        jobs.append(faults.Job(*arguments, **options))
         return jobs[-1]
 
     yield start_job
@@ -70,8 +70,8 @@ def test_a_killed_trial_is_counted_and_the_search_goes_on(start, tiny_mnist, tmp
 
 
 @pytest.mark.slow
-def test_a_killed_search_goes_on_and_repeats_no_finished_trial(start, tiny_mnist, tmp_path):
-    killed = start(*command(tiny_mnist, tmp_path))
+def test_a_killed_search_goes_on_from_another_folder_and_repeats_no_finished_trial(start, tiny_mnist, tmp_path):
+    killed = start(*command(os.path.relpath(tiny_mnist, tmp_path), "."), cwd=tmp_path)
     finished = killed.wait_for("finished after").split()[0]
     killed.process.kill()
     run_dir = next(tmp_path.glob("tune-*"))
@@ -98,22 +98,6 @@ def test_ctrl_c_reports_the_best_so_far_and_the_search_can_go_on(start, tiny_mni
     assert best.record["metrics"]["photo_score"] == document["best"]["score"]
     assert f"go on with --resume {Path(document['run_dir']).name}" in job.output
     assert "Traceback" not in job.output
-
-
-@pytest.mark.slow
-def test_the_job_is_submitted_by_its_path_and_output_and_exit_code_come_back(head, tiny_mnist, tmp_path):  # noqa: F811
-    started = time.perf_counter()
-    submitted = head.submit(*command(tiny_mnist, tmp_path))
-    faults.report_recovery("a search of three trials through ray job submit", time.perf_counter() - started)
-    assert submitted.returncode == 0, submitted.stdout
-    assert "epoch  1/2 | loss" in submitted.stdout
-    document = document_of(submitted.stdout)
-    assert set(document) == KEYS
-    assert (document["trials"], document["failed"]) == (3, 0)
-    assert checkpoints.best_checkpoint(str(tmp_path)) == document["best"]["checkpoint"]
-    refused = head.submit("jobs/tune.py", "--max-parameters", 10)
-    assert refused.returncode == 1
-    assert "the smallest has" in refused.stdout
 
 
 MISTAKES = [

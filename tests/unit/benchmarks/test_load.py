@@ -7,6 +7,7 @@ import pytest
 
 from digits.benchmarks.load import Load
 
+CUT_SHORT = -200
 ANSWER = b"HTTP/1.1 %d OK\r\ncontent-length: 5\r\n\r\nhello"
 
 
@@ -32,7 +33,10 @@ class Server:
                 status = next(self.statuses, 200)
                 if not status:
                     break
-                writer.write(ANSWER % status)
+                answer = ANSWER % abs(status)
+                writer.write(answer if status > 0 else answer[:-2])
+                if status < 0:
+                    break
         except asyncio.IncompleteReadError:
             pass  # the client has hung up
         writer.close()
@@ -86,6 +90,12 @@ def test_a_broken_connection_is_a_failure_of_status_0(serve):
     assert result.statuses[0] == result.failed == 1
     assert result.statuses[200] > 1
     assert server.connections == 2
+
+
+def test_an_answer_that_breaks_off_is_a_failure_too(serve):
+    server = serve(200, CUT_SHORT)
+    result = load(server, connections=1).run(0.2)
+    assert result.statuses[0] == result.failed == 1
 
 
 def test_what_succeeds_when_it_is_sent_again_has_not_failed(serve):

@@ -12,7 +12,7 @@ from ray.tune.schedulers import ASHAScheduler
 from digits.tuning.early_stopping import EarlyStopping, Rungs
 from digits.tuning.space import TuningConfig
 from digits.tuning.trial_task import TRIAL, report_of
-from tests.unit.tuning.test_space import a_search, a_trial
+from tests.unit.tuning.samples import a_search, a_trial
 
 
 @dataclass

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digits.config import BASELINE, IMPROVED, RECIPES, DataConfig
+from digits.config import BASELINE, IMPROVED
 from digits.errors import ConfigurationError
 from digits.storage import Storage
-from digits.training.state import EpochResult
 from digits.tuning import searches
 from digits.tuning.pareto import inference_milliseconds, pareto_front
-from digits.tuning.searches import Search, TrialResult
-from digits.tuning.space import Candidate, SearchSpace, TuningConfig, candidates_of
+from digits.tuning.searches import Search
+from digits.tuning.space import SearchSpace, TuningConfig, candidates_of
+from tests.unit.tuning.samples import a_search, a_trial, epoch
 
 
 def bounds(low, high):
@@ -97,35 +97,6 @@ def test_the_smallest_network_of_a_space_is_the_only_one_at_its_own_size():
 def test_a_budget_that_cannot_work_is_refused(wrong):
     with pytest.raises(ConfigurationError, match="what to do"):
         TuningConfig(**wrong)
-
-
-def a_search(**changes):
-    return Search(
-        space=SearchSpace(max_parameters=500_000),
-        tuning=TuningConfig(num_samples=4, max_epochs=9),
-        training=RECIPES["recommended"].training,
-        seeds=(0, 1),
-        data=DataConfig(),
-        fingerprint="abc",
-        **changes,
-    )
-
-
-def epoch(number, score, accuracy=0.9):
-    return EpochResult(
-        epoch=number, train_loss=1.0, train_accuracy=0.5, validation_loss=1.0, validation_accuracy=accuracy,
-        photo_score=score, learning_rate=1e-3, seconds=2.0, train_seconds=1.0, images_per_second=100.0,
-    )  # fmt: skip
-
-
-def a_trial(number, status, *scores, architecture=BASELINE, epochs_trained=None):
-    return TrialResult(
-        number=number,
-        candidate=Candidate(name="drawn", architecture=architecture, learning_rate=1e-3),
-        status=status,
-        history=tuple(epoch(place, score) for place, score in enumerate(scores, 1)),
-        epochs_trained=len(scores) if epochs_trained is None else epochs_trained,
-    )
 
 
 def test_a_search_is_read_back_as_it_was_written(tmp_path):

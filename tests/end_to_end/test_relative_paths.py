@@ -1,0 +1,100 @@
+"""Jobs can be started in any folder, with paths that are relative to it; also by their own absolute paths.
+
+Training, evaluation, search and benchmark are started so by their own tests; here are the other jobs.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from jobs import make_shards
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(name: str, *arguments: str | Path, folder: Path) -> dict:
+    """The last line of a job that is started in a folder."""
+    command = [sys.executable, str(ROOT / "jobs" / f"{name}.py"), *map(str, arguments)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_load_test_measures_a_checkpoint_beside_the_service(plain_server, storage_path):
+    flags = ("--url", plain_server, "--seconds", 0.3, "--connections", 2, "--kinds", "png")
+    document = run("load_test", *flags, "--checkpoint", "first", folder=storage_path)
+    assert [(row["kind"], row["server"]) for row in document["results"]] == [("png", "service"), ("png", "bare")]
+    for row in document["results"]:
+        assert row["failed"] == 0 and row["requests"] > 0 and row["statuses"] == {"200": row["requests"]}
+
+
+def test_the_load_test_of_a_checkpoint_that_is_not_there_says_so(plain_server, tmp_path):
+    command = [sys.executable, str(ROOT / "jobs" / "load_test.py"), "--url", plain_server, "--checkpoint", "nothing"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 1
+    assert str(tmp_path / "nothing") in done.stderr and "Traceback" not in done.stderr.splitlines()[0]
+
+
+def test_scale_reads_checkpoints_and_writes_its_picture(trained_record, tmp_path):
+    flags = (
+        "--architectures",
+        "baseline",
+        "--batch-sizes",
+        8,
+        32,
+        "--checkpoints",
+        trained_record,
+        "--output",
+        "drawn",
+    )
+    document = run("scale", *flags, folder=tmp_path)
+    assert set(document["networks"]) == {"baseline"}
+    assert (tmp_path / "drawn" / "scaling.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def trained_record(storage_path, tmp_path) -> str:
+    """A checkpoint with a history, by its path from a folder."""
+    checkpoint = tmp_path / "checkpoints" / "first"
+    checkpoint.mkdir(parents=True)
+    for file in (storage_path / "first").iterdir():
+        (checkpoint / file.name).write_bytes(file.read_bytes())
+    record = json.loads((checkpoint / "checkpoint.json").read_text())
+    record |= {"architecture_name": "baseline", "history": [{"train_seconds": 2.0}], "training": {"num_workers": 2}}
+    (checkpoint / "checkpoint.json").write_text(json.dumps(record))
+    return os.path.relpath(checkpoint, tmp_path)
+
+
+@pytest.fixture
+def idx_files(tmp_path) -> str:
+    """MNIST's four original files, rebuilt from the shards that are shipped."""
+    folder = tmp_path / "idx"
+    folder.mkdir()
+    for part, name in (("train", "train"), ("test", "t10k")):
+        tables = [pq.read_table(file) for file in sorted(make_shards.OUTPUT.glob(f"{part}-*.parquet"))]
+        images = np.concatenate([table["image"].combine_chunks().to_numpy_ndarray() for table in tables])
+        labels = np.concatenate([table["label"].to_numpy() for table in tables]).astype(np.uint8)
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            head = np.array([0x800 + array.ndim, *array.shape], ">u4").tobytes()
+            (folder / f"{name}-{kind}-ubyte").write_bytes(head + array.tobytes())
+    return "idx"
+
+
+@pytest.mark.slow
+def test_shards_are_made_again_as_they_are_shipped(idx_files, tmp_path, monkeypatch, capsys):
+    shipped, made = make_shards.OUTPUT, tmp_path / "made"
+    monkeypatch.setattr(make_shards, "OUTPUT", made)
+    monkeypatch.setattr(sys, "argv", ["make_shards", idx_files])
+    monkeypatch.chdir(tmp_path)
+    make_shards.main()
+    names = sorted(file.name for file in shipped.glob("*.parquet"))
+    assert sorted(file.name for file in made.iterdir()) == names
+    assert capsys.readouterr().out.count("5,000 digits") == len(names) == 14
+    for name in names:
+        assert pq.read_table(made / name).equals(pq.read_table(shipped / name)), name
