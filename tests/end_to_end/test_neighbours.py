@@ -17,12 +17,7 @@ from digits.models import checkpoints
 from tests.end_to_end.faults import Job, below
 from tests.end_to_end.neighbours import end, of_a_process, of_ray_start
 from tests.end_to_end.ports import free_ports
-<<<<<<< HEAD
-from tests.end_to_end.serve_cluster import end_processes, private_environment
-from tests.end_to_end.test_own_ray import environment  # noqa: F401  where the job's Ray keeps its files
-=======
-from tests.end_to_end.serve_cluster import get_json, private_environment, wait_for, write_config
->>>>>>> lighter
+from tests.end_to_end.serve_cluster import private_environment, write_config
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 10
@@ -48,17 +43,7 @@ def start_service(storage_path, ray_folder):
     (port,) = free_ports(1)
     config = write_config(ray_folder, port, storage_path)
 
-<<<<<<< HEAD
-    yield lambda: Job("-m", "serve", folder / "config.yaml", env=private_environment(folder))
-    end_processes(folder)
-    shutil.rmtree(folder, ignore_errors=True)
-=======
-    def start():
-        job = Job("-m", "serve", config, env=private_environment(ray_folder))
-        return job, lambda: wait_for(lambda: get_json(f"http://127.0.0.1:{port}/health"), "the service", 250)
-
-    return start
->>>>>>> lighter
+    return lambda: Job("-m", "serve", config, env=private_environment(ray_folder))
 
 
 def come_and_go(kinds, env):
@@ -100,13 +85,8 @@ def epochs_of(run_dir, network):
 
 
 @pytest.mark.slow
-<<<<<<< HEAD
 @pytest.mark.timeout(900)
-def test_a_training_does_not_notice_other_rays(environment, start_service, digits_folder, tmp_path):  # noqa: F811
-=======
-@pytest.mark.timeout(600)
 def test_a_training_does_not_notice_other_rays(environment, start_service, digits_folder, tmp_path):
->>>>>>> lighter
     env = {**environment, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     earlier, ready = of_ray_start(env)
     try:
@@ -132,13 +112,8 @@ def test_a_training_does_not_notice_other_rays(environment, start_service, digit
 
 
 @pytest.mark.slow
-<<<<<<< HEAD
 @pytest.mark.timeout(900)
-def test_a_search_does_not_notice_other_rays(environment, tiny_mnist, tmp_path):  # noqa: F811
-=======
-@pytest.mark.timeout(600)
 def test_a_search_does_not_notice_other_rays(environment, tiny_mnist, tmp_path):
->>>>>>> lighter
     """Its trials are training runs, which hold their workers until the own state API tells that they were stopped."""
     settings = ("--num-samples", 4, "--max-epochs", 4, "--train-images", 100, "--validation-images", 40)
     flags = (*settings, "--batch-size", 20, "--workers-per-trial", 2, "--epochs", EPOCHS, "--data", tiny_mnist)
