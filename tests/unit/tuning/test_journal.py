@@ -7,7 +7,7 @@ from digits.storage import Storage
 from digits.tuning import searches
 from digits.tuning.journal import Journal
 from digits.tuning.trial_task import TRIAL, report_of
-from tests.unit.tuning.test_space import a_search, a_trial
+from tests.unit.tuning.samples import a_search, a_trial
 
 
 def tune_trial(number):
