@@ -113,7 +113,7 @@ def test_a_search_goes_on_with_what_is_left_of_it_and_a_trial_with_what_is_left_
     # Its checkpoint holds all epochs, which are told once more and not trained again.
     assert {event["trial"] for event in events if event["event"] == "epoch"} == {longest.number}
     assert again == trials
-    assert run(search, run_dir)[1] == []
+    assert run(search, run_dir)[1] == [{"event": "begun"}]
 
 
 def test_a_poor_trial_is_stopped_by_what_trials_before_it_reached_but_no_published_one(searched):
