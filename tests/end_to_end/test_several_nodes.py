@@ -204,9 +204,9 @@ def test_a_slow_worker_is_waited_for(nodes, tiny_mnist, run_dir, together):
 
 
 def test_a_lost_node_shrinks_the_group_and_a_new_one_makes_it_grow(nodes, tiny_mnist, run_dir, together, monkeypatch):
-    from digits.training import driver
+    from digits.training import tensorflow_cluster
 
-    monkeypatch.setattr(driver, "RESIZE_INTERVAL_S", 5.0)
+    monkeypatch.setattr(tensorflow_cluster, "RESIZE_INTERVAL_S", 5.0)
     epochs = 60
     fault = Fault(nodes.lose_second, epoch=3, fraction=0.5)
     brought = []
