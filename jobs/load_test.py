@@ -23,6 +23,7 @@ from digits.benchmarks.load import KINDS, Kind, measure
 from digits.benchmarks.servers import bare_server
 from digits.commands.console import run_job
 from digits.errors import require
+from digits.models import checkpoints
 from digits.storage import Storage
 
 
@@ -58,7 +59,8 @@ def load_test(settings: LoadTest) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         servers = {"service": settings.url}
         if settings.checkpoint is not None:
-            servers["bare"] = stack.enter_context(bare_server(str(Storage.open(settings.checkpoint)))).url
+            checkpoint = checkpoints.load(str(Storage.open(settings.checkpoint))).path
+            servers["bare"] = stack.enter_context(bare_server(checkpoint)).url
         rows = [
             {"kind": kind, "server": server, **measured(url, kind, server, settings)}
             for kind in settings.kinds

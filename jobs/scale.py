@@ -57,12 +57,13 @@ def step_seconds(architecture: Architecture, batch_size: int) -> float:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (steps * batch_size, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
     digits = images, rng.integers(0, NUM_CLASSES, len(images))
+    few = images[:1], digits[1][:1]
     training = TrainingConfig(epochs=1, global_batch_size=batch_size)
     ticks: list[float] = []
     fit(
         Recipe(architecture=architecture, training=training),
         Columns.of(len(images), batch_size, inverted_copies=False),
-        WorkerDigits(epochs=[digits], validation=(images[:1], digits[1][:1])),
+        WorkerDigits(epochs=[digits], validation=few, photos=lambda: few),
         report=lambda state: None,
         progress=lambda epoch, fraction: ticks.append(time.process_time()),
     )

@@ -1,6 +1,8 @@
 """Shared by all tests: a tiny world of digits; nothing of the user's own Ray set-up is read or written."""
 
 import os
+import re
+import sys
 from pathlib import Path
 
 # Before Ray is imported anywhere: no token file in the home directory, no usage report, quiet logs.
@@ -33,3 +35,23 @@ def tiny_mnist(tmp_path_factory):
         columns = {"image": pa.FixedShapeTensorArray.from_numpy_ndarray(images), "label": part["label"]}
         pq.write_table(pa.table(columns), folder / f"{name}.parquet")
     return str(folder)
+
+
+@pytest.fixture
+def refusal(monkeypatch, tmp_path):
+    """Gives the message with which a job refuses a command line, in its three parts, before Ray and any file."""
+    from digits import cluster
+    from digits.commands.console import run_job
+
+    def message_of(settings, job, arguments):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["job", *arguments])
+        monkeypatch.setattr(cluster, "connect", lambda **options: pytest.fail("Ray was started"))
+        with pytest.raises(SystemExit) as ended:
+            run_job(settings, job, None)
+        message = str(ended.value.code)
+        assert re.search(r"(?s)error: .+expected: .+what to do: .+", message)
+        assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+        return message
+
+    return message_of

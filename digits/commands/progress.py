@@ -109,7 +109,7 @@ class SearchProgress(Progress):
                 self.line.show("preparing digits", done / total)
                 return
             case {"event": "epoch", "trial": number, "result": result}:
-                self.best = max(self.best, result.score)
+                self.best = max(self.best, result.photo_score)
                 self.line.print(self.row(number, result))
             case {"event": "ended", "trial": trial}:
                 self.ended += 1
@@ -122,8 +122,8 @@ class SearchProgress(Progress):
         return (
             f"{trial_name(number)} {describe(self.search.candidates[number]):<44}"
             f" {place(result, self.search.tuning.max_epochs)} | loss {result.train_loss:.4f}"
-            f" | validation {result.validation_accuracy:6.2%}{photos(result, ' |')} | best {self.best:6.2%}"
-            f" | {result.seconds:5.1f} s"
+            f" | validation {result.validation_accuracy:6.2%} | photos {result.photo_score:6.2%}"
+            f" | best {self.best:6.2%} | {result.seconds:5.1f} s"
         )
 
 
@@ -131,19 +131,14 @@ def epoch_line(result: EpochResult, epochs: int) -> str:
     """One epoch in one line, aligned with the lines of other epochs."""
     return (
         f"{place(result, epochs)} | train loss {result.train_loss:.4f} acc {result.train_accuracy:6.2%}"
-        f" | validation loss {result.validation_loss:.4f} acc {result.validation_accuracy:6.2%}{photos(result)}"
-        f" | {result.seconds:5.1f} s | {result.images_per_second:7,.0f} images/s"
+        f" | validation loss {result.validation_loss:.4f} acc {result.validation_accuracy:6.2%}"
+        f" photos {result.photo_score:6.2%} | {result.seconds:5.1f} s | {result.images_per_second:7,.0f} images/s"
     )
 
 
 def place(result: EpochResult, epochs: int) -> str:
     """Which epoch of how many."""
     return f"epoch {result.epoch:2}/{epochs}"
-
-
-def photos(result: EpochResult, before: str = "") -> str:
-    """The photo score of an epoch, where it has one."""
-    return "" if result.photo_score is None else f"{before} photos {result.photo_score:6.2%}"
 
 
 def describe(candidate: Candidate) -> str:

@@ -84,7 +84,7 @@ def register(storage: Storage, run_dir: Storage, best: FinishedNetwork) -> bool:
     """Name a run's best network in the storage path's best.json if it beats what stands there."""
     record = best.checkpoint.record
     details = {
-        "score_name": "validation_accuracy" if record["metrics"]["photo_score"] is None else "photo_score",
+        "score_name": "photo_score",
         "run": run_dir.name,
         "architecture": record["architecture"],
         "training": record["training"],
@@ -97,7 +97,7 @@ def figures_of_best(checkpoint: Checkpoint) -> dict[str, Any]:
     epoch = EpochResult(**checkpoint.record["metrics"])
     return {
         "architecture": checkpoint.architecture.to_dict(),
-        "score": epoch.score,
+        "score": epoch.photo_score,
         "validation_accuracy": epoch.validation_accuracy,
         "parameters": checkpoint.record["parameters"],
         "checkpoint": checkpoint.path,
@@ -111,8 +111,7 @@ def show_networks(summaries: Sequence[dict[str, Any]]) -> None:
         of_seeds = list(group)
 
         def over(key: str, form: str, of_seeds: list[dict[str, Any]] = of_seeds) -> str:
-            values = [summary[key] for summary in of_seeds]
-            return "-" if None in values else show_mean(values, form)
+            return show_mean([summary[key] for summary in of_seeds], form)
 
         rows.append(
             [

@@ -49,12 +49,11 @@ def report_trials(run_dir: Storage, search: Search, trials: Sequence[TrialResult
     files = {"trials.csv": searches.trials_csv(rows)}
     best = ranked(trials)
     if best:
-        name = "validation accuracy" if best[0].history[-1].photo_score is None else "photo score"
         numbers = {int(row["trial"].rsplit("-", 1)[1]): row["milliseconds"] for row in rows}
         files |= {
-            "hyper_parameters.png": search_figures.score_by_hyper_parameter(trials, name),
-            "trial_curves.png": search_figures.trial_curves(trials, name, search.tuning.max_epochs),
-            "pareto.png": search_figures.fronts(trials, numbers, name),
+            "hyper_parameters.png": search_figures.score_by_hyper_parameter(trials),
+            "trial_curves.png": search_figures.trial_curves(trials, search.tuning.max_epochs),
+            "pareto.png": search_figures.fronts(trials, numbers),
         }
     write_files(run_dir, files)
     show_trials(rows)

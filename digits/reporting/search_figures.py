@@ -58,7 +58,7 @@ def per_cent(trial: TrialResult) -> float:
     return 100 * trial.score
 
 
-def score_by_hyper_parameter(trials: Sequence[TrialResult], score_name: str) -> bytes:
+def score_by_hyper_parameter(trials: Sequence[TrialResult]) -> bytes:
     """One panel for each hyper-parameter; a filled mark is a trial that trained to the end, the ring is the best."""
     scored = ranked(trials)
     names = list(scored[0].candidate.hyper_parameters())
@@ -87,7 +87,7 @@ def score_by_hyper_parameter(trials: Sequence[TrialResult], score_name: str) -> 
     for axes in grid.flat[len(names) :]:
         axes.axis("off")
     for row in grid:
-        row[0].set_ylabel(f"{score_name}, %")
+        row[0].set_ylabel("photo score, %")
     figure.legend(
         handles=legend(trials, "trained to the end", "stopped early"),
         ncols=5,
@@ -110,7 +110,7 @@ def legend(trials: Sequence[TrialResult], filled: str, hollow: str) -> list[Line
     return marks
 
 
-def trial_curves(trials: Sequence[TrialResult], score_name: str, max_epochs: int) -> bytes:
+def trial_curves(trials: Sequence[TrialResult], max_epochs: int) -> bytes:
     """The score of every trial by epoch; a cross ends a trial that was stopped early, a red one a trial that failed."""
     figure = new_figure(9, 5)
     axes = figure.subplots()
@@ -119,7 +119,7 @@ def trial_curves(trials: Sequence[TrialResult], score_name: str, max_epochs: int
         if not trial.history:
             continue
         epochs = [epoch.epoch for epoch in trial.history]
-        scores = [100 * epoch.score for epoch in trial.history]
+        scores = [100 * epoch.photo_score for epoch in trial.history]
         all_scores += scores
         published = trial.candidate.published
         colour = COLOUR_OF[trial.candidate.name]
@@ -135,13 +135,13 @@ def trial_curves(trials: Sequence[TrialResult], score_name: str, max_epochs: int
     label_ends(axes, max_epochs, labels)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
-    axes.set_ylabel(f"{score_name}, %")
+    axes.set_ylabel("photo score, %")
     axes.set_title("Learning curves; a cross marks an early stop", loc="left")
     quiet(axes)
     return png(figure)
 
 
-def fronts(trials: Sequence[TrialResult], milliseconds: dict[int, float], score_name: str) -> bytes:
+def fronts(trials: Sequence[TrialResult], milliseconds: dict[int, float]) -> bytes:
     """Score against parameters and against the time of one prediction; a line joins what no cheaper network equals.
 
     `milliseconds` of each trial, by number.
@@ -170,6 +170,6 @@ def fronts(trials: Sequence[TrialResult], milliseconds: dict[int, float], score_
         quiet(axes)
         axes.set_title(f"{len(front)} of {len(scored)} networks are on the front", loc="left", fontsize=11)
     scale_by_errors(figure.axes[0], (100 * scores).tolist())
-    figure.axes[0].set_ylabel(f"{score_name}, %")
+    figure.axes[0].set_ylabel("photo score, %")
     figure.legend(handles=legend(trials, "on the front", "beaten"), ncols=5, frameon=False, loc="outside lower center")
     return png(figure)

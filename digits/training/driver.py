@@ -43,7 +43,7 @@ def train(
     *,
     split: Split,
     on_event: Callable[[dict[str, Any]], None],
-    photo_digits: Sequence[ray.ObjectRef[Digits]] = (),
+    photo_digits: Sequence[ray.ObjectRef[Digits]],
     max_failures: int = 3,
 ) -> None:
     """Train all networks of a run; the epochs' checkpoints lie in `run_dir` when it returns.

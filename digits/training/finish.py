@@ -24,8 +24,8 @@ class FinishedNetwork:
 
     @property
     def score(self) -> float:
-        """What the best checkpoint is chosen by."""
-        return EpochResult(**self.checkpoint.record["metrics"]).score
+        """What the best checkpoint is chosen by: the photo score of the kept epoch."""
+        return EpochResult(**self.checkpoint.record["metrics"]).photo_score
 
 
 def finish(run_dir: Storage, network: Network, images: np.ndarray, labels: np.ndarray) -> FinishedNetwork:

@@ -34,7 +34,7 @@ class WorkerDigits:
     """Training digits for each epoch still to train, in the order of its columns; equal ones are one object."""
     validation: Digits
     """Its part of the validation digits; the parts of all workers together are counted exactly once."""
-    photos: Callable[[], Digits] | None = None
+    photos: Callable[[], Digits]
     """Returns its part of the simulated photos that give the photo score; called when the first epoch is trained, so
     that they may be made meanwhile."""
 
@@ -92,8 +92,7 @@ def fit(
         loss, accuracy = train_epoch(model, tensors, columns, epoch, progress)
         train_seconds = time.perf_counter() - start
         validation_loss, validation_accuracy = held_out.mean()
-        if digits.photos and not photos:
-            photos = Scores(model, digits.photos())
+        photos = photos or Scores(model, digits.photos())
         history.append(
             EpochResult(
                 epoch=epoch + 1,
@@ -101,7 +100,7 @@ def fit(
                 train_accuracy=accuracy,
                 validation_loss=validation_loss,
                 validation_accuracy=validation_accuracy,
-                photo_score=photos.mean()[1] if photos else None,
+                photo_score=photos.mean()[1],
                 learning_rate=float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
                 seconds=time.perf_counter() - start,
                 train_seconds=train_seconds,

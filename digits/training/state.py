@@ -19,8 +19,8 @@ class EpochResult:
     train_accuracy: float
     validation_loss: float
     validation_accuracy: float
-    photo_score: float | None
-    """Accuracy on simulated photos; None where none were given."""
+    photo_score: float
+    """Accuracy on simulated photos: what a search optimises and the best checkpoint is chosen by."""
     learning_rate: float
     """At the end of the epoch."""
     seconds: float
@@ -29,11 +29,6 @@ class EpochResult:
     """Training alone."""
     images_per_second: float
     """Training digits per second of training, over all workers."""
-
-    @property
-    def score(self) -> float:
-        """What a search optimises and the best checkpoint is chosen by: photo score, else validation accuracy."""
-        return self.validation_accuracy if self.photo_score is None else self.photo_score
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary."""

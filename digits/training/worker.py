@@ -134,7 +134,7 @@ class TrainingWorker:
             loop.WorkerDigits(
                 epochs=epochs,
                 validation=sides.result()[1],
-                photos=(lambda: self.photos) if self.task.photo_digits else None,
+                photos=lambda: self.photos,
             ),
             report=report,
             progress=lambda epoch, fraction: self.tell("progress", network, epoch=epoch, fraction=fraction),

@@ -51,7 +51,7 @@ class EarlyStopping(FIFOScheduler):
         self.rungs = Rungs(search.tuning.max_epochs, search.tuning.reduction_factor)
         for trial in earlier:
             for epoch in trial.history:
-                self.rungs.goes_on(epoch.epoch, epoch.score)
+                self.rungs.goes_on(epoch.epoch, epoch.photo_score)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Called by Ray Tune with each report of a trial: whether it goes on."""

@@ -91,5 +91,5 @@ class Journal(ray.tune.Callback):
 
 def epoch_of(report: dict[str, Any]) -> EpochResult:
     """The epoch that a report tells of."""
-    figures: dict[str, Any] = {name: report.get(name) for name in EpochResult.__dataclass_fields__}
+    figures: dict[str, Any] = {name: report[name] for name in EpochResult.__dataclass_fields__}
     return EpochResult(**figures)

@@ -101,8 +101,8 @@ class TrialResult:
 
     @property
     def score(self) -> float | None:
-        """Photo score after the last epoch, or validation accuracy without photos; None for a trial that failed."""
-        return None if self.status in FAILED or not self.history else self.history[-1].score
+        """Photo score after the last epoch; None for a trial that failed."""
+        return None if self.status in FAILED or not self.history else self.history[-1].photo_score
 
     def to_row(self) -> dict[str, Any]:
         """One row of trials.csv; what a trial has not is empty."""

@@ -36,5 +36,4 @@ class TrialTask:
 
 def report_of(epoch: EpochResult) -> dict[str, Any]:
     """What Ray Tune is told of an epoch."""
-    figures = {name: value for name, value in epoch.to_dict().items() if value is not None}
-    return {**figures, "score": epoch.score, "diverged": False}
+    return {**epoch.to_dict(), "score": epoch.photo_score, "diverged": False}

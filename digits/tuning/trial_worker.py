@@ -72,7 +72,7 @@ def train_candidate(
             loop.WorkerDigits(
                 epochs=digits_of_epochs(task.epochs[len(history) :], columns),
                 validation=digits_of_worker(ray.get(task.validation), rank, world_size),
-                photos=(lambda: wait_for_photos(task.photo_digits, rank, world_size)) if task.photo_digits else None,
+                photos=lambda: wait_for_photos(task.photo_digits, rank, world_size),
             ),
             report=report_epoch,
             resume=resume,

@@ -127,17 +127,8 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("settings", "job", "arguments", "words"), MISTAKES, ids=lambda value: str(value)[:40])
-def test_a_mistake_is_one_message_in_three_parts(settings, job, arguments, words, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["job", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        run_job(settings, job, None)
-    message = str(ended.value.code)
-    assert words in message
-    assert "expected: " in message
-    assert "what to do: " in message
-    left = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert not left
+def test_a_mistake_is_one_message_before_ray_starts(settings, job, arguments, words, refusal):
+    assert words in refusal(settings, job, arguments)
 
 
 def test_photos_that_cannot_be_used_are_refused(trained, tmp_path, monkeypatch):

@@ -31,14 +31,14 @@ def test_the_load_test_measures_a_checkpoint_beside_the_service(plain_server, st
     document = run("load_test", *flags, "--checkpoint", "first", folder=storage_path)
     assert [(row["kind"], row["server"]) for row in document["results"]] == [("png", "service"), ("png", "bare")]
     for row in document["results"]:
-        assert row["failed"] == 0 and row["requests"] > 0 and row["statuses"] == {"200": row["requests"]}
+        assert row["requests"] > 0 and row["statuses"] == {"200": row["requests"]}
 
 
 def test_the_load_test_of_a_checkpoint_that_is_not_there_says_so(plain_server, tmp_path):
     command = [sys.executable, str(ROOT / "jobs" / "load_test.py"), "--url", plain_server, "--checkpoint", "nothing"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=250)
     assert done.returncode == 1
-    assert str(tmp_path / "nothing") in done.stderr and "Traceback" not in done.stderr.splitlines()[0]
+    assert str(tmp_path / "nothing") in done.stderr and "Traceback" not in done.stderr
 
 
 def test_scale_reads_checkpoints_and_writes_its_picture(trained_record, tmp_path):

@@ -113,6 +113,7 @@ def train(path, run_dir, on_event, *, requested=None, batch_size=BATCH_SIZE, epo
 
     from digits.config import BASELINE, DataConfig, Recipe, TrainingConfig
     from digits.data.files import find_digits
+    from digits.data.split import Split
     from digits.training import driver, runs
     from digits.training.resources import choose_workers
 
@@ -121,7 +122,8 @@ def train(path, run_dir, on_event, *, requested=None, batch_size=BATCH_SIZE, epo
     run = runs.Run.of({"baseline": recipe}, (0,), DataConfig(path=path), files.fingerprint)
     alive = [node for node in ray.nodes() if node["Alive"]]
     workers = choose_workers(requested, ray.cluster_resources(), len(alive))
-    driver.train(run, run_dir, workers, files=files, on_event=on_event)
+    photo_digits = [ray.put((np.zeros((10, 28, 28), np.uint8), np.arange(10)))]
+    driver.train(run, run_dir, workers, split=Split.make(files, run.data), photo_digits=photo_digits, on_event=on_event)
     return runs.last_state(run_dir, run.networks[0], on_damage=pytest.fail)
 
 
@@ -202,9 +204,9 @@ def test_a_slow_worker_is_waited_for(nodes, tiny_mnist, run_dir, together):
 
 
 def test_a_lost_node_shrinks_the_group_and_a_new_one_makes_it_grow(nodes, tiny_mnist, run_dir, together, monkeypatch):
-    from digits.training import driver
+    from digits.training import tensorflow_cluster
 
-    monkeypatch.setattr(driver, "RESIZE_INTERVAL_S", 5.0)
+    monkeypatch.setattr(tensorflow_cluster, "RESIZE_INTERVAL_S", 5.0)
     epochs = 60
     fault = Fault(nodes.lose_second, epoch=3, fraction=0.5)
     brought = []

@@ -4,13 +4,10 @@ import json
 import os
 import re
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 
-from digits.commands import preparation
-from digits.commands.console import run_job
 from digits.commands.tuning import TuneSettings, tune
 from digits.models import checkpoints
 from tests.end_to_end import faults
@@ -112,14 +109,5 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("arguments", "words"), MISTAKES, ids=lambda value: str(value)[:40])
-def test_a_mistake_is_one_message_before_ray_starts(arguments, words, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["job", *arguments])
-    monkeypatch.setattr(preparation.cluster, "connect", lambda: pytest.fail("Ray was started"))
-    with pytest.raises(SystemExit) as ended:
-        run_job(TuneSettings, tune, None)
-    message = str(ended.value.code)
-    assert words in message
-    assert "expected: " in message
-    assert "what to do: " in message
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+def test_a_mistake_is_one_message_before_ray_starts(arguments, words, refusal):
+    assert words in refusal(TuneSettings, tune, arguments)

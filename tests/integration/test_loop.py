@@ -30,7 +30,8 @@ def trained_in(digits, cores, batch_size, *, architecture=BASELINE, resume=None)
     """The states of two epochs, or of what is left of them."""
     columns = Columns.of(100, batch_size, inverted_copies=False)
     recipe = Recipe(architecture=architecture, training=TrainingConfig(epochs=2, global_batch_size=batch_size))
-    own, states = WorkerDigits(epochs=[digits] * (1 if resume else 2), validation=digits), []
+    epochs, states = [digits] * (1 if resume else 2), []
+    own = WorkerDigits(epochs=epochs, validation=digits, photos=lambda: digits)
     fit(recipe, columns, own, report=states.append, resume=resume, device=Device(cores=cores))
     return states
 

@@ -36,12 +36,12 @@ def fit_rates(
         task, world_size = config["task"]["index"], len(config["cluster"]["worker"])
     columns = Columns.of(len(labels), BATCH_SIZE, inverted_copies=False).of_worker(task, world_size)
     rows = slice(columns.owned_groups.start, columns.owned_groups.stop)
-    mine = images[rows], labels[rows]
+    mine, few = (images[rows], labels[rows]), (images[:100], labels[:100])
     rates: list[float] = []
     fit(
         Recipe(architecture=architecture, training=replace(RECIPES["baseline"].training, epochs=epochs)),
         columns,
-        WorkerDigits(epochs=[mine] * epochs, validation=(images[:100], labels[:100])),
+        WorkerDigits(epochs=[mine] * epochs, validation=few, photos=lambda: few),
         report=lambda state: rates.append(state.history[-1].images_per_second),
         device=Device(strategy=strategy, cores=cores),
     )

@@ -1,12 +1,8 @@
 """Command lines of training and search: every part of a network and of its training, and what does not go together."""
 
-import sys
-
 import pytest
 import tyro
 
-from digits.commands import preparation
-from digits.commands.console import run_job
 from digits.commands.training import TrainSettings, train
 from digits.commands.tuning import TuneSettings
 from digits.config import BASELINE, IMPROVED, RECIPES, Architecture, DataConfig, TrainingConfig
@@ -120,14 +116,5 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("arguments", "words"), MISTAKES)
-def test_what_does_not_go_together_is_one_message_before_ray_starts(arguments, words, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["job", *arguments.split()])
-    monkeypatch.setattr(preparation.cluster, "connect", lambda **options: pytest.fail("Ray was started"))
-    with pytest.raises(SystemExit) as ended:
-        run_job(TrainSettings, train, None)
-    message = str(ended.value.code)
-    assert words in message
-    assert "expected: " in message
-    assert "what to do: " in message
-    assert not list(tmp_path.iterdir())
+def test_what_does_not_go_together_is_one_message_before_ray_starts(arguments, words, refusal):
+    assert words in refusal(TrainSettings, train, arguments.split())

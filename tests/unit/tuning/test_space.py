@@ -15,7 +15,7 @@ from digits.tuning import searches
 from digits.tuning.pareto import inference_milliseconds, pareto_front
 from digits.tuning.searches import Search
 from digits.tuning.space import SearchSpace, TuningConfig, candidates_of
-from tests.unit.tuning.samples import a_search, a_trial, epoch
+from tests.unit.tuning.samples import a_search, a_trial
 
 
 def bounds(low, high):
@@ -137,11 +137,6 @@ def test_the_best_is_first_a_smaller_network_wins_a_tie_and_what_failed_has_no_r
 def test_epochs_saved_count_no_epoch_that_a_failed_trial_would_not_have_trained():
     trials = [a_trial(0, "finished", 0.2, 0.9), a_trial(1, "stopped early", 0.1), a_trial(2, "failed", 0.1)]
     assert searches.epochs_without_early_stopping(trials, 2) == 2 + 2 + 1
-
-
-def test_the_score_is_validation_accuracy_where_there_are_no_photos():
-    assert epoch(1, None, accuracy=0.7).score == 0.7
-    assert epoch(1, 0.4, accuracy=0.7).score == 0.4
 
 
 def test_rows_are_csv_with_the_hyper_parameters(tmp_path):
