@@ -17,11 +17,16 @@ from typing import Any, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from digits.config import require
-from digits.runs import PACKAGES
-from jobs.benchmarks import data_path, evaluation, growth, search, service, steps, training
-from jobs.benchmarks.measuring import Results, Scope
-from jobs.console import run_job, show_table
+if __name__ == "__main__":
+    from digits import stopping
+
+    stopping.listen()  # before the imports below, which take seconds
+
+from digits.benchmarks import data_path, evaluation, growth, search, service, steps, training
+from digits.benchmarks.measuring import Results, Scope
+from digits.commands.console import run_job, show_table
+from digits.errors import require
+from digits.training.runs import PACKAGES
 
 Part = Literal["training", "steps", "data", "distortion", "evaluation", "service", "growth", "search", "trials"]
 MEASURES: dict[Part, Callable[[Scope, Results], None]] = {

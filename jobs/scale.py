@@ -14,19 +14,25 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+if __name__ == "__main__":
+    from digits import stopping
+
+    stopping.listen()  # before the imports below, which take seconds
+
 import numpy as np
 
-from digits import checkpoints, scaling, scaling_plots
-from digits.config import IMAGE_SIZE, NUM_CLASSES, RECIPES, Architecture, TrainingConfig
-from digits.scaling import ETHERNET_10G, NUM_WORKERS, WorkerSpeed, Workload
-from digits.shuffling import Columns
+from digits.benchmarks import scaling, scaling_figures
+from digits.benchmarks.scaling import ETHERNET_10G, NUM_WORKERS, WorkerSpeed, Workload
+from digits.commands.console import import_tensorflow, run_job, show_table
+from digits.config import IMAGE_SIZE, NUM_CLASSES, RECIPES, Architecture, Recipe, TrainingConfig
+from digits.data.batches import Columns
+from digits.models import checkpoints
 from digits.storage import Storage
-from jobs.console import import_tensorflow, run_job, show_table
 
 IMAGES = 112_000
 """Training digits of an epoch of MNIST: 80 % of 70,000, with inverted copies."""
 STRETCHES = 20
-"""Parts of an epoch that are timed one by one, see digits.fitting."""
+"""Parts of an epoch that are timed one by one, see digits.training.loop."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,21 +51,18 @@ class ScaleSettings:
 
 def step_seconds(architecture: Architecture, batch_size: int) -> float:
     """Seconds of one core for a training step of one worker: the median over parts of an epoch of random digits."""
-    from digits.fitting import fit
+    from digits.training.loop import WorkerDigits, fit
 
     steps = STRETCHES * max(1, min(5, 128 // batch_size))
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (steps * batch_size, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
     digits = images, rng.integers(0, NUM_CLASSES, len(images))
-    config = TrainingConfig(epochs=1, global_batch_size=batch_size)
-    columns = Columns(num_groups=len(images), group_size=1, global_batch_size=batch_size)
+    training = TrainingConfig(epochs=1, global_batch_size=batch_size)
     ticks: list[float] = []
     fit(
-        architecture,
-        config,
-        columns,
-        [digits],
-        (images[:1], digits[1][:1]),
+        Recipe(architecture=architecture, training=training),
+        Columns.of(len(images), batch_size, inverted_copies=False),
+        WorkerDigits(epochs=[digits], validation=(images[:1], digits[1][:1])),
         report=lambda state: None,
         progress=lambda epoch, fraction: ticks.append(time.process_time()),
     )
@@ -112,7 +115,7 @@ def scale(settings: ScaleSettings) -> dict[str, Any]:
     columns = ["network", "ms a step", "ms a digit", "bytes summed"]
     columns += [f"s on {n}" for n in (1, 2, 8, 64, 256)] + ["pays until"]
     show_table("An epoch on workers of one core each, 10 Gbit/s between them (modelled)", columns, rows)
-    picture = scaling_plots.epoch_time(
+    picture = scaling_figures.epoch_time(
         workloads,
         batches,
         ETHERNET_10G,

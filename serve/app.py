@@ -1,114 +1,14 @@
-"""The service on Ray Serve: one deployment that decodes, prepares and predicts in its own process.
+"""The application that Ray Serve builds: `serve run serve.app:build_app`, or by config.yaml."""
 
-Requests are not batched across clients: one image costs 0.09 ms and one of a batch of 32 costs 0.065 ms, less than
-the wait for others would. Every setting of the deployment stands in config.yaml.
-
-Measured (jobs/benchmark.py --parts service; three turns, 2-core AMD EPYC that the clients share, 16 connections): 840
-small PNGs a second, 29 times what FastAPI with Keras' model.predict answers and 0.41 times what it answers with ONNX
-Runtime; a 12-megapixel JPEG takes 39 ms, 0.37 times a full decode with Pillow.
-"""
-
-import asyncio
-import logging
 from pathlib import Path
 from typing import Any
 
 import yaml
-from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict
 from ray import serve
-from ray.serve import metrics
 
-from digits.config import require
-from serve.api import create_api
-from serve.limits import Limits
-from serve.service import ROOT, Service
+from digits.service.deployment import Arguments, DigitClassifier
 
 CONFIG = Path(__file__).with_name("config.yaml")
-_CONFIDENCE_BOUNDARIES = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999]
-_LATENCY_BOUNDARIES_MS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000]
-
-
-class Arguments(BaseModel):
-    """What `args` of the application may hold."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    checkpoint: str | None = None
-    """Like user_config.checkpoint, for `serve run serve.app:build_app checkpoint=...`."""
-    storage_path: str | None = None
-    """Like user_config.storage_path."""
-    api_key_file: str | None = None
-    """File whose first line is the API key; without it everything is open."""
-    limits: Limits = Limits()
-
-
-class RayMetrics:
-    """The service's counts as Prometheus metrics of Ray, tagged with deployment, replica and application."""
-
-    def __init__(self) -> None:
-        self._predictions = metrics.Counter("digits_predictions", "Images answered.", ("digit",))
-        self._confidence = metrics.Histogram(
-            "digits_confidence", "Calibrated probability of the answer.", _CONFIDENCE_BOUNDARIES
-        )
-        self._rejected = metrics.Counter("digits_rejected_inputs", "Inputs refused.", ("reason",))
-        self._latency = metrics.Histogram(
-            "digits_stage_latency_ms", "Time of decode, prepare and predict.", _LATENCY_BOUNDARIES_MS, ("stage",)
-        )
-        self._swaps = metrics.Counter("digits_checkpoint_swaps", "Checkpoints accepted or refused.", ("outcome",))
-
-    def predicted(self, digit: int, confidence: float) -> None:
-        self._predictions.inc(tags={"digit": str(digit)})
-        self._confidence.observe(confidence)
-
-    def rejected(self, reason: str) -> None:
-        self._rejected.inc(tags={"reason": reason})
-
-    def took(self, stage: str, seconds: float) -> None:
-        self._latency.observe(1000 * seconds, tags={"stage": stage})
-
-    def swapped(self, accepted: bool) -> None:
-        self._swaps.inc(tags={"outcome": "accepted" if accepted else "refused"})
-
-
-@serve.deployment
-@serve.ingress()
-class DigitClassifier:
-    """Answers HTTP requests with the model that user_config chooses."""
-
-    def __init__(self, arguments: Arguments) -> None:
-        self.arguments = arguments
-        self.api_key = None if arguments.api_key_file is None else read_api_key(Path(arguments.api_key_file))
-        self.service = Service(RayMetrics())
-
-    def __serve_build_asgi_app__(self) -> FastAPI:
-        return create_api(self.service, limits=self.arguments.limits, api_key=self.api_key)
-
-    async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Ray Serve calls this before the replica is healthy, and again when only user_config changed.
-
-        Ray would stop a running replica that raises here, so a broken checkpoint is refused by keeping the old one.
-        """
-        await asyncio.to_thread(self.service.swap, user_config)
-        log = logging.getLogger("ray.serve")
-        if self.service.refused is not None:
-            log.error("The new checkpoint is refused, the old one goes on: %s", self.service.refused)
-        elif self.service.model is not None:
-            log.info("In service: %s", self.service.model.name)
-
-
-def read_api_key(file: Path) -> str:
-    """The first line of `file`; ConfigurationError if there is none."""
-    file = ROOT / file.expanduser()
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    key = lines[0].strip() if lines else ""
-    require(
-        len(key) >= 16,
-        f"api_key_file = {file} holds no API key",
-        "a readable file whose first line is a key of at least 16 characters",
-        f"make one: (umask 077; openssl rand -hex 24 > {file})",
-    )
-    return key
 
 
 def build_app(args: Arguments) -> serve.Application:
@@ -118,4 +18,5 @@ def build_app(args: Arguments) -> serve.Application:
     chosen = {"checkpoint": args.checkpoint, "storage_path": args.storage_path}
     options["user_config"].update({key: value for key, value in chosen.items() if value is not None})
     # Ray's configuration files do not know this one: a checkpoint that is missing is still missing the third time.
-    return DigitClassifier.options(**options, max_constructor_retry_count=3).bind(args)
+    deployment: Any = DigitClassifier  # its decorator makes a serve.Deployment of it, and its types do not say so
+    return deployment.options(**options, max_constructor_retry_count=3).bind(args)

@@ -9,15 +9,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import uvicorn
-from ports import free_ports
 
-from digits import checkpoints
 from digits.config import BASELINE
 from digits.images import to_rgb
-from digits.inference import Classifier
+from digits.models import checkpoints
+from digits.models.inference import Classifier
+from digits.service.api import create_api
+from digits.service.service import Service
 from digits.storage import Storage
-from serve.api import create_api
-from serve.service import Service
+from tests.end_to_end.ports import free_ports
 
 MNIST = Path(__file__).parents[2] / "digits" / "mnist"
 

@@ -2,9 +2,8 @@
 
 import threading
 
-from serve_cluster import ServeCluster, wait_for
-
-from jobs.load_test import Load, Result, make_request
+from digits.benchmarks.load import Load, Result, make_request
+from tests.end_to_end.serve_cluster import ServeCluster, wait_for
 
 
 def under_load(

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from digits.benchmarks.load import start_bare_server
 from digits.images import encode_png
-from jobs.load_test import start_bare_server
-from serve.api import create_api
-from serve.service import Service
+from digits.service.api import create_api
+from digits.service.service import Service
 
 CONFIG = Path(__file__).parents[2] / "serve" / "config.yaml"
 

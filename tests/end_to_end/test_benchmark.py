@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.benchmarks import growth
-from jobs.benchmarks.measuring import Figure, alternate
+from digits.benchmarks import growth
+from digits.benchmarks.measuring import Figure, alternate
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -12,9 +12,9 @@ import tempfile
 import time
 
 import pytest
-from faults import Job, report_recovery, small_disk
 
-from digits import checkpoints
+from digits.models import checkpoints
+from tests.end_to_end.faults import Job, report_recovery, small_disk
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 

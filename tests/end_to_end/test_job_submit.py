@@ -10,12 +10,12 @@ import time
 import zipfile
 from pathlib import Path
 
-import faults
 import pytest
-from faults import ROOT, report_recovery
-from ports import free_ports
 
-from digits import checkpoints
+from digits.models import checkpoints
+from tests.end_to_end import faults
+from tests.end_to_end.faults import ROOT, report_recovery
+from tests.end_to_end.ports import free_ports
 
 MAX_UPLOAD_BYTES = 20e6
 RAY = str(Path(sys.executable).parent / "ray")

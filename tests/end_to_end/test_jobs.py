@@ -1,31 +1,42 @@
 """The jobs as people run them: from the command line to the last line of stdout, and every mistake as one message."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from digits import checkpoints
+from digits.commands.console import run_job
 from digits.images import encode_png, to_rgb
+from digits.models import checkpoints
 from jobs import evaluate, make_shards, train
-from jobs.console import run_job
+from tests.end_to_end.faults import Job
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(*arguments, timeout=280):
+def run(*arguments, timeout=280, env=None):
     """A job in a process of its own, from the repository's root."""
-    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=timeout, env=env
+    )
 
 
 @pytest.fixture(scope="module")
 def trained(tiny_mnist, tmp_path_factory):
-    """Storage after one run of the training job: both of the article's networks, one epoch, tiny data."""
+    """Storage after one run of the training job: both of the article's networks, one epoch, tiny data.
+
+    With tokens, as Ray has them where nobody says otherwise, and a home folder in which nothing can be written.
+    """
     storage = tmp_path_factory.mktemp("storage")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
     job = run(
-        "jobs/train.py", "--architecture", "both", "--epochs", "1", "--data", tiny_mnist, "--storage-path", storage
+        *("jobs/train.py", "--architecture", "both", "--epochs", "1", "--data", tiny_mnist, "--storage-path", storage),
+        env={**env, "HOME": "/dev/null"},
     )
     assert job.returncode == 0, job.stderr
     return storage, job.stdout
@@ -55,11 +66,14 @@ def test_training_leaves_pictures_and_tables(trained):
 
 
 def test_evaluation_reports_validation_digits_and_photos(trained, tiny_mnist, tmp_path):
-    from digits import data
+    from digits.config import DataConfig
+    from digits.data.files import find_digits
+    from digits.data.read import read_without_ray
+    from digits.data.split import split_rows
 
     storage, output = trained
-    files = data.find_digits(tiny_mnist)
-    images, labels = data.read_without_ray(files, data.split_rows(files, data.DataConfig()), inverted_copies=False)
+    files = find_digits(tiny_mnist)
+    images, labels = read_without_ray(files, split_rows(files, DataConfig()), inverted_copies=False)
     for index in range(12):
         (tmp_path / f"{labels[index]}_{index}.png").write_bytes(encode_png(to_rgb(images[index])))
     job = run("-m", "jobs.evaluate", "--photos", tmp_path, "--storage-path", storage, "--no-report")
@@ -72,6 +86,18 @@ def test_evaluation_reports_validation_digits_and_photos(trained, tiny_mnist, tm
     }
     assert document["validation"]["accuracy"] == pytest.approx(trained_accuracy[document["checkpoint"]], abs=1 / 240)
     assert Path(document["run_dir"], "photos.csv").read_text().startswith("file,label,answer,confidence")
+
+
+def test_an_evaluation_that_is_stopped_says_so(trained):
+    storage, _ = trained
+    job = Job("jobs/evaluate.py", "--storage-path", storage)
+    job.wait_for("parameters, from")
+    sent = job.stop(signal.SIGTERM, group=True)
+    job.wait_for("stopped by Ctrl-C or SIGTERM before the evaluation was written; start it again")
+    assert time.monotonic() - sent < 2
+    assert job.wait() == 130
+    assert "Traceback" not in job.output
+    assert not list(storage.glob("evaluate-*/metrics.json"))
 
 
 MISTAKES = [

@@ -10,12 +10,12 @@ import tempfile
 import time
 from pathlib import Path
 
-import faults
 import numpy as np
 import pytest
-from faults import PATIENCE_S, report_recovery
 
-from digits import checkpoints
+from digits.models import checkpoints
+from tests.end_to_end import faults
+from tests.end_to_end.faults import PATIENCE_S, report_recovery
 
 RAY = Path(sys.executable).parent / "ray"
 GCS_PORT = 6390

@@ -11,15 +11,19 @@ import pytest
 import yaml
 from pydantic import ValidationError
 from ray.serve.schema import DeploymentSchema, ServeDeploySchema
-from serve_cluster import ROOT, ServeCluster, get_text, processes_of, wait_for
-from serving_load import finish, under_load
 
-from digits import data
-from digits.config import ConfigurationError, DataConfig
+from digits.benchmarks.load import make_request
+from digits.config import DataConfig
+from digits.data.files import find_digits
+from digits.data.read import read_without_ray
+from digits.data.split import split_rows
+from digits.errors import ConfigurationError
 from digits.images import encode_png, to_rgb
-from digits.photos import prepare_photo
-from jobs.load_test import make_request
-from serve.app import Arguments, read_api_key
+from digits.preprocessing.prepare import prepare_photo
+from digits.service.deployment import Arguments
+from digits.service.gate import read_api_key
+from tests.end_to_end.serve_cluster import ROOT, ServeCluster, get_text, processes_of, wait_for
+from tests.end_to_end.serving_load import finish, under_load
 
 DEPLOYMENT_KEYS = set(DeploymentSchema.model_fields)
 
@@ -58,9 +62,9 @@ def test_pictures_of_unseen_digits_are_answered_like_the_direct_call(cluster, di
 
 
 def test_tensors_of_all_validation_digits_are_answered_like_the_direct_call(cluster, direct):
-    files = data.find_digits()
-    validates = data.split_rows(files, DataConfig())
-    digits = to_rgb(data.read_without_ray(files, validates, inverted_copies=True)[0])
+    files = find_digits()
+    validates = split_rows(files, DataConfig())
+    digits = to_rgb(read_without_ray(files, validates, inverted_copies=True)[0])
     assert len(digits) == 28_000
     for start in range(0, len(digits), 1000):
         images = digits[start : start + 1000]

@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from serve_cluster import ServeCluster, wait_for
-from serving_load import finish, under_load
+
+from tests.end_to_end.serve_cluster import ServeCluster, wait_for
+from tests.end_to_end.serving_load import finish, under_load
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 

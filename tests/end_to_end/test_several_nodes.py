@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faults import PATIENCE_S, Fault, freeze, processes, report_recovery, training_workers
+
+from tests.end_to_end.faults import PATIENCE_S, Fault, freeze, processes, report_recovery, training_workers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
@@ -88,14 +89,16 @@ def nodes():
     """Two raylets of a cluster of our own, this process connected to it."""
     import ray
 
-    import jobs.cluster  # noqa: F401  sets what Ray reads when it starts
+    from digits import cluster
 
     # A folder of its own: Ray notes the running cluster there, and other programs of this user shall not find it.
     with pytest.MonkeyPatch.context() as patch:
         folder = tempfile.mkdtemp(prefix="ray")
         patch.setenv("RAY_TMPDIR", folder)
         nodes = Nodes()
-        ray.init(address=nodes.cluster.address, log_to_driver=False, logging_level="ERROR")
+        patch.setenv("RAY_ADDRESS", nodes.cluster.address)
+        patch.setenv(cluster.API_SERVER, "")  # which connecting sets, and the end of this takes back
+        cluster.connect()
         nodes.wait_for(2)
         yield nodes
         ray.shutdown()
@@ -108,22 +111,23 @@ def train(path, run_dir, on_event, *, requested=None, batch_size=BATCH_SIZE, epo
     """Train the baseline on a folder of digits as the job does; returns the state that it leaves."""
     import ray
 
-    from digits import data, runs, training
     from digits.config import BASELINE, DataConfig, Recipe, TrainingConfig
-    from digits.workers import choose_workers
+    from digits.data.files import find_digits
+    from digits.training import driver, runs
+    from digits.training.resources import choose_workers
 
-    files = data.find_digits(path)
+    files = find_digits(path)
     recipe = Recipe(architecture=BASELINE, training=TrainingConfig(epochs=epochs, global_batch_size=batch_size))
     run = runs.Run.of({"baseline": recipe}, (0,), DataConfig(path=path), files.fingerprint)
     alive = [node for node in ray.nodes() if node["Alive"]]
     workers = choose_workers(requested, ray.cluster_resources(), len(alive))
-    training.train(run, run_dir, workers, files=files, on_event=on_event)
+    driver.train(run, run_dir, workers, files=files, on_event=on_event)
     return runs.last_state(run_dir, run.networks[0], on_damage=pytest.fail)
 
 
 def workers_of(run_dir, epoch):
     """How many workers trained an epoch, from its checkpoint."""
-    from digits import checkpoints
+    from digits.models import checkpoints
 
     return checkpoints.load(str(run_dir / f"baseline-seed0-epoch{epoch:03d}")).record["training"]["num_workers"]
 
@@ -198,9 +202,9 @@ def test_a_slow_worker_is_waited_for(nodes, tiny_mnist, run_dir, together):
 
 
 def test_a_lost_node_shrinks_the_group_and_a_new_one_makes_it_grow(nodes, tiny_mnist, run_dir, together, monkeypatch):
-    from digits import training
+    from digits.training import driver
 
-    monkeypatch.setattr(training, "RESIZE_INTERVAL_S", 5.0)
+    monkeypatch.setattr(driver, "RESIZE_INTERVAL_S", 5.0)
     epochs = 60
     fault = Fault(nodes.lose_second, epoch=3, fraction=0.5)
     brought = []
@@ -236,9 +240,9 @@ def test_a_worker_without_digits_takes_part(nodes, tiny_mnist, run_dir):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may hide a folder from a process")
 def test_storage_that_a_node_does_not_see_is_refused(nodes, tmp_path):
-    from digits.config import ConfigurationError
+    from digits.cluster import check_shared
+    from digits.errors import ConfigurationError
     from digits.storage import Storage
-    from jobs.cluster import check_shared
 
     storage = Storage.open(tmp_path)
     check_shared(storage)  # both nodes are on this machine, and see it

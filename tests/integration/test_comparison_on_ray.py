@@ -4,12 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
-from digits.checkpoints import Checkpoint
+from digits.commands import study
+from digits.commands.study import Compared
 from digits.config import BASELINE
-from digits.corruptions import FAMILIES
-from digits.factors import FACTORS, PATHS
-from jobs import evidence
-from jobs.evidence import Compared
+from digits.evaluation.corruptions import FAMILIES
+from digits.evaluation.factors import FACTORS, PATHS
+from digits.models.checkpoints import Checkpoint
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -23,13 +23,13 @@ def checkpoint(seed: int) -> Checkpoint:
 
 
 def test_every_level_of_every_factor_is_read_by_every_training(monkeypatch, capsys):
-    monkeypatch.setattr(evidence, "EVERYDAY_PHOTOS", 3)
+    monkeypatch.setattr(study, "EVERYDAY_PHOTOS", 3)
     images = np.zeros((6, 28, 28), np.uint8)
     for index, image in enumerate(images):
         cv2.ellipse(image, (14, 14), (4 + index // 2, 9), 0, 0, 360, 255, 2, cv2.LINE_AA)
     digits = images, np.zeros(6, np.int64)
     compared = [Compared(name="baseline", checkpoints=(checkpoint(0), checkpoint(1)))]
-    comparison = evidence.gather(compared, digits, digits, None, photos_per_level=1)
+    comparison = study.gather(compared, digits, digits, None, photos_per_level=1)
     assert set(comparison.factors) == set(FACTORS)
     for name, result in comparison.factors.items():
         for path in PATHS:
@@ -37,9 +37,9 @@ def test_every_level_of_every_factor_is_read_by_every_training(monkeypatch, caps
             assert values.shape == (2, len(FACTORS[name].levels)) and not np.isnan(values).any()
     assert comparison.corruptions["baseline"].shape == (2, len(FAMILIES))
     assert comparison.photos is None
-    evidence.show(comparison)
+    study.show(comparison)
     assert "MNIST-C" in capsys.readouterr().out
-    facts = " ".join(evidence.facts_of(compared[0].checkpoints[0], comparison, 1, 6))
+    facts = " ".join(study.facts_of(compared[0].checkpoints[0], comparison, 1, 6))
     assert "8,922 parameters" in facts and "6 corrupted digits" in facts and "seed 0" in facts
-    figures = evidence.figures_of(comparison, "baseline")
+    figures = study.figures_of(comparison, "baseline")
     assert set(figures) == {"simulated_resized", "simulated_prepared", "corruptions"}

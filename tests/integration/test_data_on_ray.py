@@ -3,18 +3,20 @@
 import numpy as np
 import pytest
 
-from digits import data
 from digits.config import DataConfig, TrainingConfig
-from digits.epochs import epochs_of
-from digits.shuffling import Columns
+from digits.data.batches import Columns
+from digits.data.distorted import iterate_epochs
+from digits.data.files import find_digits
+from digits.data.read import concatenate, read_digits, read_sides, read_without_ray
+from digits.data.split import rows_of_groups, split_rows
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
 
 def both_sides(path):
-    files = data.find_digits(path)
-    validates = data.split_rows(files, DataConfig())
-    return files, validates, data.read_sides(files, ~validates, validates, inverted_copies=True)
+    files = find_digits(path)
+    validates = split_rows(files, DataConfig())
+    return files, validates, read_sides(files, ~validates, validates, inverted_copies=True)
 
 
 def test_no_digit_and_no_negative_is_on_both_sides(tiny_mnist):
@@ -27,32 +29,32 @@ def test_no_digit_and_no_negative_is_on_both_sides(tiny_mnist):
 
 def test_ray_reads_what_one_process_reads(tiny_mnist):
     files, validates, (_, (images, labels)) = both_sides(tiny_mnist)
-    expected_images, expected_labels = data.read_without_ray(files, validates, inverted_copies=True)
+    expected_images, expected_labels = read_without_ray(files, validates, inverted_copies=True)
     assert np.array_equal(images, expected_images)
     assert np.array_equal(labels, expected_labels)
     assert np.array_equal(images[1::2], 255 - images[::2])
 
 
 def test_the_shipped_digits_are_read_in_parallel():
-    files = data.find_digits()
-    dataset = data.read_digits(files, np.ones(files.num_digits, bool)).materialize()
+    files = find_digits()
+    dataset = read_digits(files, np.ones(files.num_digits, bool)).materialize()
     assert dataset.num_blocks() >= 14
     assert dataset.count() == 70_000
 
 
 def distorted(path, world_size, first=0, epochs=3, seed=0):
     """All epochs of all workers, put together in the order of the rows."""
-    files = data.find_digits(path)
+    files = find_digits(path)
     side = np.ones(files.num_digits, bool)
     parts = []
     for rank in range(world_size):
         columns = Columns(
             num_groups=files.num_digits, group_size=2, global_batch_size=16, rank=rank, world_size=world_size
         )
-        digits = data.read_without_ray(files, data.part_of(side, columns.owned_groups), inverted_copies=True)
+        digits = read_without_ray(files, rows_of_groups(side, columns.owned_groups), inverted_copies=True)
         config = TrainingConfig(epochs=epochs, seed=seed, distort=True)
-        parts.append(list(epochs_of(digits, columns, inverted_copies=True, config=config, first=first)))
-    return [data.concatenate(of_epoch) for of_epoch in zip(*parts, strict=True)]
+        parts.append(list(iterate_epochs(digits, columns, inverted_copies=True, config=config, first=first)))
+    return [concatenate(of_epoch) for of_epoch in zip(*parts, strict=True)]
 
 
 def test_distorted_digits_differ_in_every_epoch_and_are_the_same_for_any_number_of_workers(tiny_mnist):
@@ -67,9 +69,9 @@ def test_distorted_digits_differ_in_every_epoch_and_are_the_same_for_any_number_
 
 
 def test_without_distortion_every_epoch_is_the_same(tiny_mnist):
-    files = data.find_digits(tiny_mnist)
+    files = find_digits(tiny_mnist)
     columns = Columns(num_groups=600, group_size=1, global_batch_size=16)
-    digits = data.read_without_ray(files, np.ones(600, bool), inverted_copies=False)
-    first, second = epochs_of(digits, columns, inverted_copies=False, config=TrainingConfig(epochs=2), first=0)
+    digits = read_without_ray(files, np.ones(600, bool), inverted_copies=False)
+    first, second = iterate_epochs(digits, columns, inverted_copies=False, config=TrainingConfig(epochs=2), first=0)
     assert first[0] is second[0]
     assert len(first[0]) == 600

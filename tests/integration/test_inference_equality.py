@@ -4,17 +4,19 @@ import keras
 import numpy as np
 import pytest
 
-from digits import data
 from digits.config import BASELINE, IMPROVED, RECOMMENDED, DataConfig
+from digits.data.files import find_digits
+from digits.data.read import read_without_ray
+from digits.data.split import split_rows
 from digits.images import to_rgb
-from digits.inference import Classifier
-from digits.models import build_model
+from digits.models.inference import Classifier
+from digits.models.network import build_model
 
 
 @pytest.fixture(scope="module")
 def validation_digits():
-    files = data.find_digits()
-    return data.read_without_ray(files, data.split_rows(files, DataConfig()), inverted_copies=True)[0]
+    files = find_digits()
+    return read_without_ray(files, split_rows(files, DataConfig()), inverted_copies=True)[0]
 
 
 @pytest.mark.parametrize("architecture", [BASELINE, IMPROVED, RECOMMENDED], ids=["baseline", "improved", "recommended"])
@@ -25,6 +27,7 @@ def test_probabilities_of_all_validation_digits_equal_those_of_keras(architectur
     classifier = Classifier(architecture, weights)
     assert len(validation_digits) == 28_000
     for start in range(0, len(validation_digits), 2_000):
-        images = to_rgb(validation_digits[start : start + 2_000])
-        expected = np.asarray(model(images, training=False))
-        np.testing.assert_allclose(classifier.probabilities(images), expected, atol=1e-6)
+        grey = validation_digits[start : start + 2_000]
+        expected = np.asarray(model(to_rgb(grey), training=False))
+        np.testing.assert_allclose(classifier.probabilities(grey), expected, atol=1e-6)
+    np.testing.assert_allclose(classifier.probabilities(to_rgb(grey)), expected, atol=1e-6)

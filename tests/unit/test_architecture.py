@@ -1,77 +1,190 @@
-"""The rooms of the house: which module may import which, read from the import statements."""
+"""The rooms of the house, read from the import statements of all files: who may import whom, and what follows from it.
+
+Imports inside functions count, and so does what an imported module imports in turn.
+"""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FRAMEWORKS = {
+FOLDERS = ("digits", "jobs", "serve")
+ORDER: tuple[tuple[str, ...], ...] = (
+    ("digits",),
+    ("digits.errors", "digits.stopping", "digits.interruptible"),
+    ("digits.config",),
+    ("digits.images", "digits.storage", "digits.tokens"),
+    ("digits.cluster", "digits.preprocessing", "digits.augmentation", "digits.models"),
+    ("digits.data",),
+    ("digits.evaluation",),
+    ("digits.training",),
+    ("digits.tuning",),
+    ("digits.reporting",),
+    ("digits.service", "digits.commands"),
+    ("digits.benchmarks",),
+    ("jobs", "serve"),
+)
+"""Floors, lowest first: a module imports from its own package and from lower floors; rooms of one floor never meet."""
+MAY_IMPORT = {
     "ray": {
-        "data",
-        "epochs",
-        "photo_digits",
-        "tensorflow_backend",
-        "training",
-        "training_worker",
-        "trial_fitting",
-        "trials",
-        "tuning",
+        "digits.cluster",
+        "digits.data",
+        "digits.training",
+        "digits.tuning",
+        "digits.commands",
+        "digits.service.deployment",
+        "digits.benchmarks.sides",
+        "serve.app",
+        "serve.__main__",
     },
-    "keras": {"models", "fast_layers", "fitting"},
-    "tensorflow": {"cores", "fast_layers", "fitting", "training_worker", "trial_fitting"},
-    "fastapi": set(),
-    "matplotlib": {"plots", "factor_plots", "tuning_plots", "scaling_plots"},
-    "onnxruntime": {"inference"},
+    "tensorflow": {
+        "digits.models.layers",
+        "digits.training.batch_parts",
+        "digits.training.loop",
+        "digits.training.trainable",
+        "digits.training.worker",
+        "digits.tuning.trial_worker",
+        "digits.benchmarks.sides",
+        "jobs.scale",
+    },
+    "keras": {
+        "digits.models.network",
+        "digits.models.layers",
+        "digits.training.loop",
+        "digits.training.trainable",
+        "digits.benchmarks.sides",
+    },
+    "fastapi": {"digits.service", "digits.benchmarks.sides"},
+    "matplotlib": {"digits.reporting", "digits.benchmarks.growth"},
+    "onnxruntime": {"digits.models.inference"},
+    "tyro": {"digits.commands", "jobs"},
 }
-"""Which modules of digits may import each framework."""
+"""Packages and modules that may import each framework directly."""
+WITHOUT_TRAINING_FRAMEWORKS = (
+    "digits.preprocessing",
+    "digits.evaluation",
+    "digits.reporting",
+    "digits.models.checkpoints",
+    "digits.models.inference",
+    "digits.models.calibration",
+    "digits.service",
+    "serve",
+)
+"""What never reaches TensorFlow or Keras, not even through others."""
+WITHOUT_RAY = ("digits.preprocessing", "digits.evaluation", "digits.models", "digits.augmentation", "digits.service")
+"""What never reaches Ray; of the service, only its deployment does."""
+SHARED_BY_TRAINING_AND_EXAMINATION = {"digits", "digits.errors", "digits.config", "digits.images"}
+"""All that the closures of augmentation and evaluation have in common, their own packages' `__init__` apart."""
+SERVICE_NEEDS = ("digits.errors", "digits.config", "digits.images", "digits.storage", "digits.preprocessing")
+SERVICE_NEEDS_OF_MODELS = {"digits.models", "digits.models.checkpoints", "digits.models.inference"}
 
 
-def imports_of(path):
-    """Top-level names and digits' own modules that a file imports, anywhere in it."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+def module_of(path: Path) -> str:
+    """Dotted name of a file below the project's folder."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))}
+
+
+@cache
+def imports_of(module: str) -> frozenset[str]:
+    """All that a module imports, anywhere in it: our modules by their full names, others by their package's name."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module} imports relatively"
+            name = node.module or ""
+            found |= {f"{name}.{alias.name}" if f"{name}.{alias.name}" in MODULES else name for alias in node.names}
+    ours = {name for name in found if name.split(".")[0] in FOLDERS}
+    assert ours <= set(MODULES), f"{module} imports {sorted(ours - set(MODULES))}"
+    return frozenset(ours | {name.split(".")[0] for name in found - ours})
 
 
-def packages_of(path):
-    return {name.split(".")[0] for name in imports_of(path)}
+def closure_of(modules: set[str]) -> set[str]:
+    """Modules and packages that are reached from some modules of ours, themselves and their packages included."""
+    reached: set[str] = set()
+    waiting = set(modules)
+    while waiting:
+        name = waiting.pop()
+        reached.add(name)
+        if name in MODULES:
+            package = name.rpartition(".")[0]
+            waiting |= ({package} if package else set()) | imports_of(name)
+            waiting -= reached
+    return reached
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "digits").glob("*.py")), ids=lambda path: path.name)
-def test_the_library_imports_neither_jobs_nor_serve_and_keeps_frameworks_in_their_rooms(path):
-    packages = packages_of(path)
-    assert not packages & {"jobs", "serve", "tyro"}
-    for framework, rooms in FRAMEWORKS.items():
-        assert framework not in packages or path.stem in rooms, f"{path.name} imports {framework}"
+def inside(*rooms: str) -> set[str]:
+    """Our modules that are, or lie inside, one of the rooms; a room that is not there fails."""
+    found = {room: {m for m in MODULES if m == room or m.startswith(f"{room}.")} for room in rooms}
+    assert all(found.values()), f"no such room: {[room for room, modules in found.items() if not modules]}"
+    return set().union(*found.values())
 
 
-def test_jobs_and_service_do_not_import_each_other():
-    for path in (ROOT / "jobs").glob("*.py"):
-        assert "serve" not in packages_of(path), path.name
-    for path in (ROOT / "serve").glob("*.py"):
-        assert "jobs" not in packages_of(path), path.name
+def room_of(module: str) -> str:
+    """The room of ORDER in which a module lies."""
+    rooms = [room for floor in ORDER for room in floor if module == room or module.startswith(f"{room}.")]
+    return max(rooms, key=len)
 
 
-def test_the_service_needs_no_training_framework():
-    for path in (ROOT / "serve").glob("*.py"):
-        assert not packages_of(path) & {"tensorflow", "keras"}, path.name
+def test_every_room_is_on_a_floor():
+    assert {room_of(module) for module in MODULES} == {room for floor in ORDER for room in floor}
+    rooms = {module for module in MODULES if module.count(".") == 1 and module.startswith("digits.")}
+    assert rooms <= {room for floor in ORDER for room in floor}
 
 
-def test_what_varies_in_training_shares_nothing_with_what_is_measured():
-    for trained in ("augmentation", "styles"):
-        measured = {"corruptions", "simulation", "photo_score", "factors", "handwriting", "drawing"}
-        assert not imports_of(ROOT / "digits" / f"{trained}.py") & {f"digits.{name}" for name in measured}
-    for measured in ("corruptions", "simulation", "photo_score", "handwriting", "drawing"):
-        path = ROOT / "digits" / f"{measured}.py"
-        assert not imports_of(path) & {"digits.augmentation", "digits.styles"}
+@pytest.mark.parametrize("module", MODULES)
+def test_arrows_run_downwards_only(module):
+    floor_of = {room: number for number, floor in enumerate(ORDER) for room in floor}
+    room = room_of(module)
+    for imported in imports_of(module) & set(MODULES):
+        other = room_of(imported)
+        assert other == room or floor_of[other] < floor_of[room], f"{module} imports {imported}"
+
+
+def test_there_are_no_circles():
+    for module in MODULES:
+        assert module not in closure_of(set(imports_of(module))), f"{module} imports itself through others"
+
+
+@pytest.mark.parametrize("framework", MAY_IMPORT)
+def test_frameworks_stay_in_their_rooms(framework):
+    users = {module for module in MODULES if framework in imports_of(module)}
+    assert users <= inside(*MAY_IMPORT[framework])
+    unused = [room for room in MAY_IMPORT[framework] if not users & inside(room)]
+    assert not unused, f"{unused} may import {framework}, and do not"
+
+
+@pytest.mark.parametrize("room", WITHOUT_TRAINING_FRAMEWORKS)
+def test_what_serves_and_what_examines_reaches_no_training_framework(room):
+    for module in inside(room):
+        assert not closure_of({module}) & {"tensorflow", "keras"}, module
+
+
+@pytest.mark.parametrize("room", WITHOUT_RAY)
+def test_what_needs_no_cluster_does_not_reach_ray(room):
+    for module in inside(room) - {"digits.service.deployment"}:
+        assert "ray" not in closure_of({module}), module
+
+
+def test_training_and_examination_share_only_what_is_named():
+    training, examination = closure_of(inside("digits.augmentation")), closure_of(inside("digits.evaluation"))
+    assert {name for name in training & examination if name in MODULES} <= SHARED_BY_TRAINING_AND_EXAMINATION
+    assert "digits.data.distorted" not in examination
+
+
+def test_the_service_needs_only_what_reads_a_picture():
+    for module in inside("digits.service"):
+        needed = {name for name in closure_of({module}) if name in MODULES} - inside("digits.service") - {"digits"}
+        assert needed <= inside(*SERVICE_NEEDS) | SERVICE_NEEDS_OF_MODELS, module
 
 
 def test_keras_is_imported_as_keras():
-    for folder in ("digits", "jobs", "serve"):
-        for path in (ROOT / folder).glob("*.py"):
-            assert "tf.keras" not in path.read_text(), path.name
+    for module, path in MODULES.items():
+        assert "tf.keras" not in path.read_text(), module

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
-from digits.config import ConfigurationError
+from digits.errors import ConfigurationError
 from digits.storage import Storage
 
 

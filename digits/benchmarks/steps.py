@@ -1,0 +1,74 @@
+"""Training steps alone, without start-up and data: one worker against a raw loop, two workers against one.
+
+Steps have no more digits than needed for steady rates; the first epoch, which compiles, is not counted.
+"""
+
+import json
+import os
+import statistics
+from concurrent.futures import ThreadPoolExecutor
+
+from digits.benchmarks.measuring import NETWORKS, Figure, Results, Scope, alternate, free_port, run_side
+
+EPOCHS = 4
+
+
+def rate(scope: Scope, side: str, network: str, threads: int, environment: dict[str, str] | None = None) -> float:
+    """Median images a second of one process."""
+    num_digits = min(scope.digits or 32_000, 32_000)
+    arguments = (side, scope.data_folder(), network, num_digits, EPOCHS, threads)
+    finished = run_side("digits.benchmarks.sides.steps", *arguments, environment=environment)
+    return statistics.median(finished.document["images_per_second"])
+
+
+def rate_of_two(scope: Scope, network: str, threads: int) -> float:
+    """Images a second of two workers together, each with its share of the cores."""
+    addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+
+    def worker(index: int) -> float:
+        config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        return rate(scope, "fit", network, threads, {"TF_CONFIG": json.dumps(config)})
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return statistics.fmean(pool.map(worker, range(2)))
+
+
+def measure(scope: Scope, results: Results) -> None:
+    """Compare images a second of both networks."""
+    cores = len(os.sched_getaffinity(0))
+    for network in NETWORKS:
+        rates = alternate(
+            {
+                "fit": lambda turn, network=network: rate(scope, "fit", network, cores),
+                "raw": lambda turn, network=network: rate(scope, "raw", network, cores),
+                "alone": lambda turn, network=network: rate(scope, "fit-alone", network, cores),
+                "two": lambda turn, network=network: rate_of_two(scope, network, max(1, cores // 2)),
+            },
+            scope.repeats,
+        )
+        common = {"part": "steps", "unit": "images/s", "better": "higher"}
+        results.figures += [
+            Figure(
+                **common,
+                what=f"{network}, 1 worker, all cores",
+                against="raw compiled TensorFlow loop",
+                ours=rates["fit"],
+                theirs=rates["raw"],
+                aim=0.95,
+            ),
+            Figure(
+                **common,
+                what=f"{network}, 2 workers, half the cores each",
+                against="1 worker, all cores",
+                ours=rates["two"],
+                theirs=rates["fit"],
+                aim=0.9,
+            ),
+            Figure(
+                **common,
+                what=f"{network}, MultiWorkerMirroredStrategy of 1 worker",
+                against="the default strategy",
+                ours=rates["fit"],
+                theirs=rates["alone"],
+            ),
+        ]

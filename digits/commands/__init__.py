@@ -1,0 +1,1 @@
+"""What jobs print, and how they end."""

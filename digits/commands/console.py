@@ -1,0 +1,110 @@
+"""What every job shows and how it ends: a table, a progress bar on a terminal, one JSON document, clear errors."""
+
+import contextlib
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from digits import stopping
+from digits.storage import Storage
+
+Settings = TypeVar("Settings")
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM in a job that still has a result to report."""
+
+    def __init__(self, result: dict[str, Any]) -> None:
+        super().__init__("stopped")
+        self.result = result
+
+
+def run_job(settings: type[Settings], job: Callable[[Settings], dict[str, Any]], description: str | None) -> None:
+    """Parse the command line into `settings`, run the job, and print its result as the last line of stdout.
+
+    Exit codes: 0 for success; 1 with one message on stderr for what a user can cause, storage that fails or training
+    that ends early; 2 for a wrong command line; 130 for Ctrl-C or SIGTERM, after which a job may still print what it
+    has.
+    """
+    try:
+        options = tyro.cli(settings, description=description)
+        stopping.begin()
+        result = job(options)
+        stopping.finish()
+    except KeyboardInterrupt as stop:
+        end_early(stop)
+    except (SystemExit, ValueError, OSError, RuntimeError) as error:
+        # Ray has its own handlers while it starts, and what is torn down fails in its own ways.
+        if stopping.requested():
+            end_early(error)
+        if isinstance(error, (ValueError, OSError)):
+            sys.exit(f"error: {error}")
+        raise
+    print(json.dumps(result, allow_nan=False), flush=True)
+
+
+def end_early(stop: BaseException) -> NoReturn:
+    """Say what a stopped job had reached, print the result that it has all the same, and exit with 130."""
+    stopping.tell()
+    if isinstance(stop, Interrupted):
+        with contextlib.suppress(OSError):  # whoever read it may have been stopped as well
+            print(json.dumps(stop.result, allow_nan=False), flush=True)
+    stopping.end()
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without the lines that its C++ parts write to stderr whatever the log level."""
+    stderr = os.dup(2)
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        importlib.import_module("tensorflow")
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a small table: text on the left, numbers on the right."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def write_files(run_dir: Storage, files: Mapping[str, bytes]) -> None:
+    """Write files, by their names, into a job's folder."""
+    for name, content in files.items():
+        (run_dir / name).write_bytes(content)
+
+
+class ProgressLine:
+    """A progress bar on a terminal, under the lines that are printed; shows nothing elsewhere."""
+
+    WIDTH = 30
+
+    def __init__(self) -> None:
+        self.visible = sys.stderr.isatty()
+
+    def show(self, text: str, fraction: float) -> None:
+        """Draw the bar anew for a fraction in 0..1."""
+        if self.visible:
+            filled = round(self.WIDTH * fraction)
+            bar = "━" * filled + " " * (self.WIDTH - filled)
+            print(f"\r\x1b[2K{text} {bar} {fraction:4.0%}", end="", file=sys.stderr, flush=True)
+
+    def print(self, line: str) -> None:
+        """Print a line of the log in place of the bar."""
+        if self.visible:
+            print("\r\x1b[2K", end="", file=sys.stderr, flush=True)
+        print(line, flush=True)

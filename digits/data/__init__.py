@@ -1,0 +1,1 @@
+"""From Parquet files to the digits of a worker's batches."""

@@ -1,0 +1,114 @@
+"""Parquet files of digits: found, checked and fingerprinted before any image is read."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from digits.config import IMAGE_SIZE, NUM_CLASSES
+from digits.errors import DataError
+from digits.storage import Storage
+
+SHIPPED = Path(__file__).resolve().parents[1] / "mnist"
+IMAGE, LABEL = "image", "label"
+HELD_OUT_PREFIX = "test-"
+"""Files whose names begin with this are held out under the literature's protocol."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DigitFiles:
+    """Checked Parquet files of digits, with what the split needs to know about them."""
+
+    filesystem: fs.FileSystem
+    paths: tuple[str, ...]
+    """Files, sorted by name; rows are numbered through all of them."""
+    labels: tuple[np.ndarray, ...]
+    """int64 (rows,) for each file."""
+    fingerprint: str
+    """SHA-256 over names, sizes, Parquet footers and labels: the same for equal data."""
+
+    @property
+    def num_digits(self) -> int:
+        """Number of rows in all files."""
+        return sum(len(labels) for labels in self.labels)
+
+    @property
+    def local_paths(self) -> tuple[str, ...]:
+        """The files as paths on this machine; none if they are in a bucket."""
+        return self.paths if isinstance(self.filesystem, fs.LocalFileSystem) else ()
+
+
+def find_digits(path: str | None = None) -> DigitFiles:
+    """Check a folder or bucket of Parquet files (None: the shipped MNIST) and read their labels.
+
+    Reads only schemas, footers and the label column, which takes a moment. Raises DataError, naming file and column,
+    if a file cannot be read or does not hold image (fixed-shape tensor, uint8 28x28) and label (0..9).
+    """
+    folder = Storage.open(SHIPPED if path is None else path)
+    names = [name for name in folder.files() if name.endswith(".parquet")]
+    if not names:
+        raise DataError(f"there are no Parquet files in {folder}", "files *.parquet with columns image and label")
+    digest, paths, labels = hashlib.sha256(), [], []
+    for name in names:
+        file = folder / name
+        try:
+            with file.filesystem.open_input_file(file.path) as source, pq.ParquetFile(source) as parquet:
+                check_schema(parquet.schema_arrow, str(file))
+                column = parquet.read(columns=[LABEL])[LABEL]
+                footer = pa.BufferOutputStream()
+                parquet.metadata.write_metadata_file(footer)
+                size = source.size()
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{file} cannot be read: {error}", "a complete Parquet file") from error
+        labels.append(check_labels(column, str(file)))
+        digest.update(f"{name} {size} ".encode() + footer.getvalue().to_pybytes() + labels[-1].tobytes())
+        paths.append(file.path)
+    return DigitFiles(
+        filesystem=folder.filesystem, paths=tuple(paths), labels=tuple(labels), fingerprint=digest.hexdigest()
+    )
+
+
+def find_same_digits(path: str | None, fingerprint: str, begun: str) -> DigitFiles:
+    """`find_digits` for what is resumed, named `begun` in the message; DataError if its digits have changed since."""
+    files = find_digits(path)
+    if files.fingerprint != fingerprint:
+        raise DataError(
+            f"the digits of {path or 'the shipped MNIST'} changed since {begun} began",
+            "the digits that it was started with",
+            "bring them back, or start anew without --resume",
+        )
+    return files
+
+
+def check_schema(schema: pa.Schema, file: str) -> None:
+    """Raise DataError unless a Parquet schema has both columns, of the right types."""
+    for column in (IMAGE, LABEL):
+        if column not in schema.names:
+            raise DataError(f"{file} has no column {column!r}, only {schema.names}", f"the columns {IMAGE} and {LABEL}")
+    image_type, label_type = schema.field(IMAGE).type, schema.field(LABEL).type
+    expected = f"a fixed-shape tensor of uint8, {IMAGE_SIZE}x{IMAGE_SIZE} (pyarrow.fixed_shape_tensor)"
+    if not isinstance(image_type, pa.FixedShapeTensorType):
+        raise DataError(f"{file}: column {IMAGE!r} has type {image_type}", expected)
+    if image_type.value_type != pa.uint8():
+        raise DataError(f"{file}: column {IMAGE!r} holds {image_type.value_type}", expected)
+    if list(image_type.shape) != [IMAGE_SIZE, IMAGE_SIZE]:
+        raise DataError(f"{file}: column {IMAGE!r} has shape {'x'.join(map(str, image_type.shape))}", expected)
+    if not pa.types.is_integer(label_type):
+        raise DataError(f"{file}: column {LABEL!r} has type {label_type}", "whole numbers 0..9")
+
+
+def check_labels(column: pa.ChunkedArray, file: str) -> np.ndarray:
+    """A label column as int64 (rows,); DataError if a label is missing or outside 0..9."""
+    if column.null_count:
+        raise DataError(f"{file}: column {LABEL!r} has {column.null_count} missing values", "a label for each image")
+    labels = column.to_numpy().astype(np.int64)
+    wrong = np.flatnonzero((labels < 0) | (labels >= NUM_CLASSES))
+    if len(wrong):
+        raise DataError(
+            f"{file}: column {LABEL!r} is {labels[wrong[0]]} in row {wrong[0]} ({len(wrong)} such rows)", "labels 0..9"
+        )
+    return labels

@@ -1,0 +1,1 @@
+"""Networks, their checkpoints, and inference without TensorFlow."""

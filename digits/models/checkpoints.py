@@ -1,0 +1,187 @@
+"""Checkpoints: a network as plain arrays with a JSON record beside them, and the best one so far.
+
+A checkpoint is a folder: weights.npz (arrays, never pickled), optimizer.npz (to resume training), checkpoint.json
+(all that is needed to rebuild and judge the network, and the SHA-256 of the arrays), and model.keras for other
+Keras users, which this project never loads. best.json of a storage path names the best one.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from digits.config import Architecture
+from digits.errors import CheckpointError, ConfigurationError
+from digits.storage import Storage
+
+FORMAT = 1
+RECORD, WEIGHTS, OPTIMIZER, KERAS_MODEL, BEST = (
+    "checkpoint.json",
+    "weights.npz",
+    "optimizer.npz",
+    "model.keras",
+    "best.json",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A checkpoint that was read and verified."""
+
+    path: str
+    """Folder or URI it was read from."""
+    architecture: Architecture
+    weights: dict[str, np.ndarray]
+    """float32 arrays, named and shaped as `architecture.weight_shapes()` says."""
+    record: dict[str, Any]
+    """The content of checkpoint.json."""
+
+    @property
+    def name(self) -> str:
+        """What people call it: architecture, seed and epoch."""
+        return self.record["name"]
+
+    @property
+    def temperature(self) -> float:
+        """Divides the logits before the softmax, so that confidence means what it says; 1 if not calibrated."""
+        return float(self.record.get("calibration", {}).get("temperature", 1.0))
+
+
+def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Arrays as the bytes of an .npz file, without pickle."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def unpack_arrays(data: bytes, name: str) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file; CheckpointError if it is damaged or holds anything but arrays."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return {key: arrays[key] for key in arrays.files}
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{name} cannot be read as plain arrays: {error}") from error
+
+
+def write_record(folder: Storage, record: Mapping[str, Any]) -> None:
+    """Write checkpoint.json. It comes last, so that a folder that has one is complete."""
+    (folder / RECORD).write_bytes(json.dumps({"format": FORMAT, **record}, indent=1, allow_nan=False).encode())
+
+
+def write(
+    folder: Storage,
+    *,
+    weights: Mapping[str, np.ndarray],
+    record: Mapping[str, Any],
+    optimizer: Mapping[str, np.ndarray] | None = None,
+    keras_model: bytes | None = None,
+) -> None:
+    """Write a checkpoint folder; `record` holds at least name and architecture (a dictionary).
+
+    `optimizer` lets training resume from here; `keras_model`, a .keras file, is for other Keras users.
+    """
+    files = {WEIGHTS: pack_arrays(weights)}
+    if optimizer is not None:
+        files[OPTIMIZER] = pack_arrays(optimizer)
+    if keras_model is not None:
+        files[KERAS_MODEL] = keras_model
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    write_record(folder, {**record, "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}})
+
+
+def read_verified(folder: Storage, record: Mapping[str, Any], name: str) -> bytes:
+    """One file of a checkpoint, its SHA-256 checked against the record."""
+    try:
+        data = (folder / name).read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{folder / name} cannot be read: {error}") from error
+    digest, expected = hashlib.sha256(data).hexdigest(), record["sha256"].get(name)
+    if digest != expected:
+        raise CheckpointError(f"{folder / name} is damaged: its SHA-256 is {digest}", f"SHA-256 {expected}")
+    return data
+
+
+def read_arrays(folder: Storage, record: Mapping[str, Any], name: str) -> dict[str, np.ndarray]:
+    """The arrays of one .npz file of a checkpoint, its SHA-256 checked against the record."""
+    return unpack_arrays(read_verified(folder, record, name), str(folder / name))
+
+
+def read_record(folder: Storage) -> dict[str, Any]:
+    """The checked content of checkpoint.json."""
+    try:
+        record = json.loads((folder / RECORD).read_bytes())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder / RECORD} cannot be read: {error}") from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise CheckpointError(f"{folder / RECORD} has another format", f"a JSON object with format {FORMAT}")
+    if not isinstance(record.get("sha256"), dict) or not isinstance(record.get("name"), str):
+        raise CheckpointError(f"{folder / RECORD} is incomplete", "the keys name, architecture and sha256")
+    return record
+
+
+def load(path: str) -> Checkpoint:
+    """Read and verify a checkpoint folder; CheckpointError says what is wrong with it.
+
+    Only arrays and JSON are read: nothing in a checkpoint can run code.
+    """
+    folder = Storage.open(path)
+    record = read_record(folder)
+    try:
+        architecture = Architecture.from_dict(record.get("architecture"))
+    except (ConfigurationError, TypeError) as error:
+        raise CheckpointError(f"{folder / RECORD} describes no valid architecture: {error}") from error
+    weights = read_arrays(folder, record, WEIGHTS)
+    found = {name: array.shape for name, array in weights.items()}
+    if found != architecture.weight_shapes():
+        raise CheckpointError(f"{folder / WEIGHTS} holds arrays {found}", f"arrays {architecture.weight_shapes()}")
+    for name, array in weights.items():
+        if array.dtype != np.float32 or not np.isfinite(array).all():
+            raise CheckpointError(f"array {name} of {folder / WEIGHTS} is not finite float32", "finite float32 numbers")
+    return Checkpoint(path=str(folder), architecture=architecture, weights=weights, record=record)
+
+
+def best_checkpoint(storage_path: str) -> str:
+    """Path of the best checkpoint of a storage path, as its best.json names it."""
+    return read_best(Storage.open(storage_path))["checkpoint"]
+
+
+def read_best(storage: Storage) -> dict[str, Any]:
+    """The content of best.json; CheckpointError if there is none or it names no checkpoint."""
+    entry = storage / BEST
+    if not entry.exists():
+        raise CheckpointError(f"there is no {entry}", "the best.json that training writes", "train first: make train")
+    try:
+        best = json.loads(entry.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{entry} cannot be read: {error}", "a JSON object with the key checkpoint") from error
+    if not isinstance(best, dict) or not isinstance(best.get("checkpoint"), str):
+        raise CheckpointError(f"{entry} names no checkpoint", "a JSON object with the key checkpoint")
+    # Relative to the storage path where possible, so that a folder of runs can be moved or mounted elsewhere.
+    if "://" not in best["checkpoint"] and not best["checkpoint"].startswith("/"):
+        best["checkpoint"] = str(storage / best["checkpoint"])
+    return best
+
+
+def register_best(storage: Storage, *, checkpoint: str, score: float, details: Mapping[str, Any]) -> bool:
+    """Name a checkpoint in best.json if its score beats that of the one named there; returns whether it did.
+
+    `checkpoint` is a path inside the storage path, or a full path elsewhere. Anything beats a best.json that names no
+    readable checkpoint. The file is replaced in one step.
+    """
+    try:
+        present = read_best(storage)
+        load(present["checkpoint"])
+        if float(present["score"]) >= score:
+            return False
+    except (CheckpointError, KeyError, TypeError, ValueError):
+        pass  # nothing usable is registered yet
+    inside = checkpoint.removeprefix(f"{storage}/")
+    best = {"checkpoint": inside, "score": score, **details}
+    (storage / BEST).write_bytes(json.dumps(best, indent=1, allow_nan=False).encode())
+    return True

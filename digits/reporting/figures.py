@@ -1,0 +1,153 @@
+"""Pictures of results, one function a PNG: what people look at before they read numbers."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from digits.config import NUM_CLASSES
+from digits.evaluation.metrics import LabelledPredictions
+from digits.training.state import EpochResult
+
+COLOURS = ("#4269d0", "#ef8e2c", "#3ca951", "#a463f2", "#ff5c49", "#6cc5b0")
+"""Distinct for people with any colour vision; networks take them in order."""
+TILE_HEIGHT = 1.25
+"""Of a picture in a grid with the line above it, in widths of the picture."""
+INK, PALE, WRONG = "#222222", "#dddddd", "#c62828"
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, sizes in inches, that belongs to no window."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as the bytes of a PNG, 144 dots an inch."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=144)
+    return buffer.getvalue()
+
+
+def quiet(axes: Axes) -> None:
+    """Leave only the lines that carry something."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color=PALE, linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def sample_digits(images: np.ndarray, labels: np.ndarray) -> bytes:
+    """Ten digits above their inverted copies; rows 2i and 2i + 1 of uint8 (N, 28, 28) belong together."""
+    figure = new_figure(10, 2.7)
+    figure.suptitle("One original of each digit, and its colour-inverted copy", fontsize=12)
+    axes = tiled_axes(figure, 2, NUM_CLASSES)
+    for digit in range(NUM_CLASSES):
+        originals = np.flatnonzero(labels[::2] == digit)
+        for row in range(2 if len(originals) else 0):
+            show_tile(axes, images[2 * originals[0] + row], row, digit, "" if row else str(digit), fontsize=11)
+    return png(figure)
+
+
+def learning_curves(histories: Mapping[str, Sequence[Sequence[EpochResult]]]) -> bytes:
+    """Loss and accuracy by epoch; each network has one colour and one line for each seed."""
+    figure = new_figure(11, 4.2)
+    loss, accuracy = figure.subplots(1, 2)
+    for colour, (name, runs) in zip(COLOURS, histories.items(), strict=False):
+        for number, history in enumerate(runs):
+            epochs = [epoch.epoch for epoch in history]
+            label = name if number == 0 else None
+            style = {"color": colour, "marker": "o", "markersize": 3.5, "linewidth": 1.6}
+            loss.plot(epochs, [epoch.validation_loss for epoch in history], label=label, **style)
+            loss.plot(epochs, [epoch.train_loss for epoch in history], color=colour, linestyle=":", linewidth=1.3)
+            accuracy.plot(epochs, [100 * epoch.validation_accuracy for epoch in history], label=label, **style)
+            accuracy.plot(
+                epochs, [100 * epoch.train_accuracy for epoch in history], color=colour, linestyle=":", linewidth=1.3
+            )
+    loss.set_title("Loss", loc="left")
+    loss.set_ylabel("mean cross-entropy")
+    accuracy.set_title("Accuracy", loc="left")
+    accuracy.set_ylabel("% of digits")
+    for axes in (loss, accuracy):
+        quiet(axes)
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.plot([], [], color=INK, label="validation")
+        axes.plot([], [], color=INK, linestyle=":", label="training")
+        axes.legend(frameon=False)
+    return png(figure)
+
+
+def confusion_matrix(predictions: LabelledPredictions, title: str) -> bytes:
+    """Counts of true digit against answer; mistakes are coloured by how many they are, hits are left pale."""
+    counts = predictions.confusion()
+    mistakes = counts - np.diag(np.diag(counts))
+    figure = new_figure(7, 6.4)
+    axes = figure.subplots()
+    axes.imshow(mistakes, cmap="Reds", vmin=0, vmax=max(mistakes.max(), 1) * 1.4)
+    for true in range(NUM_CLASSES):
+        for answer in range(NUM_CLASSES):
+            count = counts[true, answer]
+            if count:
+                hit = true == answer
+                axes.text(
+                    answer,
+                    true,
+                    f"{count:,}",
+                    ha="center",
+                    va="center",
+                    fontsize=9 if hit else 10,
+                    color="#888888" if hit else INK,
+                )
+    axes.set_xticks(range(NUM_CLASSES))
+    axes.set_yticks(range(NUM_CLASSES))
+    axes.set_xlabel("answer")
+    axes.set_ylabel("true digit")
+    axes.set_title(f"{title}: {predictions.accuracy:.2%} of {len(predictions.labels):,} right", loc="left")
+    return png(figure)
+
+
+def prediction_grid(images: np.ndarray, predictions: LabelledPredictions, title: str, num_columns: int = 12) -> bytes:
+    """Digits with their answers, the most confident mistakes first (red: answer, true digit), then some hits.
+
+    images uint8 (N, 28, 28) or (N, 28, 28, 3) in the order of the predictions; at most 60 are shown.
+    """
+    wrong = predictions.mistakes()[:36]
+    right = np.flatnonzero(predictions.answers == predictions.labels)[: max(24, 60 - len(wrong))]
+    shown = [*wrong, *right][:60]
+    num_rows = max(1, -(-len(shown) // num_columns))
+    figure = new_figure(num_columns * 0.95, num_rows * TILE_HEIGHT * 0.95 + 0.4)
+    figure.suptitle(
+        f"{title}: {len(predictions.mistakes()):,} mistakes in {len(predictions.labels):,}, the most confident first"
+    )
+    axes = tiled_axes(figure, num_rows, num_columns)
+    for place, index in enumerate(shown):
+        answer, label = predictions.answers[index], predictions.labels[index]
+        if answer == label:
+            text = f"{answer}"
+            look: dict[str, Any] = {"fontsize": 9, "color": "#888888"}
+        else:
+            text = f"{answer}, not {label} ({predictions.confidences[index]:.0%})"
+            look = {"fontsize": 7, "color": WRONG, "fontweight": "bold"}
+        show_tile(axes, images[index], *divmod(place, num_columns), text, **look)
+    return png(figure)
+
+
+def tiled_axes(figure: Figure, num_rows: int, num_columns: int) -> Axes:
+    """Axes for a grid of pictures with a line above each: axes for every picture would take ten times as long."""
+    axes = figure.subplots()
+    axes.axis("off")
+    axes.set(xlim=(0, num_columns), ylim=(num_rows * TILE_HEIGHT, 0), aspect="equal")
+    return axes
+
+
+def show_tile(axes: Axes, image: np.ndarray, row: int, column: int, text: str, **look: Any) -> None:
+    """One picture in a grid, uint8 (28, 28) or (28, 28, 3), with a line of text above it."""
+    bottom = (row + 1) * TILE_HEIGHT
+    inside = (column + 0.04, column + 0.96, bottom, bottom - 0.92)
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255, extent=inside, aspect="auto")
+    axes.text(column + 0.5, bottom - 0.97, text, ha="center", va="bottom", **look)

@@ -1,0 +1,171 @@
+"""Pictures of a search: score against each hyper-parameter, learning curves with early stops, the Pareto front."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter
+
+from digits.reporting.figures import COLOURS, INK, PALE, WRONG, new_figure, png, quiet
+from digits.tuning.pareto import pareto_front
+from digits.tuning.searches import TrialResult, ranked
+
+COLOUR_OF = {"improved": COLOURS[1], "baseline": COLOURS[2], "drawn": COLOURS[0]}
+LOGARITHMIC = ("filters", "learning_rate")
+"""Hyper-parameters that are drawn on a logarithmic scale."""
+TICKS = (0, 40, 60, 70, 80, 90, 95, 98, 99, 99.5)
+"""Scores that are marked on the axis, in per cent."""
+LINE_HEIGHT = 13
+"""Least distance of two labels, in points."""
+
+
+def scale_by_errors(axes: Axes, scores: Sequence[float]) -> None:
+    """Draw scores, in per cent, by the logarithm of their errors: good networks lie far enough apart to be told."""
+
+    def depth(score: npt.ArrayLike) -> Any:
+        return -np.log10(np.maximum(100.2 - np.asarray(score), 1e-3))
+
+    def score(depth: npt.ArrayLike) -> Any:
+        return 100.2 - 10.0 ** -np.asarray(depth)
+
+    axes.set_yscale("function", functions=(depth, score))
+    low, high = depth(min(scores)), depth(max(scores))
+    margin = 0.08 * (high - low) + 0.02
+    axes.set_ylim(score(low - margin), score(high + margin))
+    axes.yaxis.set_major_locator(FixedLocator(TICKS))
+    axes.yaxis.set_major_formatter("{x:g}")
+
+
+def label_ends(axes: Axes, x: float, labels: Sequence[tuple[float, str, str]]) -> None:
+    """Write labels (score, text, colour) right of `x`, from the lowest up, none over another."""
+    lowest = -math.inf
+    for score, text, colour in sorted(labels):
+        wanted = axes.transData.transform((x, score))[1] * 72 / axes.figure.dpi
+        place = max(wanted, lowest + LINE_HEIGHT)
+        axes.annotate(
+            f" {text}", (x, score), (4, place - wanted), textcoords="offset points", color=colour, va="center"
+        )
+        lowest = place
+
+
+def score_by_hyper_parameter(trials: Sequence[TrialResult], score_name: str) -> bytes:
+    """One panel for each hyper-parameter; a filled mark is a trial that trained to the end, the ring is the best."""
+    scored = ranked(trials)
+    names = list(scored[0].candidate.hyper_parameters())
+    figure = new_figure(11, 9)
+    grid = figure.subplots(-(-len(names) // 3), 3, sharey=True, squeeze=False)
+    for axes, name in zip(grid.flat, names, strict=False):
+        for trial in reversed(scored):
+            colour = COLOUR_OF[trial.candidate.name]
+            axes.plot(
+                trial.candidate.hyper_parameters()[name],
+                100 * trial.score,
+                marker="o",
+                color=colour,
+                markerfacecolor=colour if trial.status == "finished" else "white",
+                markersize=6,
+            )
+        axes.plot(
+            scored[0].candidate.hyper_parameters()[name], 100 * scored[0].score, "o", color=INK, ms=12, mfc="none"
+        )
+        axes.set_title(name.replace("_", " "), loc="left", fontsize=11)
+        if name.startswith(LOGARITHMIC):
+            axes.set_xscale("log", base=2 if name.startswith("filters") else 10)
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            if name.startswith("filters"):
+                axes.xaxis.set_major_formatter("{x:g}")
+        quiet(axes)
+    scale_by_errors(grid.flat[0], [100 * trial.score for trial in scored])
+    for axes in grid.flat[len(names) :]:
+        axes.axis("off")
+    for row in grid:
+        row[0].set_ylabel(f"{score_name}, %")
+    figure.legend(
+        handles=legend(trials, "trained to the end", "stopped early"),
+        ncols=5,
+        frameon=False,
+        loc="outside lower center",
+    )
+    return png(figure)
+
+
+def legend(trials: Sequence[TrialResult], filled: str, hollow: str) -> list[Line2D]:
+    """What colours and marks mean; only networks that are there."""
+    present = {trial.candidate.name for trial in trials}
+    marks = [
+        Line2D([], [], color=colour, marker="o", linestyle="", label=name)
+        for name, colour in COLOUR_OF.items()
+        if name in present
+    ]
+    marks.append(Line2D([], [], color=INK, marker="o", linestyle="", label=filled))
+    marks.append(Line2D([], [], color=INK, marker="o", mfc="white", linestyle="", label=hollow))
+    return marks
+
+
+def trial_curves(trials: Sequence[TrialResult], score_name: str, max_epochs: int) -> bytes:
+    """The score of every trial by epoch; a cross ends a trial that was stopped early, a red one a trial that failed."""
+    figure = new_figure(9, 5)
+    axes = figure.subplots()
+    best, labels, all_scores = ranked(trials)[0], [], []
+    for trial in sorted(trials, key=lambda one: one.score or 0):
+        if not trial.history:
+            continue
+        epochs = [epoch.epoch for epoch in trial.history]
+        scores = [100 * epoch.score for epoch in trial.history]
+        all_scores += scores
+        published = trial.candidate.published
+        colour = COLOUR_OF[trial.candidate.name]
+        style: dict[str, Any] = {"color": colour, "alpha": 1 if published or trial is best else 0.45}
+        axes.plot(epochs, scores, linewidth=3 if trial is best else 1.5, **style)
+        end = {"finished": ("o", colour), "stopped early": ("x", colour)}.get(trial.status, ("X", WRONG))
+        axes.plot(epochs[-1], scores[-1], marker=end[0], color=end[1], markersize=6)
+        if published or trial is best:
+            label = f"{trial.candidate.name if published else trial.name}{', best' if trial is best else ''}"
+            labels.append((scores[-1], f"{label} {scores[-1]:.1f}", colour))
+    axes.set_xlim(0.8, max_epochs * 1.15 + 0.5)
+    scale_by_errors(axes, all_scores)
+    label_ends(axes, max_epochs, labels)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(f"{score_name}, %")
+    axes.set_title("Learning curves; a cross marks an early stop", loc="left")
+    quiet(axes)
+    return png(figure)
+
+
+def fronts(trials: Sequence[TrialResult], milliseconds: dict[int, float], score_name: str) -> bytes:
+    """Score against parameters and against the time of one prediction; a line joins what no cheaper network equals.
+
+    `milliseconds` of each trial, by number.
+    """
+    scored = ranked(trials)
+    figure = new_figure(11, 4.6)
+    costs = {
+        "parameters": [trial.candidate.architecture.num_parameters() for trial in scored],
+        "milliseconds for one image on one thread": [milliseconds[trial.number] for trial in scored],
+    }
+    scores = np.array([trial.score for trial in scored])
+    for axes, (name, values) in zip(figure.subplots(1, 2, sharey=True), costs.items(), strict=True):
+        values = np.array(values, float)
+        front = np.flatnonzero(pareto_front(scores, values))
+        front = front[np.argsort(values[front])]
+        axes.step(values[front], 100 * scores[front], where="post", color=PALE, linewidth=3, zorder=0)
+        for place, trial in enumerate(scored):
+            colour = COLOUR_OF[trial.candidate.name]
+            face = colour if place in front else "white"
+            axes.plot(values[place], 100 * scores[place], "o", color=colour, markerfacecolor=face, markersize=6)
+            if place in front or trial.candidate.published:
+                label = trial.candidate.name if trial.candidate.published else trial.name
+                axes.annotate(f" {label}", (values[place], 100 * scores[place]), fontsize=8, va="bottom")
+        axes.set_xscale("log")
+        axes.set_xlabel(name)
+        quiet(axes)
+        axes.set_title(f"{len(front)} of {len(scored)} networks are on the front", loc="left", fontsize=11)
+    scale_by_errors(figure.axes[0], (100 * scores).tolist())
+    figure.axes[0].set_ylabel(f"{score_name}, %")
+    figure.legend(handles=legend(trials, "on the front", "beaten"), ncols=5, frameon=False, loc="outside lower center")
+    return png(figure)

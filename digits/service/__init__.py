@@ -1,0 +1,1 @@
+"""The HTTP service: from a request to an answer, without training frameworks."""

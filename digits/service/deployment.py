@@ -1,0 +1,93 @@
+"""The service on Ray Serve: one deployment that decodes, prepares and predicts in its own process.
+
+Requests are not batched across clients: the wait for others would cost more than the prediction
+(docs/log.md, "Serving"). Every setting of the deployment stands in serve/config.yaml.
+
+How fast: docs/performance.md (jobs/benchmark.py --parts service).
+"""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict
+from ray import serve
+from ray.serve import metrics
+
+from digits.service.api import create_api
+from digits.service.gate import read_api_key
+from digits.service.limits import Limits
+from digits.service.service import Service
+
+_CONFIDENCE_BOUNDARIES = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999]
+_LATENCY_BOUNDARIES_MS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000]
+
+
+class Arguments(BaseModel):
+    """The `args` of the application."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    checkpoint: str | None = None
+    """Like user_config.checkpoint, for `serve run serve.app:build_app checkpoint=...`."""
+    storage_path: str | None = None
+    """Like user_config.storage_path."""
+    api_key_file: str | None = None
+    """File whose first line is the API key; without one, everything is open."""
+    limits: Limits = Limits()
+
+
+class RayMetrics:
+    """The service's counts as Prometheus metrics of Ray, tagged with deployment, replica and application."""
+
+    def __init__(self) -> None:
+        self._predictions = metrics.Counter("digits_predictions", "Images answered.", ("digit",))
+        self._confidence = metrics.Histogram(
+            "digits_confidence", "Calibrated probability of the answer.", _CONFIDENCE_BOUNDARIES
+        )
+        self._rejected = metrics.Counter("digits_rejected_inputs", "Inputs refused.", ("reason",))
+        self._latency = metrics.Histogram(
+            "digits_stage_latency_ms", "Time of decode, prepare and predict.", _LATENCY_BOUNDARIES_MS, ("stage",)
+        )
+        self._swaps = metrics.Counter("digits_checkpoint_swaps", "Checkpoints accepted or refused.", ("outcome",))
+
+    def predicted(self, digit: int, confidence: float) -> None:
+        self._predictions.inc(tags={"digit": str(digit)})
+        self._confidence.observe(confidence)
+
+    def rejected(self, reason: str) -> None:
+        self._rejected.inc(tags={"reason": reason})
+
+    def took(self, stage: str, seconds: float) -> None:
+        self._latency.observe(1000 * seconds, tags={"stage": stage})
+
+    def swapped(self, accepted: bool) -> None:
+        self._swaps.inc(tags={"outcome": "accepted" if accepted else "refused"})
+
+
+@serve.deployment
+@serve.ingress()
+class DigitClassifier:
+    """Answers HTTP requests with the model that user_config names."""
+
+    def __init__(self, arguments: Arguments) -> None:
+        self.arguments = arguments
+        self.api_key = None if arguments.api_key_file is None else read_api_key(Path(arguments.api_key_file))
+        self.service = Service(RayMetrics())
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        return create_api(self.service, limits=self.arguments.limits, api_key=self.api_key)
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Ray Serve calls this before the replica is healthy, and again when only user_config changed.
+
+        Ray would stop a running replica that raises here, so a broken checkpoint is refused and the old one kept.
+        """
+        await asyncio.to_thread(self.service.swap, user_config)
+        log = logging.getLogger("ray.serve")
+        if self.service.refused is not None:
+            log.error("The new checkpoint is refused, the old one goes on: %s", self.service.refused)
+        elif self.service.model is not None:
+            log.info("In service: %s", self.service.model.name)

@@ -1,0 +1,106 @@
+"""What every request passes through first: the check of its API key and of its body's size, declared or streamed."""
+
+import base64
+import binascii
+import hmac
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from digits.errors import RequestError, require
+from digits.service.service import ROOT
+
+OPEN_PATHS = frozenset({"/health", "/v2/health/live", "/v2/health/ready"})
+"""Paths that need no API key, for load balancers."""
+
+# The rest of a body that is too large is never read: the connection ends with the answer.
+_HANG_UP = {"connection": "close"}
+
+
+class Gate:
+    """ASGI middleware that refuses what is not allowed before reading it, and counts the bytes of what is read."""
+
+    def __init__(
+        self, app: ASGIApp, *, max_body_bytes: int, api_key: str | None, on_rejected: Callable[[str], None]
+    ) -> None:
+        self.app = app
+        self.max_body_bytes = max_body_bytes
+        self.api_key = None if api_key is None else api_key.encode()
+        self.on_rejected = on_rejected
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        if self.api_key is not None and scope["path"] not in OPEN_PATHS and not self._has_key(headers):
+            self.on_rejected("api_key")
+            detail = "the API key is missing or wrong\n  what to do: send the header Authorization: Bearer KEY"
+            # With Basic, a browser asks the person for a name and a password: any name, and the key.
+            await problem(scope["path"], 401, detail, {"www-authenticate": 'Basic realm="digits"'})(
+                scope, receive, send
+            )
+            return
+        declared = headers.get("content-length", "0")
+        if declared.isdecimal() and (len(declared) > 18 or int(declared) > self.max_body_bytes):
+            self.on_rejected("too_large")
+            await problem(scope["path"], 413, self._too_large(), _HANG_UP)(scope, receive, send)
+            return
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.max_body_bytes:
+                self.on_rejected("too_large")
+                raise HTTPException(413, self._too_large(), _HANG_UP)
+            return message
+
+        await self.app(scope, counted, send)
+
+    def _too_large(self) -> str:
+        return str(
+            RequestError(
+                f"the body is larger than {self.max_body_bytes:,} bytes",
+                "at most that many",
+                "send a smaller picture; 2,000 pixels a side are more than enough",
+            )
+        )
+
+    def _has_key(self, headers: Headers) -> bool:
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        given = credentials.strip().encode()
+        if scheme.lower() == "basic":
+            try:
+                given = base64.b64decode(given, validate=True).partition(b":")[2]
+            except binascii.Error:
+                return False
+        elif scheme.lower() != "bearer":
+            return False
+        return self.api_key is not None and hmac.compare_digest(given, self.api_key)
+
+
+def problem(path: str, status_code: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The shape of every error; clients of the Open Inference Protocol read its key `error`."""
+    extra = {"error": detail} if path.startswith("/v2") else {}
+    return Response(json.dumps({"detail": detail, **extra}), status_code, headers, media_type="application/json")
+
+
+def read_api_key(file: Path) -> str:
+    """The first line of `file`; ConfigurationError if there is none."""
+    file = ROOT / file.expanduser()
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    key = lines[0].strip() if lines else ""
+    require(
+        len(key) >= 16,
+        f"api_key_file = {file} holds no API key",
+        "a readable file whose first line is a key of at least 16 characters",
+        f"make one: (umask 077; openssl rand -hex 24 > {file})",
+    )
+    return key

@@ -1,0 +1,174 @@
+"""From uploaded bytes to an answer, without HTTP and without Ray: load a checkpoint, decode, prepare, predict.
+
+A model goes into service as a whole: it is loaded, verified and warmed up before the reference to it is swapped.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from digits.errors import CheckpointError, NoDigitFound, UnreadableImage, require
+from digits.images import decode_image, to_rgb
+from digits.models import checkpoints
+from digits.models.inference import Classifier
+from digits.preprocessing.prepare import prepare_photo
+from digits.service.inference_protocol import read_each_by_its_kind
+from digits.service.metrics import Metrics, NoMetrics
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The project's folder, to which paths are relative, wherever Ray runs the service."""
+BEST = "best"
+_DESCRIPTION_KEYS = ("metrics", "training", "data", "calibration", "versions", "created")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A checkpoint ready to answer."""
+
+    name: str
+    classifier: Classifier
+    description: dict[str, Any]
+    """What GET /model tells about it, JSON-ready: architecture, metrics, training configuration, versions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the network says about one picture."""
+
+    digit: int
+    confidence: float
+    """Calibrated probability of `digit`."""
+    probabilities: np.ndarray
+    """float32 (10,)"""
+    seen: np.ndarray
+    """uint8 (28, 28): what the network saw."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Why a picture gets no answer. Not the exception itself: its traceback would keep the picture in memory."""
+
+    reason: str
+    """One word, that of UnreadableImage or NoDigitFound."""
+    detail: str
+
+
+def find_checkpoint(choice: Mapping[str, Any]) -> str:
+    """Path or URI of the checkpoint that a `user_config` names.
+
+    `checkpoint` is a folder, a URI, or "best" for the one that best.json of `storage_path` names.
+    """
+    chosen = {"checkpoint": BEST, "storage_path": "runs", **choice}
+    require(
+        set(chosen) == {"checkpoint", "storage_path"} and all(isinstance(text, str) for text in chosen.values()),
+        f"the service is configured with {dict(choice)}",
+        "the keys checkpoint and storage_path, both strings",
+        "correct user_config in serve/config.yaml",
+    )
+    if chosen["checkpoint"] == BEST:
+        return checkpoints.best_checkpoint(_absolute(chosen["storage_path"]))
+    return _absolute(chosen["checkpoint"])
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else str(ROOT / Path(path).expanduser())
+
+
+def load_model(path: str) -> Model:
+    """Load, verify and warm up the checkpoint at `path`; CheckpointError if it cannot serve."""
+    checkpoint = checkpoints.load(path)
+    classifier = Classifier(checkpoint.architecture, checkpoint.weights, temperature=checkpoint.temperature)
+    # The first run of the graphs and of the photo path allocates and compiles: no visitor should wait for that.
+    photo = np.full((64, 64, 3), 255, np.uint8)
+    photo[12:52, 28:36] = 0
+    prepared = prepare_photo(photo)
+    for image in (prepared, to_rgb(prepared)):
+        for batch in (1, 8):
+            probabilities = classifier.probabilities(np.repeat(image[None], batch, axis=0))
+    if not np.isfinite(probabilities).all():
+        raise CheckpointError(f"the network of {path} answers with numbers that are not finite")
+    record = checkpoint.record
+    return Model(
+        name=checkpoint.name,
+        classifier=classifier,
+        description={
+            "name": checkpoint.name,
+            "architecture": checkpoint.architecture.to_dict(),
+            "num_parameters": checkpoint.architecture.num_parameters(),
+            **{key: record[key] for key in _DESCRIPTION_KEYS if key in record},
+        },
+    )
+
+
+class Service:
+    """The model in service, and what is counted about it; its methods block, so call them in a thread."""
+
+    def __init__(self, metrics: Metrics | None = None) -> None:
+        # Requests already run side by side: threads within one would only wait for each other.
+        cv2.setNumThreads(1)
+        self.metrics = metrics or NoMetrics()
+        self.model: Model | None = None
+        self.refused: str | None = None
+        """Why the last checkpoint was refused; None when the last one is in service."""
+
+    def swap(self, choice: Mapping[str, Any]) -> None:
+        """Take the checkpoint that `choice` names (see `find_checkpoint`) into service.
+
+        One that cannot serve is refused: the old model stays and `refused` says why. Only if there is no old model does
+        this method raise.
+        """
+        try:
+            model = load_model(find_checkpoint(choice))
+        except (ValueError, OSError) as error:
+            self.metrics.swapped(accepted=False)
+            self.refused = str(error)
+            if self.model is None:
+                raise
+        else:
+            # One assignment, last: every request sees the whole old model or the whole new one.
+            self.model, self.refused = model, None
+            self.metrics.swapped(accepted=True)
+
+    def recognise(self, model: Model, pictures: Sequence[bytes]) -> list[Answer | Refusal]:
+        """One answer for each picture file, in order; a file that shows no digit, or cannot be read, is refused."""
+        prepared = [self._prepare(data) for data in pictures]
+        images = [image for image in prepared if isinstance(image, np.ndarray)]
+        rows = iter(self.predict(model, np.stack(images)) if images else ())
+        return [image if isinstance(image, Refusal) else _answer(image, next(rows)) for image in prepared]
+
+    def predict(self, model: Model, images: np.ndarray) -> np.ndarray:
+        """Probabilities of prepared images uint8 (N, 28, 28), or of a client's tensor (N, 28, 28, 3), counted.
+
+        float32 (N, 10); what is grey in a tensor is read as grey, whatever stands beside it.
+        """
+        start = time.perf_counter()
+        read = model.classifier.probabilities
+        probabilities = read(images) if images.ndim == 3 else read_each_by_its_kind(read, images)
+        self.metrics.took("predict", time.perf_counter() - start)
+        for digit, confidence in zip(probabilities.argmax(axis=1), probabilities.max(axis=1), strict=True):
+            self.metrics.predicted(int(digit), float(confidence))
+        return probabilities
+
+    def _prepare(self, data: bytes) -> np.ndarray | Refusal:
+        """What the network will see of a picture file: uint8 (28, 28)."""
+        start = time.perf_counter()
+        try:
+            photo = decode_image(data)
+            decoded = time.perf_counter()
+            image = prepare_photo(photo)
+        except (UnreadableImage, NoDigitFound) as error:
+            self.metrics.rejected(error.reason)
+            return Refusal(reason=error.reason, detail=str(error))
+        self.metrics.took("decode", decoded - start)
+        self.metrics.took("prepare", time.perf_counter() - decoded)
+        return image
+
+
+def _answer(image: np.ndarray, probabilities: np.ndarray) -> Answer:
+    digit = int(probabilities.argmax())
+    return Answer(digit=digit, confidence=float(probabilities[digit]), probabilities=probabilities, seen=image)

@@ -1,0 +1,41 @@
+"""How a worker shares its cores or its GPU: in how many parts it computes each batch, and what TensorFlow may take.
+
+What parts bring: docs/log.md, "Parts of a batch that stay in the cache".
+"""
+
+import os
+
+import numpy as np
+import tensorflow as tf
+
+SMALLEST_PART = 16
+"""Digits that a core computes at least in each step; smaller parts are slower."""
+LARGEST_PART = 32
+"""Digits of a part, or up to twice as many where they do not come out even; larger activations leave a core's cache."""
+
+
+def parts_of(batch_size: int, cores: int) -> int:
+    """Parts in which a worker with so many cores computes its batch, of so many digits; 1 on a GPU."""
+    if tf.config.list_physical_devices("GPU"):
+        return 1
+    return max(1, min(cores, batch_size // SMALLEST_PART), batch_size // LARGEST_PART)
+
+
+def prepare_tensorflow(local_world_size: int, batch_size: int) -> int:
+    """Share this node's cores among its workers, and let TensorFlow take GPU memory only as it needs it.
+
+    Returns among how many cores `fitting.fit` is to divide a batch of `batch_size`. What is left over works inside
+    single operations.
+    """
+    tf.get_logger().setLevel("ERROR")
+    cores, gpus = max(1, len(os.sched_getaffinity(0)) // local_world_size), tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    busy = min(cores, parts_of(batch_size, cores))
+    tf.config.threading.set_intra_op_parallelism_threads(cores // busy)
+    return busy
+
+
+def in_parts(order: np.ndarray, parts: int) -> np.ndarray:
+    """An order, int32 (steps, width), padded with -1 to a width that is a multiple of `parts`."""
+    return np.pad(order, ((0, 0), (0, -order.shape[1] % parts)), constant_values=-1)

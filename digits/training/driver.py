@@ -1,0 +1,156 @@
+"""Training on Ray Train: one group of workers trains the networks of a run one after another.
+
+Each epoch of each network is reported with a checkpoint into the run's folder (see `digits.training.runs`); a worker
+group that starts, for the first time or again, goes on from the last epoch that it can read there. This is the side of
+the driver, which imports no TensorFlow; `digits.training.worker` is the other one.
+
+How fast: docs/performance.md (jobs/benchmark.py --parts training).
+"""
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+import ray.train
+from ray.util.queue import Empty, Queue
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from digits import interruptible
+from digits.data.split import Split
+from digits.errors import TrainingError
+from digits.storage import Storage
+from digits.training.resources import Workers
+from digits.training.runs import Run
+from digits.training.task import TrainingTask
+from digits.training.tensorflow_cluster import worker_group
+
+MAX_STARTS = 60
+"""Attempts to start a group for which there are not enough nodes, of half a minute each."""
+SNAPSHOT = "checkpoint_manager_snapshot.json"
+"""What Ray Train notes of a run's checkpoints in its folder."""
+
+
+def train(
+    run: Run,
+    run_dir: Storage,
+    workers: Workers,
+    *,
+    split: Split,
+    on_event: Callable[[dict[str, Any]], None],
+    photo_digits: Sequence[ray.ObjectRef] = (),
+    max_failures: int = 3,
+) -> None:
+    """Train all networks of a run; the epochs' checkpoints lie in `run_dir` when it returns.
+
+    Ray must be up. A worker or node that dies is replaced and training goes on from the last epoch, `max_failures`
+    times; then, or on an error that a retry cannot mend, TrainingError. With a range of workers a lost node makes the
+    group smaller, and a new one larger; global batches and learning rate stay what they are (`digits.data.batches`).
+    KeyboardInterrupt leaves it at once; the workers then end with the cluster, or with the connection to it.
+    `on_event` is called in a thread of this process with dictionaries whose key event is
+
+        begun      the run's folder is there: it can go on
+        progress   network, epoch, fraction of it that is trained
+        epoch      network, epochs (how many in all), result (EpochResult)
+        resumed    network, epoch: the one that was read and is not repeated
+        damaged    message: a checkpoint that could not be read; the one before it is used
+        failure    causes: the error of each failed worker, by rank
+    """
+    run.write(run_dir)
+    on_event({"event": "begun"})
+    # The folder tells where training stands. Ray Train's own note would refuse a run of which an epoch was removed, or
+    # that another version of Ray began.
+    if (run_dir / SNAPSHOT).exists():
+        run_dir.filesystem.delete_file((run_dir / SNAPSHOT).path)
+    with listening(on_event) as events:
+        task = TrainingTask(run=run, run_dir=run_dir, split=split, photo_digits=tuple(photo_digits), events=events)
+        group = worker_group(
+            train_worker,
+            {"task": task},
+            workers,
+            run_dir,
+            callbacks=[TellFailures(events)],
+            failures=ray.train.FailureConfig(max_failures=max_failures, controller_failure_limit=MAX_STARTS),
+            # A worker has all cores of its node where there are as many nodes.
+            spread=not workers.use_gpu,
+        )
+        try:
+            interruptible.call(group.fit)
+        except ray.train.TrainingFailedError as error:
+            raise TrainingError(
+                f"training ended early: {cause_of(error)}",
+                f"{len(run.networks)} trained networks in {run_dir}",
+                f"mend the cause, then go on with --resume {run_dir.name}",
+            ) from error
+
+
+def cause_of(error: BaseException) -> str:
+    """The line of an error's message that names the exception, where Ray shows a whole remote traceback."""
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    named = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Died|Interrupt)\b", line)]
+    return (named or lines or [type(error).__name__])[-1]
+
+
+class TellFailures(ray.train.UserCallback):
+    """Tells the driver when workers died and are replaced; runs in Ray Train's controller."""
+
+    def __init__(self, events: Queue) -> None:
+        self.events = events
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        """Called by Ray Train with the errors of the workers, by rank."""
+        causes = {rank: cause_of(error) for rank, error in worker_exceptions.items()}
+        self.events.put({"event": "failure", "causes": causes})
+
+
+@contextmanager
+def listening(on_event: Callable[[dict[str, Any]], None]) -> Iterator[Queue]:
+    """A queue for the workers' events; a thread hands them to `on_event` until the block ends.
+
+    What `on_event` raises is raised here at the block's end.
+    """
+    # On the driver's own node: another one may be lost, and the queue with it.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
+    ended, abandoned = threading.Event(), threading.Event()
+
+    def hand_over() -> None:
+        while not abandoned.is_set():
+            last_round = ended.is_set()
+            try:
+                while not abandoned.is_set():
+                    on_event(queue.get(timeout=0.2))
+            except Empty:
+                if last_round:
+                    return
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        handed_over = pool.submit(hand_over)
+
+        def end() -> None:
+            ended.set()
+            wait([handed_over])
+            queue.shutdown()
+
+        try:
+            yield queue
+        except KeyboardInterrupt:
+            abandoned.set()
+            raise  # there is no time to wait for the queue: it ends with the job
+        except BaseException:
+            # Workers may go on telling for as long as they live.
+            abandoned.set()
+            end()
+            raise
+        end()
+        handed_over.result()
+
+
+def train_worker(config: dict[str, Any]) -> None:
+    """What each Ray Train worker does."""
+    from digits.training.worker import train_networks
+
+    train_networks(config["task"])

@@ -1,0 +1,167 @@
+"""The training loop: fits one network on one worker's digits, under any TensorFlow distribution strategy.
+
+Knows no Ray: Ray Train's workers and Ray Tune's trials both call `fit`. Keras 3's own `fit` does not run under
+MultiWorkerMirroredStrategy. What one step computes: `digits.training.trainable`.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from digits.config import Recipe
+from digits.data.batches import Columns
+from digits.images import Digits
+from digits.training.batch_parts import in_parts, parts_of
+from digits.training.state import EpochResult, TrainingState
+from digits.training.trainable import TrainableModel
+
+STRETCHES_PER_EPOCH = 20
+"""Calls of the compiled graph in one epoch: how often progress is told."""
+VALIDATION_BATCH_SIZE = 500
+"""Digits in one validation batch of a worker: fast on two cores, small on a GPU."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WorkerDigits:
+    """The digits of one worker."""
+
+    epochs: Iterable[Digits]
+    """Training digits for each epoch still to train, in the order of its columns; equal ones are one object."""
+    validation: Digits
+    """Its part of the validation digits; the parts of all workers together are counted exactly once."""
+    photos: Callable[[], Digits] | None = None
+    """Returns its part of the simulated photos that give the photo score; called when the first epoch is trained, so
+    that they may be made meanwhile."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Device:
+    """What a worker computes on, and how it works together with the others."""
+
+    strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
+    """MultiWorkerMirroredStrategy for several workers; the default runs alone."""
+    cores: int = 1
+    """Among how many cores each batch is divided."""
+
+
+def fit(
+    recipe: Recipe,
+    columns: Columns,
+    digits: WorkerDigits,
+    *,
+    report: Callable[[TrainingState], None],
+    progress: Callable[[int, float], None] = lambda epoch, fraction: None,
+    resume: TrainingState | None = None,
+    device: Device | None = None,
+) -> None:
+    """Train one network for all its epochs; `report` gets the state that each one leaves.
+
+    Args:
+        recipe: the network, and how it is trained.
+        columns: which part of each global batch this worker trains on.
+        digits: what this worker trains on and validates with.
+        report: called on every worker after each epoch.
+        progress: told the epoch (from 1) and the fraction of it that is trained.
+        resume: where an earlier run ended; its epochs are not repeated.
+        device: what this worker computes on; left out, one core alone.
+    """
+    config, device = recipe.training, device or Device()
+    model = TrainableModel(
+        architecture=recipe.architecture,
+        config=config,
+        total_steps=columns.steps_per_epoch * config.epochs,
+        parts=parts_of(len(columns.owned), device.cores),
+        place=columns.owned.start,
+        strategy=device.strategy,
+    )
+    history = list(resume.history) if resume else []
+    if resume:
+        model.restore(resume)
+    held_out = Scores(model, digits.validation)
+    photos, tensors, source = None, None, None
+    for epoch, training in zip(range(len(history), config.epochs), digits.epochs, strict=True):
+        start = time.perf_counter()
+        if training is not source:
+            tensors, source = on_device(training), training
+        loss, accuracy = train_epoch(model, tensors, columns, epoch, progress)
+        train_seconds = time.perf_counter() - start
+        validation_loss, validation_accuracy = held_out.mean()
+        if digits.photos and not photos:
+            photos = Scores(model, digits.photos())
+        history.append(
+            EpochResult(
+                epoch=epoch + 1,
+                train_loss=loss,
+                train_accuracy=accuracy,
+                validation_loss=validation_loss,
+                validation_accuracy=validation_accuracy,
+                photo_score=photos.mean()[1] if photos else None,
+                learning_rate=float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
+                seconds=time.perf_counter() - start,
+                train_seconds=train_seconds,
+                images_per_second=float(columns.batch_sizes().sum() / train_seconds),
+            )
+        )
+        report(model.state(history))
+
+
+def train_epoch(
+    model: TrainableModel,
+    tensors: tuple[tf.Tensor, tf.Tensor],
+    columns: Columns,
+    epoch: int,
+    progress: Callable[[int, float], None],
+) -> tuple[float, float]:
+    """Train one epoch, counted from 0, on this worker's digits; returns mean loss and accuracy over all workers'."""
+    steps, batch_sizes = columns.steps_per_epoch, columns.batch_sizes()
+    order = in_parts(columns.order(model.config.seed, epoch), model.parts)
+    totals = tf.zeros(2, tf.float64)
+    edges = np.linspace(0, steps, min(STRETCHES_PER_EPOCH, steps) + 1).astype(int)
+    for first, last in pairwise(edges):
+        stretch = slice(first, last)
+        totals = model.train_stretch(
+            *tensors, tf.constant(order[stretch]), tf.constant(batch_sizes[stretch], tf.float32), totals
+        )
+        progress(epoch + 1, float(last / steps))
+    loss, correct = model.sum_over_workers(totals).numpy() / batch_sizes.sum()
+    return float(loss), float(correct)
+
+
+def on_device(digits: Digits) -> tuple[tf.Tensor, tf.Tensor]:
+    """Digits as tensors, uint8 (N, 28, 28) and int32 (N,); an empty part gets one row that no order names."""
+    images, labels = digits
+    if len(images) == 0:
+        images, labels = np.zeros((1, *images.shape[1:]), np.uint8), np.zeros(1, np.int64)
+    return tf.constant(images), tf.constant(labels.astype(np.int32))
+
+
+def validation_order(num_digits: int) -> np.ndarray:
+    """All rows in batches: int32 (batches, 500), padded with -1."""
+    batches = -(-num_digits // VALIDATION_BATCH_SIZE)
+    order = np.full(batches * VALIDATION_BATCH_SIZE, -1, np.int32)
+    order[:num_digits] = np.arange(num_digits)
+    return order.reshape(batches, VALIDATION_BATCH_SIZE)
+
+
+class Scores:
+    """Loss and accuracy of a network on digits that stay the same, spread over the workers.
+
+    A label of -1 is never hit: a photo in which no digit was found counts as an error.
+    """
+
+    def __init__(self, model: TrainableModel, digits: Digits) -> None:
+        self.model = model
+        self.tensors = on_device(digits)
+        self.order = tf.constant(validation_order(len(digits[0])))
+        self.num_digits = float(model.sum_over_workers(tf.constant(len(digits[0]), tf.float64)))
+
+    def mean(self) -> tuple[float, float]:
+        """Mean loss and accuracy over the digits of all workers, each counted once."""
+        totals = self.model.sum_over_workers(self.model.validate_local(*self.tensors, self.order)).numpy()
+        loss, correct = totals / self.num_digits
+        return float(loss), float(correct)

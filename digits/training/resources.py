@@ -1,0 +1,103 @@
+"""How many workers train, and on what: from what a cluster has, and from what was asked for."""
+
+import math
+from dataclasses import dataclass
+
+from digits.errors import require
+
+DATA_CPUS = 0.5
+"""Share of a core that must be left on a node for the tasks of Ray Data, which feed the workers."""
+SLACK_CPUS = 0.01
+"""Added to a worker's share of a node, so that one more worker does not fit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workers:
+    """How many workers train, and on what."""
+
+    num_workers: int | tuple[int, int]
+    """A fixed number, or the least and the most of them."""
+    use_gpu: bool
+    cpus_per_worker: float
+
+    @property
+    def resources_per_worker(self) -> dict[str, float]:
+        """What Ray reserves for each worker."""
+        return {"CPU": self.cpus_per_worker, **({"GPU": 1} if self.use_gpu else {})}
+
+
+def choose_workers(
+    requested: int | tuple[int, int] | None,
+    resources: dict[str, float],
+    num_nodes: int,
+    *,
+    on_demand_gpus: bool = False,
+) -> Workers:
+    """Workers for a cluster with these resources (as `ray.cluster_resources()`), or ConfigurationError.
+
+    By default one worker for each GPU, or, where there is none, one for each node. On several nodes that is the most
+    of them and one the least: training goes on with what is left when a node is lost, and grows when one comes.
+    Cores stay free for the tasks of Ray Data, whatever the number of workers: without them no worker would start.
+    With `on_demand_gpus` the cluster may still have to start its GPU nodes, so only `requested` counts.
+    """
+    if on_demand_gpus:
+        require(
+            requested is not None,
+            "GPUs on demand for no stated number of workers",
+            "the number of workers to start GPU nodes for, or a range of it",
+            "give for instance --num-workers 1 4",
+        )
+        return Workers(num_workers=in_order(requested), use_gpu=True, cpus_per_worker=1.0)
+    gpus, cpus = int(resources.get("GPU", 0)), resources.get("CPU", 0)
+    limit = gpus or int(cpus)
+    require(
+        limit >= 1,
+        f"a cluster with {cpus:g} CPUs and {gpus} GPUs, of which none may work",
+        "at least one node with CPUs for work beside the head",
+        "ask for GPU nodes with --on-demand-gpus --num-workers 1 4, or raise min_workers in cluster.yaml",
+    )
+    if requested is None:
+        everything = gpus or num_nodes
+        requested = (1, everything) if num_nodes > 1 and everything > 1 else everything
+    in_order(requested)
+    least, most = (requested, requested) if isinstance(requested, int) else requested
+    require(
+        least <= limit,
+        f"{least} workers for a cluster with {cpus:g} CPUs and {gpus} GPUs",
+        f"at most {limit}: one worker for each {'GPU' if gpus else 'CPU'}",
+        "lower --num-workers, or leave it out to use what the cluster has",
+    )
+    if gpus or (num_nodes == 1 and least == most):
+        return Workers(num_workers=requested, use_gpu=gpus > 0, cpus_per_worker=1.0 if most < cpus else 0.5)
+    return Workers(num_workers=requested, use_gpu=False, cpus_per_worker=share_of_node(least, most, cpus, num_nodes))
+
+
+def in_order(requested: int | tuple[int, int]) -> int | tuple[int, int]:
+    """A number of workers, or a range of it, as it was given; ConfigurationError where there can be none such."""
+    least, most = (requested, requested) if isinstance(requested, int) else requested
+    require(
+        1 <= least <= most,
+        f"{least} to {most} workers",
+        "at least one worker, and the least before the most",
+        "give for instance --num-workers 2",
+    )
+    return requested
+
+
+def share_of_node(least: int, most: int, cpus: float, num_nodes: int) -> float:
+    """Cores for each worker, so that a fixed number of workers fits on a node with some cores left.
+
+    Nodes come and go, and Ray Train puts as many workers on those present as their cores allow. So the share is
+    more than what one worker too many would leave room for.
+    """
+    node_cpus = cpus / num_nodes
+    wanted = min(math.ceil(most / num_nodes), max(int(node_cpus), 1))
+    shares = {per_node: node_cpus / (per_node + 1) + SLACK_CPUS for per_node in range(wanted, 0, -1)}
+    fitting = [per_node for per_node, share in shares.items() if node_cpus - per_node * share >= DATA_CPUS]
+    require(
+        bool(fitting) and least <= fitting[0] * num_nodes,
+        f"{least} to {most} workers on {num_nodes} nodes with {node_cpus:g} CPUs each",
+        f"a node's workers leave {DATA_CPUS} CPUs of it to the tasks that read and distort digits",
+        "lower --num-workers, or use nodes with more CPUs",
+    )
+    return round(shares[fitting[0]], 4)

@@ -1,0 +1,66 @@
+"""What training leaves behind after each epoch: one line of figures, and the state to go on from."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochResult:
+    """One line of the history; losses are mean cross-entropies, accuracies fractions of 1."""
+
+    epoch: int
+    """Counted from 1."""
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    photo_score: float | None
+    """Accuracy on simulated photos; None where none were given."""
+    learning_rate: float
+    """At the end of the epoch."""
+    seconds: float
+    """Training and validation of this epoch."""
+    train_seconds: float
+    """Training alone."""
+    images_per_second: float
+    """Training digits per second of training, over all workers."""
+
+    @property
+    def score(self) -> float:
+        """What a search optimises and the best checkpoint is chosen by: photo score, else validation accuracy."""
+        return self.validation_accuracy if self.photo_score is None else self.photo_score
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingState:
+    """What an epoch leaves behind, and what the next one, or a resumed run, starts from."""
+
+    weights: dict[str, np.ndarray]
+    """float32 arrays as `Architecture.weight_shapes()` names them."""
+    optimizer: dict[str, np.ndarray]
+    """The optimizer's variables, by their place in its list."""
+    history: tuple[EpochResult, ...]
+    """All epochs so far."""
+
+
+def history_csv(records: Sequence[dict[str, Any]]) -> bytes:
+    """All epochs of all networks, given their checkpoints' records, as CSV: architecture, seed, then EpochResult."""
+    buffer = io.StringIO()
+    rows = [
+        {"architecture": record["architecture_name"], "seed": record["training"]["seed"], **epoch}
+        for record in records
+        for epoch in record["history"]
+    ]
+    writer = csv.DictWriter(buffer, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue().encode()

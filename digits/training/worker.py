@@ -1,0 +1,180 @@
+"""What each of Ray Train's workers does in a training run: read its part of the digits, train, report every epoch.
+
+Digits are read in threads, while TensorFlow is being imported: that takes as long.
+"""
+
+import socket
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import ray.train
+
+from digits.config import TrainingConfig
+from digits.data.batches import Columns, rows_of_worker
+from digits.data.distorted import iterate_epochs
+from digits.data.read import read_sides
+from digits.data.split import rows_of_groups
+from digits.errors import require
+from digits.images import Digits
+from digits.models.checkpoints import Checkpoint
+from digits.storage import Storage
+from digits.training import runs
+from digits.training.runs import Network, Run
+from digits.training.score_photos import wait_for_photos
+from digits.training.state import TrainingState
+from digits.training.task import TrainingTask
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+def train_networks(task: TrainingTask) -> None:
+    """What each Ray Train worker does: train every network of the run that is not finished yet."""
+    require(
+        (task.run_dir / Run.FILE).exists(),
+        f"the run's folder {task.run_dir} is not there on {socket.gethostname()}",
+        "storage that every node sees, also nodes that come later",
+        f"name a bucket, or a folder that is mounted on all nodes, instead of {task.run_dir.parent}",
+    )
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        worker = TrainingWorker(task=task, pool=pool)
+        for network in task.run.networks:
+            worker.train(network)
+        if worker.rank == 0:
+            # Made here, so that nobody else imports TensorFlow; last, since it is set up by training.
+            for network in task.run.networks:
+                runs.complete_best_epoch(task.run_dir, network, keras_file)
+
+
+@dataclass(kw_only=True, eq=False)
+class TrainingWorker:
+    """One worker of a run: its place among the others and its part of the digits, the same for all networks."""
+
+    task: TrainingTask
+    pool: ThreadPoolExecutor
+    """Where digits are read ahead."""
+
+    def __post_init__(self) -> None:
+        context = ray.train.get_context()
+        self.rank, self.world_size = context.get_world_rank(), context.get_world_size()
+        self.local_world_size = context.get_local_world_size()
+        self.reading: dict[range, Future[tuple[Digits, Digits]]] = {}
+
+    @cached_property
+    def tensorflow(self) -> tuple["tf.distribute.Strategy", int]:
+        """TensorFlow, made ready: how workers work together, and among how many cores each divides its batch."""
+        import tensorflow as tf
+
+        from digits.training.batch_parts import prepare_tensorflow
+
+        smallest = min(network.recipe.training.global_batch_size for network in self.task.run.networks)
+        cores = prepare_tensorflow(self.local_world_size, smallest // self.world_size)
+        return tf.distribute.MultiWorkerMirroredStrategy(), cores
+
+    def sides(self, groups: range) -> Future[tuple[Digits, Digits]]:
+        """This worker's part of both sides, begun at once: of the training side, the originals counted by `groups`."""
+        if groups not in self.reading:
+            self.reading = {groups: self.pool.submit(self.read_sides, groups)}
+        return self.reading[groups]
+
+    def read_sides(self, groups: range) -> tuple[Digits, Digits]:
+        """Training and validation digits of this worker, with inverted copies where the run has them."""
+        split = self.task.split
+        validation = rows_of_worker(int(split.validates.sum()), self.rank, self.world_size)
+        return read_sides(
+            split.files,
+            rows_of_groups(split.trains, groups),
+            rows_of_groups(split.validates, validation),
+            inverted_copies=split.inverted_copies,
+        )
+
+    @cached_property
+    def photos(self) -> Digits:
+        """This worker's part of the simulated photos."""
+        return wait_for_photos(self.task.photo_digits, self.rank, self.world_size)
+
+    def tell(self, event: str, network: Network, **details: object) -> None:
+        """Tell the driver of an event that all workers see."""
+        if self.rank == 0:
+            self.task.events.put({"event": event, "network": network.name, **details})
+
+    def train(self, network: Network) -> None:
+        """Train one network from where it stands to its last epoch, together with all other workers."""
+        resume = runs.last_state(
+            self.task.run_dir, network, on_damage=lambda error: self.tell("damaged", network, message=str(error))
+        )
+        done = len(resume.history) if resume else 0
+        if resume:
+            self.tell("resumed", network, epoch=done)
+        if done < network.recipe.training.epochs:
+            self.fit(network, resume, done)
+
+    def fit(self, network: Network, resume: TrainingState | None, done: int) -> None:
+        """Train the epochs of a network that are left after those that are `done`."""
+        split, config = self.task.split, network.recipe.training
+        columns = Columns.of(
+            int(split.trains.sum()), config.global_batch_size, inverted_copies=split.inverted_copies
+        ).of_worker(self.rank, self.world_size)
+        sides = self.sides(columns.owned_groups)
+        epochs = ahead(self.pool, self.epochs(sides, columns, config, done))
+        strategy, cores = self.tensorflow
+        from digits.training import loop
+
+        def report(state: TrainingState) -> None:
+            self.report(network, state)
+            self.tell("epoch", network, epochs=config.epochs, result=state.history[-1])
+
+        loop.fit(
+            network.recipe,
+            columns,
+            loop.WorkerDigits(
+                epochs=epochs,
+                validation=sides.result()[1],
+                photos=(lambda: self.photos) if self.task.photo_digits else None,
+            ),
+            report=report,
+            progress=lambda epoch, fraction: self.tell("progress", network, epoch=epoch, fraction=fraction),
+            resume=resume,
+            device=loop.Device(strategy=strategy, cores=cores),
+        )
+
+    def epochs(
+        self, sides: Future[tuple[Digits, Digits]], columns: Columns, config: TrainingConfig, first: int
+    ) -> Iterator[Digits]:
+        """This worker's training digits for each epoch from `first` on, as soon as they are read."""
+        training, _ = sides.result()
+        copies = self.task.split.inverted_copies
+        yield from iterate_epochs(training, columns, inverted_copies=copies, config=config, first=first)
+
+    def report(self, network: Network, state: TrainingState) -> None:
+        """Report an epoch to Ray Train, with its checkpoint from rank 0: a barrier over all workers."""
+        result, name = state.history[-1], network.epoch_name(len(state.history))
+        if self.rank != 0:
+            ray.train.report(result.to_dict(), checkpoint_dir_name=name)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            runs.write_epoch(Storage.open(folder), self.task.run, network, state, self.world_size)
+            checkpoint = ray.train.Checkpoint.from_directory(folder)
+            ray.train.report(result.to_dict(), checkpoint=checkpoint, checkpoint_dir_name=name)
+
+
+def keras_file(checkpoint: Checkpoint) -> bytes:
+    """A checkpoint as a .keras file."""
+    from digits.models import network
+
+    return network.keras_file(checkpoint.architecture, checkpoint.weights)
+
+
+def ahead(pool: ThreadPoolExecutor, epochs: Iterator[Digits]) -> Iterator[Digits]:
+    """The same epochs, at least one, of which the first is begun at once in a thread."""
+    first = pool.submit(next, epochs)
+
+    def in_order() -> Iterator[Digits]:
+        yield first.result()
+        yield from epochs
+
+    return in_order()

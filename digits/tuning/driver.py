@@ -1,0 +1,174 @@
+"""Searching for a network on Ray Tune: every candidate is a trial, and the poor ones are stopped early.
+
+The search's folder is the truth (see `digits.tuning.searches`): how each trial ended is noted there at once, so that a
+search that was killed goes on without repeating one. Ray Tune's own snapshot is taken every ten seconds at most,
+forgets what early stopping knew, and is a pickle: it is not read.
+
+What it costs: docs/performance.md (jobs/benchmark.py --parts search).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import ray
+import ray.tune
+
+from digits import interruptible
+from digits.data.batches import Columns
+from digits.data.distorted import iterate_epochs
+from digits.data.read import read_without_ray
+from digits.data.split import Split, evenly
+from digits.errors import ConfigurationError
+from digits.storage import Storage
+from digits.training.resources import Workers, choose_workers
+from digits.tuning import searches
+from digits.tuning.early_stopping import EarlyStopping
+from digits.tuning.journal import Journal
+from digits.tuning.searches import TUNE, Search, TrialResult, trial_name
+from digits.tuning.trial_launch import train_alone, train_with_workers
+from digits.tuning.trial_task import TRIAL, TrialTask
+
+GPUS_PER_TRIAL = 0.25
+"""Of the default trial, where there are GPUs: these networks fill a small part of one."""
+OnEvent = Callable[[dict[str, Any]], None]
+
+
+def search_networks(
+    search: Search,
+    run_dir: Storage,
+    *,
+    split: Split,
+    photo_digits: Sequence[ray.ObjectRef],
+    resources: dict[str, float],
+    num_nodes: int,
+    on_event: OnEvent,
+) -> list[TrialResult]:
+    """Try all candidates of a search, or those that are left of it; returns what became of each, by number.
+
+    Ray must be up and have `resources`, as `ray.cluster_resources()` tells. Ctrl-C ends the search early: trials
+    that had not ended then have the status interrupted, or are missing where they had not begun; they end with the
+    cluster, or with the connection to it. `on_event` is called
+    with dictionaries whose key event is
+
+        begun      the search's folder is there: it can go on
+        prepared   done, total: epochs of training digits
+        epoch      trial (number), result (EpochResult)
+        ended      trial (TrialResult)
+    """
+    workers = choose_trial_workers(search, resources, num_nodes)
+    search.write(run_dir)
+    on_event({"event": "begun"})
+    earlier = {trial.number: trial for trial in searches.read_trials(run_dir)}
+    left = [number for number in range(len(search.candidates)) if number not in earlier]
+    if not left:
+        return list(earlier.values())
+    task = prepare(search, run_dir, split, photo_digits, workers, on_event)
+    journal = Journal(search, run_dir, on_event)
+    alone = search.tuning.workers_per_trial == 1
+    trainable = ray.tune.with_parameters(train_alone if alone else train_with_workers, task=task)
+    tuner = ray.tune.Tuner(
+        ray.tune.with_resources(trainable, resources_of(search, resources)),
+        param_space={TRIAL: ray.tune.grid_search([configuration(search, number) for number in left])},
+        tune_config=ray.tune.TuneConfig(
+            scheduler=EarlyStopping(search, list(earlier.values())),
+            # Each actor imports TensorFlow once, for all its trials.
+            reuse_actors=alone,
+            max_concurrent_trials=None if alone else concurrent_runs(workers, resources),
+            trial_name_creator=name_of,
+            trial_dirname_creator=name_of,
+        ),
+        run_config=ray.tune.RunConfig(
+            name=TUNE,
+            storage_path=run_dir.path,
+            storage_filesystem=run_dir.filesystem,
+            callbacks=[journal],
+            verbose=0,
+        ),
+    )
+    try:
+        interruptible.call(tuner.fit)
+    except KeyboardInterrupt:
+        journal.close()
+    return sorted([*earlier.values(), *journal.trials()], key=lambda trial: trial.number)
+
+
+def choose_trial_workers(search: Search, resources: dict[str, float], num_nodes: int) -> Workers:
+    """The workers of each trial, or ConfigurationError where the cluster has too few for one trial."""
+    per_trial, gpus = search.tuning.workers_per_trial, search.tuning.gpus_per_trial
+    if gpus and gpus > resources.get("GPU", 0):
+        raise ConfigurationError(
+            f"{gpus:g} GPUs per trial on a cluster that has {resources.get('GPU', 0):g}",
+            "at most what the cluster has",
+            "lower --gpus-per-trial, or leave it out",
+        )
+    try:
+        return choose_workers(per_trial, resources, num_nodes)
+    except ConfigurationError as error:
+        parts = (part.replace("--num-workers", "--workers-per-trial") for part in error.args)
+        raise ConfigurationError(*parts) from error
+
+
+def resources_of(search: Search, resources: dict[str, float]) -> dict[str, float]:
+    """What a trial's own process asks Ray for; that of a trial with workers only waits for them."""
+    if search.tuning.workers_per_trial > 1:
+        return {"cpu": 0.01}
+    gpus = search.tuning.gpus_per_trial
+    gpus = (GPUS_PER_TRIAL if resources.get("GPU") else 0) if gpus is None else gpus
+    return {"cpu": 1, **({"gpu": gpus} if gpus else {})}
+
+
+def concurrent_runs(workers: Workers, resources: dict[str, float]) -> int:
+    """How many training runs have room beside each other: more would hold some workers and wait for others."""
+    slots = resources["GPU"] if workers.use_gpu else resources["CPU"] / workers.cpus_per_worker
+    return max(1, int(slots // workers.num_workers))
+
+
+def configuration(search: Search, number: int) -> dict[str, Any]:
+    """A trial's configuration as Ray Tune and TensorBoard show it."""
+    return {"number": number, **search.candidates[number].hyper_parameters()}
+
+
+def name_of(trial: ray.tune.experiment.Trial) -> str:
+    """Name and folder of a trial in Ray Tune."""
+    return trial_name(trial.config[TRIAL]["number"])
+
+
+def prepare(
+    search: Search,
+    run_dir: Storage,
+    split: Split,
+    photo_digits: Sequence[ray.ObjectRef],
+    workers: Workers,
+    on_event: OnEvent,
+) -> TrialTask:
+    """Put what all trials train on into the object store, once; distorted digits for every epoch.
+
+    All is there before the first trial starts: trials hold all cores, and a task that they wait for would never run.
+    """
+    tuning, copies = search.tuning, split.inverted_copies
+    training = replace(search.training, epochs=tuning.max_epochs, seed=tuning.search_seed)
+    chosen = evenly(split.trains, tuning.train_images)
+    columns = Columns.of(int(chosen.sum()), training.global_batch_size, inverted_copies=copies)
+    digits = read_without_ray(split.files, chosen, inverted_copies=copies)
+    held_out = read_without_ray(split.files, evenly(split.validates, tuning.validation_images), inverted_copies=copies)
+    total = tuning.max_epochs + len(photo_digits)
+    epochs: list[ray.ObjectRef] = []
+    present = None
+    for epoch in iterate_epochs(digits, columns, inverted_copies=copies, config=training, first=0):
+        epochs.append(epochs[-1] if epoch is present else ray.put(epoch))
+        present = epoch
+        on_event({"event": "prepared", "done": len(epochs), "total": total})
+    waiting = list(photo_digits)
+    while waiting:
+        _, waiting = ray.wait(waiting, fetch_local=False)
+        on_event({"event": "prepared", "done": total - len(waiting), "total": total})
+    return TrialTask(
+        search=search,
+        run_dir=run_dir,
+        epochs=tuple(epochs),
+        columns=columns,
+        validation=ray.put(held_out),
+        photo_digits=tuple(photo_digits),
+        workers=workers,
+    )

@@ -1,0 +1,164 @@
+"""A search: which networks are tried and how, what became of each, and what lies in its folder afterwards.
+
+RUN/search.json                       what was asked for
+RUN/trials/trial-03.json              how a trial ended; what has no such file is not finished
+RUN/trials/trial-03-seed0-epoch004/   the last checkpoint of a trial
+RUN/tune/                             Ray Tune's own files, with the events for TensorBoard
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any, Literal, Self
+
+from digits.config import Architecture, Recipe, TrainingConfig
+from digits.storage import Storage
+from digits.training.runs import Network, Resumable
+from digits.training.state import EpochResult
+from digits.tuning.space import Candidate, SearchSpace, TuningConfig, candidates_of
+
+TRIALS, TUNE = "trials", "tune"
+Status = Literal["finished", "stopped early", "diverged", "failed", "interrupted"]
+ENDED: tuple[Status, ...] = ("finished", "stopped early")
+FAILED: tuple[Status, ...] = ("diverged", "failed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search(Resumable):
+    """What one search tries, on which digits, and how its winner is trained."""
+
+    FILE, KIND = "search.json", "search"
+
+    space: SearchSpace
+    tuning: TuningConfig
+    training: TrainingConfig
+    """How the winner is trained in full; a trial differs in learning rate, epochs and seed."""
+    seeds: tuple[int, ...]
+    """Seeds of the winner's training."""
+
+    @cached_property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The networks that are tried, by number."""
+        return candidates_of(self.space, self.tuning.num_samples, self.tuning.search_seed)
+
+    def network(self, number: int) -> Network:
+        """The network of a trial, and how the trial trains it."""
+        candidate = self.candidates[number]
+        training = replace(
+            self.training,
+            learning_rate=candidate.learning_rate,
+            epochs=self.tuning.max_epochs,
+            seed=self.tuning.search_seed,
+        )
+        return Network(
+            architecture_name=trial_name(number), recipe=Recipe(architecture=candidate.architecture, training=training)
+        )
+
+    def winner(self, candidate: Candidate) -> Recipe:
+        """How the best network is trained in full."""
+        training = replace(self.training, learning_rate=candidate.learning_rate)
+        return Recipe(architecture=candidate.architecture, training=training)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """A search from its JSON object."""
+        return cls(
+            space=SearchSpace(**values["space"]),
+            tuning=TuningConfig(**values["tuning"]),
+            training=TrainingConfig(**values["training"]),
+            seeds=tuple(values["seeds"]),
+            data=values["data"],
+            fingerprint=values["fingerprint"],
+        )
+
+
+def trial_name(number: int) -> str:
+    """What people call a trial."""
+    return f"trial-{number:02d}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialResult:
+    """What became of one network that a search tried."""
+
+    number: int
+    candidate: Candidate
+    status: Status
+    history: tuple[EpochResult, ...]
+    """Every epoch that ended with finite figures."""
+    epochs_trained: int
+    """One more than the history where the last epoch diverged."""
+    reason: str = ""
+    """Why a trial failed."""
+
+    @property
+    def name(self) -> str:
+        """What people call the trial."""
+        return trial_name(self.number)
+
+    @property
+    def score(self) -> float | None:
+        """Photo score after the last epoch, or validation accuracy without photos; None for a trial that failed."""
+        return None if self.status in FAILED or not self.history else self.history[-1].score
+
+    def to_row(self) -> dict[str, Any]:
+        """One row of trials.csv; what a trial has not is empty."""
+        last = self.history[-1] if self.history else None
+        return {
+            "trial": self.name,
+            "network": self.candidate.name,
+            "status": self.status,
+            **self.candidate.hyper_parameters(),
+            "parameters": self.candidate.architecture.num_parameters(),
+            "epochs": self.epochs_trained,
+            "score": self.score,
+            "photo_score": last.photo_score if last else None,
+            "validation_accuracy": last.validation_accuracy if last else None,
+            "validation_loss": last.validation_loss if last else None,
+            "train_loss": last.train_loss if last else None,
+            "seconds": sum(epoch.seconds for epoch in self.history),
+            "reason": self.reason,
+        }
+
+
+def write_trial(run_dir: Storage, trial: TrialResult) -> None:
+    """Note how a trial ended, in one step: a trial with a readable note is not repeated."""
+    (run_dir / TRIALS / f"{trial.name}.json").write_bytes(json.dumps(asdict(trial), indent=1, allow_nan=False).encode())
+
+
+def read_trials(run_dir: Storage) -> list[TrialResult]:
+    """The trials of a search that ended, by number; a note that cannot be read is left out, its trial is repeated."""
+    trials = []
+    for name in (run_dir / TRIALS).files():
+        try:
+            values = json.loads((run_dir / TRIALS / name).read_bytes())
+            architecture = Architecture.from_dict(values["candidate"].pop("architecture"))
+            values["candidate"] = Candidate(architecture=architecture, **values["candidate"])
+            values["history"] = tuple(EpochResult(**epoch) for epoch in values["history"])
+            trials.append(TrialResult(**values))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return sorted(trials, key=lambda trial: trial.number)
+
+
+def ranked(trials: Sequence[TrialResult]) -> list[TrialResult]:
+    """Trials with a score, the best first; of equals the one with fewer parameters."""
+    scored = [trial for trial in trials if trial.score is not None]
+    return sorted(scored, key=lambda trial: (-trial.score, trial.candidate.architecture.num_parameters()))
+
+
+def epochs_without_early_stopping(trials: Sequence[TrialResult], max_epochs: int) -> int:
+    """Epochs that the same trials had cost without early stopping; one that failed had failed all the same."""
+    return sum(max_epochs if trial.status in ENDED else trial.epochs_trained for trial in trials)
+
+
+def trials_csv(rows: Sequence[dict[str, Any]]) -> bytes:
+    """Rows with equal keys as CSV."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue().encode()

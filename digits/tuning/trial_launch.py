@@ -1,0 +1,46 @@
+"""What one trial of a search does: train one candidate and report each epoch, alone or with several workers.
+
+All trials train on the same digits in the object store: each epoch's were distorted once, for all of them. A trial
+keeps its last checkpoint in the search's folder and, started again, goes on from there. TensorFlow is imported only
+where a trial trains (`digits.tuning.trial_worker`), not by those who wait for it.
+"""
+
+import os
+from typing import Any
+
+import ray.tune
+from ray.tune.integration.ray_train import TuneReportCallback
+
+from digits.training.tensorflow_cluster import worker_group
+from digits.tuning.searches import TUNE
+from digits.tuning.trial_task import TRIAL, TrialTask
+
+
+def train_alone(config: dict[str, Any], task: TrialTask) -> None:
+    """A trial in one process: the function that Ray Tune calls; actors are used for one trial after another."""
+    # Ray Tune waits so long for the last trial's thread to leave an actor that is used again; 2 s is too short where
+    # an epoch's last moments are slow, and the next trial would fail.
+    os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "60"
+    from digits.training.batch_parts import prepare_tensorflow
+    from digits.tuning.trial_worker import train_candidate
+
+    prepare_tensorflow(len(os.sched_getaffinity(0)), task.search.training.global_batch_size)
+    train_candidate(task, config[TRIAL]["number"], report=ray.tune.report)
+
+
+def train_with_workers(config: dict[str, Any], task: TrialTask) -> None:
+    """A trial that is a training run on Ray Train: the function that Ray Tune calls, which itself only waits."""
+    worker_group(
+        train_worker,
+        {"task": task, "number": config[TRIAL]["number"]},
+        task.workers,
+        task.run_dir / TUNE / f"workers-{ray.tune.get_context().get_trial_id()}",
+        callbacks=[TuneReportCallback()],
+    ).fit()
+
+
+def train_worker(config: dict[str, Any]) -> None:
+    """What each Ray Train worker of a trial does."""
+    from digits.tuning.trial_worker import train_with_others
+
+    train_with_others(config["task"], config["number"])

@@ -1,0 +1,100 @@
+"""How a trial of a search trains its candidate, where it runs: alone, or as one of several workers."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import ray
+import ray.train
+import tensorflow as tf
+
+from digits.data.batches import Columns, digits_of_worker
+from digits.images import Digits
+from digits.storage import Storage
+from digits.training import loop, runs
+from digits.training.batch_parts import prepare_tensorflow
+from digits.training.runs import Network, Run
+from digits.training.score_photos import wait_for_photos
+from digits.training.state import TrainingState
+from digits.tuning.searches import TRIALS, Search
+from digits.tuning.trial_task import TrialTask, report_of
+
+
+class Diverged(ArithmeticError):
+    """Training whose figures are no longer finite numbers."""
+
+
+def train_with_others(task: TrialTask, number: int) -> None:
+    """What each Ray Train worker of a trial does."""
+    context = ray.train.get_context()
+    rank, world_size = context.get_world_rank(), context.get_world_size()
+    batch_size = task.search.training.global_batch_size // world_size
+    cores = prepare_tensorflow(context.get_local_world_size(), batch_size)
+    device = loop.Device(strategy=tf.distribute.MultiWorkerMirroredStrategy(), cores=cores)
+    train_candidate(task, number, report=ray.train.report, rank=rank, world_size=world_size, device=device)
+
+
+def train_candidate(
+    task: TrialTask,
+    number: int,
+    *,
+    report: Callable[[dict[str, Any]], None],
+    rank: int = 0,
+    world_size: int = 1,
+    device: loop.Device | None = None,
+) -> None:
+    """Train one candidate from where it stands, reporting every epoch, those of an earlier start included.
+
+    Figures that are not finite end the trial; they are reported with diverged true and a score of 0.
+    """
+    network, folder = task.search.network(number), task.run_dir / TRIALS
+    resume = runs.last_state(folder, network, on_damage=lambda error: print(f"not used: {error}", flush=True))
+    history = resume.history if resume else ()
+    for epoch in history:
+        report(report_of(epoch))
+
+    def report_epoch(state: TrainingState) -> None:
+        epoch = state.history[-1]
+        if not (math.isfinite(epoch.train_loss) and math.isfinite(epoch.validation_loss)):
+            report({"epoch": epoch.epoch, "score": 0.0, "diverged": True})
+            raise Diverged
+        if rank == 0:
+            keep_last_epoch(folder, task.search, network, state, world_size)
+        report(report_of(epoch))
+
+    columns = task.columns.of_worker(rank, world_size)
+    with contextlib.suppress(Diverged):
+        loop.fit(
+            network.recipe,
+            columns,
+            loop.WorkerDigits(
+                epochs=digits_of_epochs(task.epochs[len(history) :], columns),
+                validation=digits_of_worker(ray.get(task.validation), rank, world_size),
+                photos=(lambda: wait_for_photos(task.photo_digits, rank, world_size)) if task.photo_digits else None,
+            ),
+            report=report_epoch,
+            resume=resume,
+            device=device,
+        )
+
+
+def keep_last_epoch(folder: Storage, search: Search, network: Network, state: TrainingState, num_workers: int) -> None:
+    """Write the checkpoint of the epoch that `state` ends with, and remove that of the one before."""
+    run, number = Run(networks=(network,), data=search.data, fingerprint=search.fingerprint), len(state.history)
+    runs.write_epoch(folder / network.epoch_name(number), run, network, state, num_workers)
+    earlier = folder / network.epoch_name(number - 1)
+    if earlier.exists():
+        earlier.filesystem.delete_dir(earlier.path)
+
+
+def digits_of_epochs(epochs: Sequence[ray.ObjectRef], columns: Columns) -> Iterator[Digits]:
+    """A worker's digits of each epoch; read-only; equal epochs are the same object, and no copy is made."""
+    owned, size = columns.owned_groups, columns.group_size
+    rows = slice(owned.start * size, owned.stop * size)
+    present, digits = None, None
+    for reference in epochs:
+        if reference != present:
+            images, labels = ray.get(reference)
+            present, digits = reference, (images[rows], labels[rows])
+        yield digits

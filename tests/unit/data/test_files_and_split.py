@@ -1,0 +1,128 @@
+"""The split, and data that is refused before any worker starts."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from digits.config import DataConfig
+from digits.data.files import find_digits
+from digits.data.read import invert_batch, read_without_ray
+from digits.data.split import split_rows
+from digits.errors import DataError
+
+
+def images_column(images):
+    return pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(images))
+
+
+def write_digits(path, *, labels, images=None, **columns):
+    images = np.zeros((len(labels), 28, 28), np.uint8) if images is None else images
+    table = {"image": images_column(images), "label": pa.array(labels), **columns}
+    pq.write_table(pa.table({name: column for name, column in table.items() if column is not None}), path)
+
+
+def test_the_shipped_digits_are_all_of_mnist():
+    files = find_digits()
+    assert files.num_digits == 70_000
+    assert len(files.paths) == 14
+    # Counts of each digit in the 60,000 and the 10,000, as published.
+    counts = np.bincount(np.concatenate(files.labels))
+    assert counts.tolist() == [6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958]
+
+
+def test_the_split_is_exact_stratified_and_seeded():
+    files = find_digits()
+    validates = split_rows(files, DataConfig())
+    labels = np.concatenate(files.labels)
+    assert validates.sum() == 14_000
+    shares = np.bincount(labels[validates]) / np.bincount(labels)
+    assert np.abs(shares - 0.2).max() < 2e-4
+    assert np.array_equal(validates, split_rows(files, DataConfig()))
+    assert not np.array_equal(validates, split_rows(files, DataConfig(split_seed=1)))
+
+
+def test_the_literatures_protocol_holds_out_the_original_ten_thousand():
+    files = find_digits()
+    validates = split_rows(files, DataConfig(protocol="literature"))
+    assert validates.sum() == 10_000
+    pairs = zip(files.paths, files.labels, strict=True)
+    held_out = np.concatenate([labels for path, labels in pairs if "/test-" in path])
+    assert np.array_equal(np.concatenate(files.labels)[validates], held_out)
+
+
+def test_an_inverted_copy_follows_its_original():
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
+    batch = invert_batch({"image": images, "label": np.array([4, 5, 6])})
+    assert np.array_equal(batch["image"][::2], images)
+    assert np.array_equal(batch["image"][1::2], 255 - images)
+    assert batch["label"].tolist() == [4, 4, 5, 5, 6, 6]
+
+
+def test_reading_gives_the_chosen_rows_in_file_order(tmp_path):
+    images = np.arange(6, dtype=np.uint8)[:, None, None] * np.ones((28, 28), np.uint8)
+    write_digits(tmp_path / "a.parquet", labels=[0, 1, 2], images=images[:3])
+    write_digits(tmp_path / "b.parquet", labels=[3, 4, 5], images=images[3:])
+    files = find_digits(str(tmp_path))
+    chosen = np.array([True, False, True, False, True, False])
+    read, labels = read_without_ray(files, chosen, inverted_copies=False)
+    assert labels.tolist() == [0, 2, 4]
+    assert read[:, 0, 0].tolist() == [0, 2, 4]
+
+
+def test_equal_data_has_an_equal_fingerprint_and_other_data_another(tmp_path):
+    for folder, labels in (("one", [0, 1]), ("two", [0, 1]), ("three", [1, 0])):
+        (tmp_path / folder).mkdir()
+        write_digits(tmp_path / folder / "digits.parquet", labels=labels)
+    one, two, three = (find_digits(str(tmp_path / name)).fingerprint for name in ("one", "two", "three"))
+    assert one == two != three
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"label": None, "labels": pa.array([1, 2])}, "no column 'label'"),
+        ({"image": None}, "no column 'image'"),
+        ({"image": images_column(np.zeros((2, 28, 28), np.float32))}, "column 'image' holds float"),
+        ({"image": images_column(np.zeros((2, 32, 32), np.uint8))}, "column 'image' has shape 32x32"),
+        ({"image": pa.array([b"png", b"png"])}, "column 'image' has type binary"),
+        ({"label": pa.array(["1", "2"])}, "column 'label' has type string"),
+        ({"label": pa.array([1, 10])}, "column 'label' is 10 in row 1"),
+        ({"label": pa.array([-1, 1])}, "column 'label' is -1 in row 0"),
+        ({"label": pa.array([1, None])}, "column 'label' has 1 missing"),
+    ],
+)
+def test_wrong_columns_are_refused_with_file_and_column(tmp_path, columns, words):
+    write_digits(tmp_path / "good.parquet", labels=[1, 2])
+    table = {"image": images_column(np.zeros((2, 28, 28), np.uint8)), "label": pa.array([1, 2]), **columns}
+    wrong = pa.table({name: column for name, column in table.items() if column is not None})
+    pq.write_table(wrong, tmp_path / "wrong.parquet")
+    with pytest.raises(DataError) as error:
+        find_digits(str(tmp_path))
+    assert "wrong.parquet" in str(error.value)
+    assert words in str(error.value)
+    assert "expected: " in str(error.value)
+    assert "what to do: " in str(error.value)
+
+
+def test_a_truncated_shard_is_refused_by_name(tmp_path):
+    write_digits(tmp_path / "digits.parquet", labels=[1, 2])
+    whole = (tmp_path / "digits.parquet").read_bytes()
+    (tmp_path / "digits.parquet").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"digits\.parquet cannot be read"):
+        find_digits(str(tmp_path))
+
+
+def test_a_folder_without_parquet_files_is_refused(tmp_path):
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(DataError, match="no Parquet files"):
+            find_digits(str(folder))
+
+
+def test_a_split_with_an_empty_side_is_refused(tmp_path):
+    write_digits(tmp_path / "digits.parquet", labels=[1])
+    files = find_digits(str(tmp_path))
+    with pytest.raises(DataError, match="validation side"):
+        split_rows(files, DataConfig())
+    with pytest.raises(DataError, match="test-"):
+        split_rows(files, DataConfig(protocol="literature"))

@@ -1,0 +1,69 @@
+"""Labelled photos: three ways to label, and a clear error for anything else."""
+
+import pytest
+
+from digits.errors import PhotoFolderError
+from digits.evaluation.photo_folder import find_photos
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+
+
+def labels_of(folder):
+    return {str(photo.path.relative_to(folder)): photo.label for photo in find_photos(folder)}
+
+
+def test_a_table_gives_the_labels(tmp_path):
+    touch(tmp_path, "a/one.png", "b.jpg", "unlisted.png")
+    (tmp_path / "labels.csv").write_text("file,label,writer\na/one.png,1,x\nb.jpg,7,y\n")
+    assert labels_of(tmp_path) == {"a/one.png": 1, "b.jpg": 7}
+
+
+def test_folders_named_by_digit_give_the_labels(tmp_path):
+    touch(tmp_path, "0/a.png", "9/b.png", "9/c.png", "notes/readme.txt")
+    assert labels_of(tmp_path) == {"0/a.png": 0, "9/b.png": 9, "9/c.png": 9}
+
+
+def test_file_names_give_the_labels(tmp_path):
+    touch(tmp_path, "3_anna.png", "5.jpg", ".hidden")
+    assert labels_of(tmp_path) == {"3_anna.png": 3, "5.jpg": 5}
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("path,digit\na.png,1\n", "columns"),
+        ("", "columns"),
+        ("file,label\nmissing.png,1\n", "no file"),
+        ("file,label\na.png,11\n", "'11'"),
+        ("file,label\na.png\n", "''"),
+        ("file,label\na.png,x\n", "'x'"),
+        ("file,label\n", "no photos"),
+    ],
+)
+def test_a_wrong_table_is_refused_in_three_parts(tmp_path, table, words):
+    touch(tmp_path, "a.png")
+    (tmp_path / "labels.csv").write_text(table)
+    with pytest.raises(PhotoFolderError, match=words) as error:
+        find_photos(tmp_path)
+    assert "expected: " in str(error.value)
+    assert "what to do: " in str(error.value)
+
+
+def test_a_table_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "labels.csv").write_bytes(b"\xff\xfe\x00\x81")
+    with pytest.raises(PhotoFolderError, match=r"labels\.csv"):
+        find_photos(tmp_path)
+
+
+def test_unlabelled_empty_and_missing_folders_are_refused(tmp_path):
+    with pytest.raises(PhotoFolderError, match="no folder"):
+        find_photos(tmp_path / "missing")
+    with pytest.raises(PhotoFolderError, match="no photos"):
+        find_photos(tmp_path)
+    touch(tmp_path, "holiday.png")
+    with pytest.raises(PhotoFolderError, match="'h'"):
+        find_photos(tmp_path)

@@ -1,0 +1,402 @@
+"""The HTTP API in-process: pictures in, answers out, and one error shape for everything else."""
+
+import asyncio
+import base64
+import io
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from digits.config import BASELINE
+from digits.errors import ConfigurationError
+from digits.images import decode_image, encode_png, to_rgb
+from digits.models import checkpoints
+from digits.models.inference import Classifier
+from digits.preprocessing.prepare import prepare_photo
+from digits.service.api import create_api
+from digits.service.limits import Limits
+from digits.service.service import Service, find_checkpoint
+from digits.storage import Storage
+
+
+class RecordingMetrics:
+    """Remembers what was counted."""
+
+    def __init__(self):
+        self.digits, self.reasons, self.stages, self.swaps = [], [], [], []
+
+    def predicted(self, digit, confidence):
+        self.digits.append(digit)
+
+    def rejected(self, reason):
+        self.reasons.append(reason)
+
+    def took(self, stage, seconds):
+        self.stages.append(stage)
+
+    def swapped(self, accepted):
+        self.swaps.append(accepted)
+
+
+def random_weights(seed: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {
+        name: (rng.normal(size=shape) / np.sqrt(np.prod(shape[:-1]))).astype(np.float32)
+        for name, shape in BASELINE.weight_shapes().items()
+    }
+
+
+def write_checkpoint(folder: Path, seed: int = 0, name: str = "baseline", **record) -> str:
+    described = {"name": name, "architecture": BASELINE.to_dict(), **record}
+    checkpoints.write(Storage.open(folder), weights=random_weights(seed), record=described)
+    return str(folder)
+
+
+def drawn_digit(size: int = 280) -> np.ndarray:
+    """A 7 in dark ink on paper: uint8 (size, size, 3)."""
+    photo = np.full((size, size, 3), 250, np.uint8)
+    step = size // 14
+    photo[3 * step : 4 * step, 4 * step : 10 * step] = 20
+    for row in range(4 * step, 11 * step):
+        left = 9 * step - (row - 4 * step) // 2
+        photo[row, left : left + step] = 20
+    return photo
+
+
+def encoded(format: str, image: np.ndarray | None = None) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(drawn_digit() if image is None else image).save(buffer, format)
+    return buffer.getvalue()
+
+
+SEVEN = encode_png(drawn_digit())
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> str:
+    return write_checkpoint(
+        tmp_path_factory.mktemp("runs") / "one",
+        calibration={"temperature": 1.5, "expected_calibration_error": 0.01},
+        metrics={"validation_accuracy": 0.99},
+        versions={"keras": "3"},
+        history=[{"epoch": 1}],
+    )
+
+
+@pytest.fixture
+def metrics() -> RecordingMetrics:
+    return RecordingMetrics()
+
+
+@pytest.fixture
+def service(checkpoint, metrics) -> Service:
+    service = Service(metrics)
+    service.swap({"checkpoint": checkpoint})
+    return service
+
+
+@pytest.fixture
+def client(service):
+    with TestClient(create_api(service), raise_server_exceptions=False) as client:
+        yield client
+
+
+def assert_problem(response, status: int) -> str:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    answer = response.json()
+    assert set(answer) - {"error"} == {"detail"} and isinstance(answer["detail"], str) and answer["detail"]
+    assert answer.get("error", answer["detail"]) == answer["detail"]
+    return answer["detail"]
+
+
+def expected_probabilities(data: bytes) -> np.ndarray:
+    classifier = Classifier(BASELINE, random_weights(0), temperature=1.5)
+    return classifier.probabilities(prepare_photo(decode_image(data))[None])[0]
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"])
+def test_a_picture_as_the_raw_body_is_answered_like_the_direct_call(client, format):
+    data = encoded(format)
+    answer = client.post("/predict", content=data, headers={"content-type": f"image/{format.lower()}"}).json()
+    expected = expected_probabilities(data)
+    np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-6)
+    assert answer["digit"] == expected.argmax()
+    assert answer["confidence"] == pytest.approx(expected.max(), abs=1e-6)
+    assert answer["model"] == "baseline"
+    assert "image" not in answer
+
+
+@pytest.mark.parametrize("content_type", [None, "application/octet-stream", "application/x-www-form-urlencoded"])
+def test_what_curl_and_fetch_announce_for_raw_bytes_is_accepted(client, content_type):
+    headers = {} if content_type is None else {"content-type": content_type}
+    assert client.post("/predict", content=SEVEN, headers=headers).status_code == 200
+
+
+def test_one_form_field_is_answered_like_a_raw_body(client):
+    in_form = client.post("/predict", files={"file": ("seven.png", SEVEN)})
+    assert in_form.json() == client.post("/predict", content=SEVEN).json()
+
+
+def test_explain_adds_what_the_network_saw(client):
+    answer = client.post("/predict?explain=true", content=SEVEN).json()
+    prefix, _, data = answer["image"].partition(",")
+    assert prefix == "data:image/png;base64"
+    np.testing.assert_array_equal(decode_image(base64.b64decode(data)), to_rgb(prepare_photo(drawn_digit())))
+
+
+def test_several_files_keep_their_order_and_a_bad_one_spoils_none(client, metrics):
+    zero = encoded("PNG", drawn_digit()[:, ::-1].copy())
+    files = [("file", ("a", SEVEN)), ("file", ("b", b"text")), ("file", ("c", zero))]
+    first, second, third = client.post("/predict", files=files).json()["predictions"]
+    np.testing.assert_allclose(first["probabilities"], expected_probabilities(SEVEN), atol=1e-6)
+    np.testing.assert_allclose(third["probabilities"], expected_probabilities(zero), atol=1e-6)
+    assert "not a picture" in second["detail"]
+    assert (len(metrics.digits), metrics.reasons) == (2, ["unknown_format"])
+
+
+def bomb() -> bytes:
+    """A PNG header that declares 30,000 x 30,000 pixels."""
+    data = bytearray(encoded("PNG", np.zeros((8, 8, 3), np.uint8)))
+    data[16:24] = (30_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "reason"),
+    [
+        (b"", 422, "empty"),
+        (b"just text", 415, "unknown_format"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "unknown_format"),
+        (SEVEN[: len(SEVEN) // 2], 422, "damaged"),
+        (bomb(), 413, "too_many_pixels"),
+        (encode_png(np.full((200, 200, 3), 255, np.uint8)), 422, "blank"),
+    ],
+    ids=["empty", "text", "svg", "truncated", "bomb", "blank"],
+)
+def test_what_is_no_digit_is_refused_with_the_reason(client, metrics, data, status, reason):
+    assert_problem(client.post("/predict", content=data), status)
+    assert metrics.reasons == [reason]
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/html", "nonsense", "video/mp4"])
+def test_other_content_types_are_refused(client, metrics, content_type):
+    response = client.post("/predict", content=SEVEN, headers={"content-type": content_type})
+    assert content_type in assert_problem(response, 415)
+    assert metrics.reasons == ["content_type"]
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b'--x\r\nContent-Disposition: form-data; name="other"; filename="a"\r\n\r\nx\r\n--x--\r\n', 422),
+        (b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\ntext\r\n--x--\r\n', 422),
+        (b"--x\r\n\r\nx\r\n--x--\r\n", 400),
+        (b"no form at all", 400),
+        (b"--x\r\nContent-Disposition: form-data; name=\xff\xfe\r\n\r\n", 422),
+        (b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nab', 422),
+    ],
+    ids=["other-field", "no-file", "no-name", "no-form", "broken", "unfinished"],
+)
+def test_broken_forms_are_refused(client, content, status):
+    response = client.post("/predict", content=content, headers={"content-type": "multipart/form-data; boundary=x"})
+    assert_problem(response, status)
+
+
+def test_a_form_without_boundary_and_too_many_files_are_refused(client):
+    assert_problem(client.post("/predict", content=b"x", headers={"content-type": "multipart/form-data"}), 400)
+    assert_problem(client.post("/predict", files=[("file", ("a", SEVEN))] * 17), 400)
+
+
+def test_an_invalid_parameter_is_refused(client):
+    assert "explain" in assert_problem(client.post("/predict?explain=perhaps", content=SEVEN), 422)
+
+
+def test_unknown_paths_and_methods_have_the_same_shape(client):
+    assert_problem(client.get("/nothing"), 404)
+    assert_problem(client.get("/v2/models/other"), 404)
+    assert_problem(client.get("/predict"), 405)
+    assert_problem(client.put("/health"), 405)
+
+
+def test_a_declared_body_that_is_too_large_is_refused_unread(service, metrics):
+    sent = []
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/predict",
+        "query_string": b"",
+        "headers": [(b"content-length", b"20000001")],
+    }
+
+    async def receive():
+        raise AssertionError("the body was read")
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(create_api(service)(scope, receive, send))
+    assert (sent[0]["status"], metrics.reasons) == (413, ["too_large"])
+
+
+@pytest.mark.parametrize("path", ["/predict", "/v2/models/digits/infer"])
+@pytest.mark.parametrize("content_type", ["image/png", "multipart/form-data; boundary=x"])
+def test_a_streamed_body_that_is_too_large_is_refused(service, path, content_type):
+    def stream():
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        for _ in range(100):
+            yield b"x" * 1000
+
+    with TestClient(create_api(service, limits=Limits(max_body_bytes=5000))) as client:
+        assert_problem(client.post(path, content=stream(), headers={"content-type": content_type}), 413)
+
+
+def test_health_and_model_describe_what_answers(client):
+    assert client.get("/health").json() == {"status": "ok", "model": "baseline"}
+    model = client.get("/model").json()
+    assert (model["name"], model["num_parameters"]) == ("baseline", 8922)
+    assert model["architecture"] == json.loads(json.dumps(BASELINE.to_dict()))
+    assert model["metrics"] == {"validation_accuracy": 0.99}
+    assert model["calibration"]["expected_calibration_error"] == 0.01
+    assert "history" not in model and "path" not in model
+
+
+def test_without_a_model_it_is_alive_but_not_ready():
+    with TestClient(create_api(Service())) as client:
+        assert client.get("/v2/health/live").status_code == 200
+        for path in ("/health", "/model", "/v2/health/ready", "/v2/models/digits/ready"):
+            response = client.get(path)
+            assert_problem(response, 503)
+            assert response.headers["retry-after"] == "1"
+        assert_problem(client.post("/predict", content=SEVEN), 503)
+
+
+def test_a_new_checkpoint_answers_and_a_broken_one_is_refused(client, service, metrics, tmp_path):
+    service.swap({"checkpoint": write_checkpoint(tmp_path / "two", seed=1, name="second")})
+    assert client.post("/predict", content=SEVEN).json()["model"] == "second"
+    broken = tmp_path / "broken"
+    write_checkpoint(broken, seed=2)
+    (broken / "weights.npz").write_bytes(b"no arrays")
+    service.swap({"checkpoint": str(broken)})
+    health = client.get("/health").json()
+    assert (health["status"], health["model"]) == ("ok", "second")
+    assert "SHA-256" in health["refused"]
+    assert client.post("/predict", content=SEVEN).json()["model"] == "second"
+    assert metrics.swaps == [True, True, False]
+
+
+def test_a_broken_first_checkpoint_is_an_error(tmp_path):
+    with pytest.raises(checkpoints.CheckpointError, match="make train"):
+        Service().swap({"checkpoint": str(tmp_path / "nothing")})
+
+
+def test_the_best_checkpoint_of_a_storage_path_is_found(tmp_path):
+    write_checkpoint(tmp_path / "good")
+    (tmp_path / "best.json").write_text('{"checkpoint": "good"}')
+    assert find_checkpoint({"storage_path": str(tmp_path)}) == str(tmp_path / "good")
+    assert find_checkpoint({"checkpoint": "runs/other"}) == str(Path(__file__).parents[3] / "runs" / "other")
+    assert find_checkpoint({"checkpoint": "s3://bucket/runs/other"}) == "s3://bucket/runs/other"
+
+
+@pytest.mark.parametrize("choice", [{"checkpont": "best"}, {"checkpoint": 7}, {"storage_path": None}])
+def test_a_choice_that_cannot_be_is_refused(service, choice):
+    with pytest.raises(ConfigurationError, match="user_config"):
+        find_checkpoint(choice)
+    service.swap(choice)
+    assert service.model is not None and "user_config" in service.refused
+
+
+def test_answers_are_counted_by_digit_and_stage(client, metrics):
+    answer = client.post("/predict", content=SEVEN).json()
+    assert metrics.digits == [answer["digit"]]
+    assert sorted(metrics.stages) == ["decode", "predict", "prepare"]
+
+
+def test_bugs_of_ours_have_the_error_shape_and_tell_nothing(client, service, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(service, "recognise", fail)
+    assert "secret" not in assert_problem(client.post("/predict", content=SEVEN), 500)
+
+
+def basic(password: str) -> str:
+    return "Basic " + base64.b64encode(f"anyone:{password}".encode()).decode()
+
+
+@pytest.mark.parametrize("authorization", ["Bearer right", "bearer right", basic("right")])
+def test_with_an_api_key_the_right_one_opens(service, authorization):
+    with TestClient(create_api(service, api_key="right")) as client:
+        response = client.post("/predict", content=SEVEN, headers={"authorization": authorization})
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Bearer", "Basic !", basic("wrong"), "Digest right"])
+def test_with_an_api_key_everything_but_health_is_closed(service, authorization):
+    headers = {} if authorization is None else {"authorization": authorization}
+    with TestClient(create_api(service, api_key="right")) as client:
+        for path in ("/", "/model", "/docs", "/openapi.json", "/v2", "/v2/models/digits", "/nothing"):
+            response = client.get(path, headers=headers)
+            assert_problem(response, 401)
+            assert "Basic" in response.headers["www-authenticate"]
+        assert_problem(client.post("/predict", content=SEVEN, headers=headers), 401)
+        for path in ("/health", "/v2/health/live", "/v2/health/ready"):
+            assert client.get(path, headers=headers).status_code == 200
+
+
+def test_tensors_are_answered_like_the_direct_call(client):
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 3), dtype=np.uint8)
+    tensor = {"name": "images", "datatype": "UINT8", "shape": [3, 28, 28, 3], "data": images.tolist()}
+    answer = client.post("/v2/models/digits/infer", json={"inputs": [tensor]}).json()
+    expected = Classifier(BASELINE, random_weights(0), temperature=1.5).probabilities(images)
+    np.testing.assert_allclose(np.reshape(answer["outputs"][0]["data"], (3, 10)), expected, atol=1e-6)
+
+
+def test_a_grey_tensor_is_answered_as_the_picture_file_is_and_not_by_its_neighbours(client):
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28, 3), dtype=np.uint8)
+    images[1::2] = images[1::2, ..., :1]
+    classifier = Classifier(BASELINE, random_weights(0), temperature=1.5)
+    expected = np.empty((5, 10), np.float32)
+    expected[1::2], expected[::2] = (
+        classifier.probabilities(images[1::2, ..., 0]),
+        classifier.probabilities(images[::2]),
+    )
+
+    for rows in (slice(None), slice(1, None, 2), slice(0, None, 2), slice(1, 2)):
+        sent = images[rows]
+        tensor = {"name": "images", "datatype": "UINT8", "shape": sent.shape, "data": sent.ravel().tolist()}
+        answer = client.post("/v2/models/digits/infer", json={"inputs": [tensor]}).json()
+        np.testing.assert_allclose(np.reshape(answer["outputs"][0]["data"], (-1, 10)), expected[rows], atol=1e-7)
+
+
+def test_broken_tensors_have_both_error_keys(client, metrics):
+    response = client.post("/v2/models/digits/infer", json={"inputs": []})
+    assert_problem(response, 400)
+    assert response.json()["error"] == response.json()["detail"]
+    assert metrics.reasons == ["tensor_inputs"]
+
+
+def test_metadata_of_the_protocol(client):
+    assert client.get("/v2").json()["extensions"] == ["binary_tensor_data"]
+    model = client.get("/v2/models/digits").json()
+    assert model["inputs"] == [{"name": "images", "datatype": "UINT8", "shape": [-1, 28, 28, 3]}]
+    assert model["outputs"] == [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 10]}]
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_a_page_is_one_file_and_names_no_other_host(client, path):
+    response = client.get(path)
+    assert response.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    without_namespaces = response.text.replace("http://www.w3.org/", "")
+    assert "http://" not in without_namespaces and "https://" not in without_namespaces
+
+
+def test_the_page_can_be_asked_for_its_head(client):
+    assert client.head("/").status_code == 200
