@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from PIL import Image
 from starlette.testclient import TestClient
 
-from digits.simulation import photo_set
-from serve.api import create_api
-from serve.service import Service
+from digits.evaluation.simulated_photos import photo_set
+from digits.service.api import create_api
+from digits.service.service import Service
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = Path(__file__).resolve().parent / "recorded"
