@@ -19,6 +19,7 @@ train: install
 test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not slow and not long" $(ARGS)
 
 # The long ones: real processes, kills, several nodes

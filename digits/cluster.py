@@ -78,7 +78,7 @@ def start_cluster(options: dict[str, Any], *, state_api: bool) -> None:
 
 def join_cluster(options: dict[str, Any]) -> None:
     """Connect to the cluster of RAY_ADDRESS, whose processes have an environment of their own."""
-    context = ray.init(**options)
+    context: Any = ray.init(**options)  # its type does not tell the address
     os.environ[API_SERVER] = context.address_info["gcs_address"] if context.dashboard_url else NO_API_SERVER
     # What all processes of a job get has to be known when it connects.
     ray.shutdown()

@@ -14,9 +14,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import NoReturn
+
+import psutil
 
 STOPPED = 130
 """Exit code of a job that was told to end: 128 + SIGINT, as a shell has it."""
@@ -25,6 +26,8 @@ SAME_S = 0.3
 """Signals so close together are one request: to a process and its group, say, as `timeout` sends them. In seconds."""
 LINE_AFTER_S = 1.0
 """When the thread says what was reached, if the job did not. In seconds."""
+BAR_AWAY = "\r\x1b[2K\x1b[?25h"
+"""Clears the line of a progress bar that may still be on the terminal, and shows the cursor again."""
 END_AFTER_S = 10.0
 """When the thread ends the job, if the job did not. In seconds."""
 
@@ -79,7 +82,7 @@ class Stopping:
                 self.told = True
                 reached = self.reached() if self.began else "before anything was begun"
                 with contextlib.suppress(OSError):  # whoever read it may have been stopped as well
-                    os.write(2, f"stopped by Ctrl-C or SIGTERM {reached}\n".encode())
+                    os.write(2, f"{BAR_AWAY if os.isatty(2) else ''}stopped by Ctrl-C or SIGTERM {reached}\n".encode())
 
 
 _job = Stopping()
@@ -138,20 +141,7 @@ def end() -> NoReturn:
 
 def exit_with_children() -> NoReturn:
     """Kill all processes below this one, Ray's among them, and exit."""
-    for pid in descendants(os.getpid()):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it ended meanwhile, or is another user's
+            child.kill()
     os._exit(STOPPED)
-
-
-def descendants(root: int) -> list[int]:
-    """Ids of all processes below one, as /proc tells; none where there is no /proc."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # it ended meanwhile
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(stat.parent.name))
-    found = [root]
-    for pid in found:
-        found += children.get(pid, [])
-    return found[1:]

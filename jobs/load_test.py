@@ -5,18 +5,25 @@ Bounded in time and connections, and loopback only. With --checkpoint the same A
 turns with the service, so that what Ray Serve costs is known from one run. Last line of stdout: one JSON document.
 """
 
-import json
+import contextlib
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
-
-import tyro
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from digits.benchmarks.load import KINDS, Kind, measure, start_bare_server
+if __name__ == "__main__":
+    from digits import stopping
+
+    stopping.listen()  # before the imports below, which take seconds
+
+from digits.benchmarks.load import KINDS, Kind, measure
+from digits.benchmarks.servers import bare_server
+from digits.commands.console import run_job
 from digits.errors import require
+from digits.storage import Storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,29 +52,28 @@ class LoadTest:
         require(1 <= self.connections <= 256, f"connections = {self.connections}", "1 to 256", "use 16")
 
 
-def main(config: LoadTest) -> None:
-    """Measure, print a table, and end with one JSON line."""
-    servers = {"service": config.url}
-    bare = None
-    if config.checkpoint is not None:
-        bare, servers["bare"] = start_bare_server(config.checkpoint)
-    rows = []
+def load_test(settings: LoadTest) -> dict[str, Any]:
+    """Measure, and print a line for each measurement; returns the job's JSON document."""
     print(f"{'sent':10} {'server':8} {'requests/s':>10} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} {'failed':>7}")
-    try:
-        for kind in config.kinds:
-            for server, url in servers.items():
-                result = measure(url, kind, config.seconds, config.connections)
-                times = f"{result.p50_ms:8.2f} {result.p95_ms:8.2f} {result.p99_ms:8.2f}"
-                print(f"{kind:10} {server:8} {result.per_second:10.0f} {times} {result.failed:7}", flush=True)
-                rows.append(
-                    {"kind": kind, "server": server, "per_second": round(result.per_second, 1), **asdict(result)}
-                )
-    finally:
-        if bare is not None:
-            bare.terminate()
-            bare.wait(10)
-    print(json.dumps({"connections": config.connections, "results": rows}))
+    with contextlib.ExitStack() as stack:
+        servers = {"service": settings.url}
+        if settings.checkpoint is not None:
+            servers["bare"] = stack.enter_context(bare_server(str(Storage.open(settings.checkpoint)))).url
+        rows = [
+            {"kind": kind, "server": server, **measured(url, kind, server, settings)}
+            for kind in settings.kinds
+            for server, url in servers.items()
+        ]
+    return {"connections": settings.connections, "results": rows}
+
+
+def measured(url: str, kind: Kind, server: str, settings: LoadTest) -> dict[str, Any]:
+    """One measurement, printed when it is done."""
+    result = measure(url, kind, settings.seconds, settings.connections)
+    times = f"{result.p50_ms:8.2f} {result.p95_ms:8.2f} {result.p99_ms:8.2f}"
+    print(f"{kind:10} {server:8} {result.per_second:10.0f} {times} {result.failed:7}", flush=True)
+    return {"per_second": round(result.per_second, 1), **asdict(result)}
 
 
 if __name__ == "__main__":
-    main(tyro.cli(LoadTest, description=__doc__))
+    run_job(LoadTest, load_test, __doc__)

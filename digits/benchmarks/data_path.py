@@ -1,6 +1,7 @@
 """The data path: Ray Data against NumPy in one process, and training with distortion against training without."""
 
 import os
+from typing import Any
 
 from digits.benchmarks.measuring import Figure, Results, Scope, alternate, run_side
 from digits.benchmarks.training import epoch_ends, train_job
@@ -62,7 +63,7 @@ def measure_distortion(scope: Scope, results: Results) -> None:
         scope.repeats,
     )
     at_best = [plain + cost * originals / cores for plain, cost in zip(turns["without"], turns["cost"], strict=True)]
-    common = {"part": "distortion", "unit": "images/s", "better": "higher"}
+    common: dict[str, Any] = {"part": "distortion", "unit": "images/s", "better": "higher"}
     rates = {name: [2 * originals / seconds for seconds in turns[name]] for name in ("with", "without")}
     results.figures += [
         Figure(

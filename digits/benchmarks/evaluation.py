@@ -1,5 +1,7 @@
 """Evaluation: digits.inference against Keras' model.predict, on digits in memory, after a warm-up."""
 
+from functools import partial
+
 from digits.benchmarks.measuring import NETWORKS, Figure, Results, Scope, alternate, run_side
 
 KERAS_BATCH_SIZES = (32, 1024)
@@ -12,17 +14,14 @@ def measure(scope: Scope, results: Results) -> None:
     num_digits = min(28_000, 2 * (scope.digits or 14_000))
     for network in NETWORKS:
 
-        def seconds(side: str, batch_size: int, network: str = network) -> float:
+        def seconds(side: str, batch_size: int, turn: int, network: str = network) -> float:
             arguments = (side, scope.checkpoint(network), scope.data_folder(), num_digits, batch_size)
             return run_side("digits.benchmarks.sides.predict", *arguments).document["seconds"]
 
         turns = alternate(
             {
-                "ours": lambda turn, seconds=seconds: seconds("ours", 0),
-                **{
-                    str(size): lambda turn, size=size, seconds=seconds: seconds("keras", size)
-                    for size in KERAS_BATCH_SIZES
-                },
+                "ours": partial(seconds, "ours", 0),
+                **{str(size): partial(seconds, "keras", size) for size in KERAS_BATCH_SIZES},
             },
             scope.repeats,
         )

@@ -3,32 +3,21 @@
 import asyncio
 import io
 import json
-import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
+import aiohttp
 import numpy as np
 from PIL import Image
 
 from digits.images import encode_png, to_rgb
 
 Kind = Literal["png", "photo", "tensor-1", "tensor-64"]
+PATIENCE_S = 30.0
+"""How long an answer may take."""
 KINDS: tuple[Kind, ...] = ("png", "photo", "tensor-1", "tensor-64")
-BARE_SERVER = """
-import sys, uvicorn
-from digits.service.api import create_api
-from digits.service.service import Service
-service = Service()
-service.swap({"checkpoint": sys.argv[2]})
-uvicorn.run(create_api(service), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,54 +77,39 @@ class Load:
         )
 
     async def _run_all(self, end: float) -> None:
-        await asyncio.gather(*(self._run_one(end) for _ in range(self.connections)))
+        async with aiohttp.ClientSession(
+            self.url,
+            connector=aiohttp.TCPConnector(limit=self.connections),
+            timeout=aiohttp.ClientTimeout(total=PATIENCE_S),
+            # What no request here needs.
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
+            auto_decompress=False,
+        ) as session:
+            await asyncio.gather(*(self._run_one(session, end) for _ in range(self.connections)))
 
-    async def _run_one(self, end: float) -> None:
-        address = urlsplit(self.url)
-        lines = {"host": address.netloc, "content-length": str(len(self.body)), **self.headers}
-        head = f"POST {self.path} HTTP/1.1\r\n" + "".join(f"{key}: {value}\r\n" for key, value in lines.items())
-        message = head.encode() + b"\r\n" + self.body
-        connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+    async def _run_one(self, session: aiohttp.ClientSession, end: float) -> None:
         while time.perf_counter() < end and not self.stopped:
             start = time.perf_counter()
-            status = 0
-            for attempt in range(self.retries + 1):
-                if attempt:
-                    await asyncio.sleep(0.1 * attempt)
-                try:
-                    if connection is None:
-                        connection = await asyncio.open_connection(address.hostname, address.port)
-                    status, keep = await self._exchange(connection, message)
-                except (OSError, asyncio.IncompleteReadError, TimeoutError):
-                    status, keep = 0, False
-                if not keep and connection is not None:
-                    connection[1].close()
-                    connection = None
+            status = await self._send(session)
+            for attempt in range(1, self.retries + 1):
                 if status == 200:
                     break
+                await asyncio.sleep(0.1 * attempt)
+                status = await self._send(session)
             self.latencies.append(time.perf_counter() - start)
             self.statuses[status] = self.statuses.get(status, 0) + 1
-        if connection is not None:
-            connection[1].close()
 
-    async def _exchange(
-        self, connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], message: bytes
-    ) -> tuple[int, bool]:
-        """Send one request; the status of its answer, and whether the connection stays open."""
-        reader, writer = connection
-        writer.write(message)
-        async with asyncio.timeout(30):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-            if "transfer-encoding: chunked" in head:
-                body = b""
-                while size := int(await reader.readline(), 16):
-                    body += (await reader.readexactly(size + 2))[:-2]
-                await reader.readexactly(2)
-            else:
-                body = await reader.readexactly(int(head.partition("content-length: ")[2].partition("\r\n")[0] or 0))
+    async def _send(self, session: aiohttp.ClientSession) -> int:
+        """Send one request; the status of its answer, or 0 where there is no whole answer."""
+        try:
+            async with session.post(self.path, data=self.body, headers=self.headers) as answer:
+                body = await answer.read()
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return 0
         if self.bodies is not None:
             self.bodies.append(body)
-        return int(head.split(" ", 2)[1]), "connection: close" not in head
+        return answer.status
 
 
 def make_request(kind: Kind) -> tuple[str, bytes, dict[str, str]]:
@@ -169,23 +143,3 @@ def measure(url: str, kind: Kind, seconds: float, connections: int) -> Result:
     path, body, headers = make_request(kind)
     Load(url=url, path=path, body=body, headers=headers, connections=connections).run(min(1.0, seconds / 3))
     return Load(url=url, path=path, body=body, headers=headers, connections=connections).run(seconds)
-
-
-def start_bare_server(checkpoint: str, **environment: str) -> tuple[subprocess.Popen[bytes], str]:
-    """The same API on a plain uvicorn, in a process of its own; returns it and its address, ready to answer."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, "-c", BARE_SERVER, str(port), checkpoint]
-    # One thread for each numerical call, as Ray gives a replica of one CPU.
-    process = subprocess.Popen(command, cwd=root, env={**os.environ, "OMP_NUM_THREADS": "1", **environment})
-    for _ in range(600):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return process, f"http://127.0.0.1:{port}"
-        if process.poll() is not None:
-            break
-        time.sleep(0.1)
-    process.kill()
-    raise SystemExit(f"the bare server with {checkpoint} did not start; its error stands above")

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import psutil
 
 from digits.benchmarks.parquet import read_parquet, write_parquet
 from digits.config import RECIPES
@@ -192,7 +193,7 @@ def run_process(command: Sequence[str], environment: Mapping[str, str]) -> Finis
     return FinishedProcess(document=json.loads(lines[-1][1]), seconds=seconds, lines=lines, peak_bytes=peak_bytes)
 
 
-def start_process(command: Sequence[str], environment: Mapping[str, str], **options: Any) -> subprocess.Popen:
+def start_process(command: Sequence[str], environment: Mapping[str, str], **options: Any) -> subprocess.Popen[Any]:
     """Start a program in the project's folder."""
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(command, cwd=ROOT, env={**os.environ, **quiet, **environment}, **options)
@@ -221,40 +222,31 @@ def watch_memory(root: int, interval: float = 0.25) -> Iterator[dict[str, int]]:
 def memory_of_tree(root: int) -> list[tuple[str, int]]:
     """Title and peak resident memory in bytes of a process and of all that it started."""
     found = []
-    for pid in process_tree(root):
-        with contextlib.suppress(OSError):  # it ended in the meantime
-            peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    for process in process_tree(root):
+        with contextlib.suppress(psutil.Error, OSError):  # it ended in the meantime
+            # psutil tells the peak on Windows only.
+            peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())
             if peak:
-                found.append((process_title(pid, root), 1024 * int(peak[1])))
+                found.append((process_title(process, root), 1024 * int(peak[1])))
     return found
 
 
-def process_tree(root: int) -> list[int]:
-    """A process and all that it started, and they in turn."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):  # it ended in the meantime
-                # pid (name) state parent ...; the name may hold anything
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                children.setdefault(parent, []).append(int(entry.name))
-    tree, unseen = [], [root]
-    while unseen:
-        pid = unseen.pop()
-        tree.append(pid)
-        unseen += children.get(pid, [])
-    return tree
+def process_tree(root: int) -> list[psutil.Process]:
+    """A process and all that it started, and they in turn; empty where it has ended."""
+    try:
+        process = psutil.Process(root)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
-def process_title(pid: int, root: int) -> str:
+def process_title(process: psutil.Process, root: int) -> str:
     """What a process calls itself: 'main', the class of a Ray actor such as ray::TrainController, or a program."""
-    if pid == root:
+    if process.pid == root:
         return "main"
-    with contextlib.suppress(OSError):
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
-        words = command.split(".")[0].split(":")
-        return ":".join(words[:3]) if command.startswith("ray::") else Path(command.split(" ")[0]).name
-    return "ended"
+    command = "".join(process.cmdline()[:1])
+    words = command.split(".")[0].split(":")
+    return ":".join(words[:3]) if command.startswith("ray::") else Path(command.split(" ")[0]).name
 
 
 def free_port() -> int:

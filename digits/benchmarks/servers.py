@@ -1,8 +1,7 @@
-"""Starts what the benchmark sends requests to: this project's service on Ray Serve, and plain FastAPI on uvicorn."""
+"""Starts what requests are sent to: this project's service on Ray Serve, its API without Ray, and plain FastAPI."""
 
 import contextlib
 import http.client
-import os
 import signal
 import subprocess
 import sys
@@ -12,7 +11,9 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import psutil
 import yaml
 
 from digits.benchmarks.measuring import (
@@ -35,6 +36,8 @@ class Server:
     """A server that answers."""
 
     url: str
+    pid: int
+    """Of the process that was started."""
     start_s: float
     """From the start of its process to its first answer."""
     peak_bytes: Mapping[str, int]
@@ -47,6 +50,16 @@ def plain_server(scope: Scope, runtime: str) -> Iterator[Server]:
     port = free_port()
     command = [sys.executable, "-m", "digits.benchmarks.sides.plain_server", runtime, str(port)]
     with serving([*command, str(scope.checkpoint(NETWORK))], f"http://127.0.0.1:{port}", {}) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def bare_server(checkpoint: str, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """This project's API on a plain uvicorn, in a process of its own."""
+    port = free_port()
+    command = [sys.executable, "-m", "digits.benchmarks.sides.bare_server", str(port), checkpoint]
+    # One thread for each numerical call, as Ray gives a replica of one CPU.
+    with serving(command, f"http://127.0.0.1:{port}", {"OMP_NUM_THREADS": "1", **(environment or {})}) as server:
         yield server
 
 
@@ -100,7 +113,7 @@ def serving(command: list[str], url: str, environment: Mapping[str, str]) -> Ite
                     )
                 time.sleep(0.1)
             with watch_memory(process.pid, interval=1.0) as peak_bytes:
-                yield Server(url=url, start_s=time.perf_counter() - start, peak_bytes=peak_bytes)
+                yield Server(url=url, pid=process.pid, start_s=time.perf_counter() - start, peak_bytes=peak_bytes)
         finally:
             end(process)
 
@@ -114,13 +127,13 @@ def answers(url: str) -> bool:
         return False
 
 
-def end(process: subprocess.Popen) -> None:
+def end(process: subprocess.Popen[Any]) -> None:
     """End a process and all that it started."""
     tree = process_tree(process.pid)
     process.send_signal(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(15)
-    for pid in tree:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    for member in tree:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()  # psutil makes sure that it is the same process, and not a later one with its id
     process.wait()

@@ -7,6 +7,8 @@ import json
 import os
 import statistics
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 from digits.benchmarks.measuring import NETWORKS, Figure, Results, Scope, alternate, free_port, run_side
 
@@ -37,16 +39,23 @@ def measure(scope: Scope, results: Results) -> None:
     """Compare images a second of both networks."""
     cores = len(os.sched_getaffinity(0))
     for network in NETWORKS:
+
+        def one_worker(side: str, turn: int, network: str = network) -> float:
+            return rate(scope, side, network, cores)
+
+        def two_workers(turn: int, network: str = network) -> float:
+            return rate_of_two(scope, network, max(1, cores // 2))
+
         rates = alternate(
             {
-                "fit": lambda turn, network=network: rate(scope, "fit", network, cores),
-                "raw": lambda turn, network=network: rate(scope, "raw", network, cores),
-                "alone": lambda turn, network=network: rate(scope, "fit-alone", network, cores),
-                "two": lambda turn, network=network: rate_of_two(scope, network, max(1, cores // 2)),
+                "fit": partial(one_worker, "fit"),
+                "raw": partial(one_worker, "raw"),
+                "alone": partial(one_worker, "fit-alone"),
+                "two": two_workers,
             },
             scope.repeats,
         )
-        common = {"part": "steps", "unit": "images/s", "better": "higher"}
+        common: dict[str, Any] = {"part": "steps", "unit": "images/s", "better": "higher"}
         results.figures += [
             Figure(
                 **common,

@@ -7,10 +7,11 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 import tyro
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 from digits import stopping
@@ -89,22 +90,39 @@ def write_files(run_dir: Storage, files: Mapping[str, bytes]) -> None:
 
 
 class ProgressLine:
-    """A progress bar on a terminal, under the lines that are printed; shows nothing elsewhere."""
-
-    WIDTH = 30
+    """A progress bar on a terminal, under the lines that are printed while the block runs; elsewhere only the lines."""
 
     def __init__(self) -> None:
-        self.visible = sys.stderr.isatty()
+        on_stdout = sys.stdout.isatty()
+        # Lines that go elsewhere than the bar are printed there as they are.
+        self.lines = Console() if on_stdout else None
+        self.bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(30),
+            TaskProgressColumn(),
+            console=self.lines or Console(stderr=True),
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=on_stdout,
+            redirect_stderr=sys.stderr.isatty(),
+            disable=not (on_stdout or sys.stderr.isatty()),
+        )
+        self.task = self.bar.add_task("", total=1.0, visible=False)
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
 
     def show(self, text: str, fraction: float) -> None:
         """Draw the bar anew for a fraction in 0..1."""
-        if self.visible:
-            filled = round(self.WIDTH * fraction)
-            bar = "━" * filled + " " * (self.WIDTH - filled)
-            print(f"\r\x1b[2K{text} {bar} {fraction:4.0%}", end="", file=sys.stderr, flush=True)
+        self.bar.update(self.task, description=text, completed=fraction, visible=True, refresh=True)
 
     def print(self, line: str) -> None:
-        """Print a line of the log in place of the bar."""
-        if self.visible:
-            print("\r\x1b[2K", end="", file=sys.stderr, flush=True)
-        print(line, flush=True)
+        """Print a line of the log above the bar."""
+        if self.lines:
+            self.lines.print(line, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(line, flush=True)

@@ -13,6 +13,7 @@ from digits.commands.settings import RunSettings
 from digits.config import DataConfig, check_seeds
 from digits.data.files import find_digits, find_same_digits
 from digits.data.split import Split
+from digits.images import Digits
 from digits.storage import Storage
 from digits.training.resources import Workers, choose_workers
 from digits.training.runs import Resumable
@@ -63,7 +64,7 @@ class Started:
     num_nodes: int
     workers: Workers
     """Of a training in full."""
-    photo_digits: list[ray.ObjectRef]
+    photo_digits: list[ray.ObjectRef[Digits]]
     """The simulated photos of the photo score, which are being made."""
 
 

@@ -134,17 +134,18 @@ def simulated(images: np.ndarray, labels: np.ndarray, photos_per_level: int) -> 
             # Other writing in every part: styles are drawn by seed and place in the part.
             seed = SEED + start if factor.styles else SEED
             tasks += [photograph.remote(factor, level, *digits, seed) for level in range(len(factor.levels))]
-    line, waiting = ProgressLine(), tasks
-    while waiting:
-        _, waiting = ray.wait(waiting)
-        line.show("simulated photos", 1 - len(waiting) / len(tasks))
+    waiting = tasks
+    with ProgressLine() as line:
+        while waiting:
+            _, waiting = ray.wait(waiting)
+            line.show("simulated photos", 1 - len(waiting) / len(tasks))
     return join_parts(ray.get(tasks))
 
 
 def show(comparison: Comparison) -> None:
     """Print what every network reads, mean and standard deviation over its trainings."""
-    where = {"simulated": comparison.everyday, "photos": comparison.photos}
-    where = {name: accuracy for name, accuracy in where.items() if accuracy is not None}
+    measured = {"simulated": comparison.everyday, "photos": comparison.photos}
+    where = {name: accuracy for name, accuracy in measured.items() if accuracy is not None}
     rows = [
         [
             network.name,
@@ -162,6 +163,7 @@ def show(comparison: Comparison) -> None:
 def figures_of(comparison: Comparison, network: str) -> dict[str, float]:
     """What the JSON document says of one network: the mean over its trainings of what was simulated and corrupted."""
     everyday = comparison.everyday
+    assert everyday is not None, "the report measures everyday photos"
     return {
         **{f"simulated_{path}": float(everyday[network, path].mean()) for path in PATHS},
         "corruptions": float(comparison.corruptions[network].mean()),

@@ -67,9 +67,10 @@ def report(
     became_best = register(storage, run_dir, best)
 
     total_s = time.perf_counter() - started
-    document = {"runs": [summary_of(one, total_s) for one in finished], "run_dir": str(run_dir)}
+    summaries = [summary_of(one, total_s) for one in finished]
+    document = {"runs": summaries, "run_dir": str(run_dir)}
     (run_dir / "metrics.json").write_bytes(json.dumps(document, indent=1).encode())
-    show_networks(document["runs"])
+    show_networks(summaries)
     print(f"pictures in {run_dir}: {', '.join(pictures)}")
     print(
         f"best checkpoint so far: {best.checkpoint.path}"

@@ -35,7 +35,7 @@ def rows_of(trials: Sequence[TrialResult], *, timed: bool = True) -> list[dict[s
     scored = [row for row in rows if row["score"] is not None]
     scores = np.array([row["score"] for row in scored])
     for cost in costs:
-        front = pareto_front(scores, np.array([row[cost] for row in scored])) if scored else []
+        front: Sequence[bool] = pareto_front(scores, np.array([row[cost] for row in scored])).tolist() if scored else []
         for row in rows:
             row[f"on_front_of_{cost}"] = False
         for row, on_front in zip(scored, front, strict=True):

@@ -52,6 +52,12 @@ def label_ends(axes: Axes, x: float, labels: Sequence[tuple[float, str, str]]) -
         lowest = place
 
 
+def per_cent(trial: TrialResult) -> float:
+    """The score of a trial that has one."""
+    assert trial.score is not None
+    return 100 * trial.score
+
+
 def score_by_hyper_parameter(trials: Sequence[TrialResult], score_name: str) -> bytes:
     """One panel for each hyper-parameter; a filled mark is a trial that trained to the end, the ring is the best."""
     scored = ranked(trials)
@@ -63,15 +69,13 @@ def score_by_hyper_parameter(trials: Sequence[TrialResult], score_name: str) -> 
             colour = COLOUR_OF[trial.candidate.name]
             axes.plot(
                 trial.candidate.hyper_parameters()[name],
-                100 * trial.score,
+                per_cent(trial),
                 marker="o",
                 color=colour,
                 markerfacecolor=colour if trial.status == "finished" else "white",
                 markersize=6,
             )
-        axes.plot(
-            scored[0].candidate.hyper_parameters()[name], 100 * scored[0].score, "o", color=INK, ms=12, mfc="none"
-        )
+        axes.plot(scored[0].candidate.hyper_parameters()[name], per_cent(scored[0]), "o", color=INK, ms=12, mfc="none")
         axes.set_title(name.replace("_", " "), loc="left", fontsize=11)
         if name.startswith(LOGARITHMIC):
             axes.set_xscale("log", base=2 if name.startswith("filters") else 10)
@@ -79,7 +83,7 @@ def score_by_hyper_parameter(trials: Sequence[TrialResult], score_name: str) -> 
             if name.startswith("filters"):
                 axes.xaxis.set_major_formatter("{x:g}")
         quiet(axes)
-    scale_by_errors(grid.flat[0], [100 * trial.score for trial in scored])
+    scale_by_errors(grid.flat[0], [per_cent(trial) for trial in scored])
     for axes in grid.flat[len(names) :]:
         axes.axis("off")
     for row in grid:

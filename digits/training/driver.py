@@ -16,12 +16,14 @@ from typing import Any
 
 import ray
 import ray.train
+from ray.train.v2.api.config import FailureConfig
 from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from digits import interruptible
 from digits.data.split import Split
 from digits.errors import TrainingError
+from digits.images import Digits
 from digits.storage import Storage
 from digits.training.resources import Workers
 from digits.training.runs import Run
@@ -41,7 +43,7 @@ def train(
     *,
     split: Split,
     on_event: Callable[[dict[str, Any]], None],
-    photo_digits: Sequence[ray.ObjectRef] = (),
+    photo_digits: Sequence[ray.ObjectRef[Digits]] = (),
     max_failures: int = 3,
 ) -> None:
     """Train all networks of a run; the epochs' checkpoints lie in `run_dir` when it returns.
@@ -73,7 +75,7 @@ def train(
             workers,
             run_dir,
             callbacks=[TellFailures(events)],
-            failures=ray.train.FailureConfig(max_failures=max_failures, controller_failure_limit=MAX_STARTS),
+            failures=FailureConfig(max_failures=max_failures, controller_failure_limit=MAX_STARTS),
             # A worker has all cores of its node where there are as many nodes.
             spread=not workers.use_gpu,
         )

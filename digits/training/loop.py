@@ -83,11 +83,12 @@ def fit(
     if resume:
         model.restore(resume)
     held_out = Scores(model, digits.validation)
-    photos, tensors, source = None, None, None
+    photos: Scores | None = None
+    source, tensors = None, None
     for epoch, training in zip(range(len(history), config.epochs), digits.epochs, strict=True):
         start = time.perf_counter()
-        if training is not source:
-            tensors, source = on_device(training), training
+        if tensors is None or training is not source:
+            source, tensors = training, on_device(training)
         loss, accuracy = train_epoch(model, tensors, columns, epoch, progress)
         train_seconds = time.perf_counter() - start
         validation_loss, validation_accuracy = held_out.mean()

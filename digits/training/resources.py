@@ -21,6 +21,11 @@ class Workers:
     cpus_per_worker: float
 
     @property
+    def most(self) -> int:
+        """The largest number of them."""
+        return self.num_workers if isinstance(self.num_workers, int) else self.num_workers[1]
+
+    @property
     def resources_per_worker(self) -> dict[str, float]:
         """What Ray reserves for each worker."""
         return {"CPU": self.cpus_per_worker, **({"GPU": 1} if self.use_gpu else {})}
@@ -47,6 +52,7 @@ def choose_workers(
             "the number of workers to start GPU nodes for, or a range of it",
             "give for instance --num-workers 1 4",
         )
+        assert requested is not None
         return Workers(num_workers=in_order(requested), use_gpu=True, cpus_per_worker=1.0)
     gpus, cpus = int(resources.get("GPU", 0)), resources.get("CPU", 0)
     limit = gpus or int(cpus)

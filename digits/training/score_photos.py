@@ -25,7 +25,7 @@ SEED = 0
 """The same photos for every run on the same digits, so that scores can be compared."""
 
 
-def start_photo_digits(split: Split) -> list[ray.ObjectRef]:
+def start_photo_digits(split: Split) -> list[ray.ObjectRef[Digits]]:
     """Start making the photos of validation digits; each reference is a part of uint8 (N, 28, 28) and int64 (N,).
 
     Of 1,000 originals, evenly spread over those that validate (of all, where there are fewer). A label of -1 marks a
@@ -36,7 +36,7 @@ def start_photo_digits(split: Split) -> list[ray.ObjectRef]:
     return [make_photo_digits.remote(images[rows], labels[rows], SEED) for rows in tasks]
 
 
-def wait_for_photos(photo_digits: Sequence[ray.ObjectRef], rank: int, world_size: int) -> Digits:
+def wait_for_photos(photo_digits: Sequence[ray.ObjectRef[Digits]], rank: int, world_size: int) -> Digits:
     """A worker's part of the photos that `start_photo_digits` started; waits until they are made."""
     return digits_of_worker(concatenate(ray.get(list(photo_digits))), rank, world_size)
 

@@ -6,6 +6,7 @@ import ray
 from ray.util.queue import Queue
 
 from digits.data.split import Split
+from digits.images import Digits
 from digits.storage import Storage
 from digits.training.runs import Run
 
@@ -17,7 +18,7 @@ class TrainingTask:
     run: Run
     run_dir: Storage
     split: Split
-    photo_digits: tuple[ray.ObjectRef, ...]
+    photo_digits: tuple[ray.ObjectRef[Digits], ...]
     """Parts of the prepared simulated photos: uint8 (n, 28, 28) and labels int64 (n,)."""
     events: Queue
     """What the driver is told: dictionaries with the key event (see `train`)."""

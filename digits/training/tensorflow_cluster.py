@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
-import ray.train
+from ray.train import UserCallback
 from ray.train.backend import Backend, BackendConfig
+from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from digits.storage import Storage
@@ -29,8 +30,8 @@ def worker_group(
     workers: Workers,
     folder: Storage,
     *,
-    callbacks: Sequence[ray.train.UserCallback],
-    failures: ray.train.FailureConfig | None = None,
+    callbacks: Sequence[UserCallback],
+    failures: FailureConfig | None = None,
     spread: bool = False,
 ) -> DataParallelTrainer:
     """A group of workers, started by `fit`, each of which calls `train_worker` with `config`.
@@ -42,14 +43,14 @@ def worker_group(
         train_worker,
         train_loop_config=config,
         backend_config=TensorflowConfig(),
-        scaling_config=ray.train.ScalingConfig(
+        scaling_config=ScalingConfig(
             num_workers=workers.num_workers,
             use_gpu=workers.use_gpu,
             resources_per_worker=workers.resources_per_worker,
             placement_strategy="SPREAD" if spread else "PACK",
             elastic_resize_monitor_interval_s=RESIZE_INTERVAL_S,
         ),
-        run_config=ray.train.RunConfig(
+        run_config=RunConfig(  # type: ignore[arg-type]  # the signature names the class that this one replaced
             name=folder.name,
             storage_path=folder.parent.path,
             storage_filesystem=folder.filesystem,

@@ -85,8 +85,8 @@ class TrainableModel:
         width = tf.shape(labels)[0] // self.parts
         results, gradients = zip(
             *(
-                self.gradients_of(*part, batch_size, self.place + number * width)
-                for number, part in enumerate(zip(*batch, strict=True))
+                self.gradients_of(pixels, truth, here, batch_size, self.place + number * width)
+                for number, (pixels, truth, here) in enumerate(zip(*batch, strict=True))
             ),
             strict=True,
         )

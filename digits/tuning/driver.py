@@ -20,6 +20,7 @@ from digits.data.distorted import iterate_epochs
 from digits.data.read import read_without_ray
 from digits.data.split import Split, evenly
 from digits.errors import ConfigurationError
+from digits.images import Digits
 from digits.storage import Storage
 from digits.training.resources import Workers, choose_workers
 from digits.tuning import searches
@@ -39,7 +40,7 @@ def search_networks(
     run_dir: Storage,
     *,
     split: Split,
-    photo_digits: Sequence[ray.ObjectRef],
+    photo_digits: Sequence[ray.ObjectRef[Digits]],
     resources: dict[str, float],
     num_nodes: int,
     on_event: OnEvent,
@@ -121,7 +122,7 @@ def resources_of(search: Search, resources: dict[str, float]) -> dict[str, float
 def concurrent_runs(workers: Workers, resources: dict[str, float]) -> int:
     """How many training runs have room beside each other: more would hold some workers and wait for others."""
     slots = resources["GPU"] if workers.use_gpu else resources["CPU"] / workers.cpus_per_worker
-    return max(1, int(slots // workers.num_workers))
+    return max(1, int(slots // workers.most))
 
 
 def configuration(search: Search, number: int) -> dict[str, Any]:
@@ -138,7 +139,7 @@ def prepare(
     search: Search,
     run_dir: Storage,
     split: Split,
-    photo_digits: Sequence[ray.ObjectRef],
+    photo_digits: Sequence[ray.ObjectRef[Digits]],
     workers: Workers,
     on_event: OnEvent,
 ) -> TrialTask:
@@ -153,7 +154,7 @@ def prepare(
     digits = read_without_ray(split.files, chosen, inverted_copies=copies)
     held_out = read_without_ray(split.files, evenly(split.validates, tuning.validation_images), inverted_copies=copies)
     total = tuning.max_epochs + len(photo_digits)
-    epochs: list[ray.ObjectRef] = []
+    epochs: list[ray.ObjectRef[Digits]] = []
     present = None
     for epoch in iterate_epochs(digits, columns, inverted_copies=copies, config=training, first=0):
         epochs.append(epochs[-1] if epoch is present else ray.put(epoch))

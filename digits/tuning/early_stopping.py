@@ -46,7 +46,7 @@ class EarlyStopping(FIFOScheduler):
     """
 
     def __init__(self, search: Search, earlier: Sequence[TrialResult]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Ray types it in part
         self.search = search
         self.rungs = Rungs(search.tuning.max_epochs, search.tuning.reduction_factor)
         for trial in earlier:

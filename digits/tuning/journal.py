@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import ray.tune
+from ray.tune.experiment import Trial
 
 from digits.storage import Storage
 from digits.training.driver import cause_of
@@ -29,7 +30,9 @@ class Journal(ray.tune.Callback):
         with self.noting:
             self.closed = True
 
-    def on_trial_result(self, iteration, trials, trial, result, **info) -> None:
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
         """Called by Ray Tune with each report of a trial."""
         if self.closed:
             return
@@ -38,7 +41,7 @@ class Journal(ray.tune.Callback):
         if not result["diverged"]:
             self.on_event({"event": "epoch", "trial": number, "result": epoch_of(result)})
 
-    def on_trial_complete(self, iteration, trials, trial, **info) -> None:
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Called by Ray Tune when a trial returned or was stopped early."""
         number = trial.config[TRIAL]["number"]
         if number not in self.reports:
@@ -50,7 +53,7 @@ class Journal(ray.tune.Callback):
         else:
             self.end(number, "finished" if last["epoch"] >= self.search.tuning.max_epochs else "stopped early")
 
-    def on_trial_error(self, iteration, trials, trial, **info) -> None:
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Called by Ray Tune when a trial raised an error or its process died."""
         error = trial.get_pickled_error() or RuntimeError("the trial's process died")
         self.end(trial.config[TRIAL]["number"], "failed", cause_of(error))
@@ -84,4 +87,5 @@ class Journal(ray.tune.Callback):
 
 def epoch_of(report: dict[str, Any]) -> EpochResult:
     """The epoch that a report tells of."""
-    return EpochResult(**{name: report.get(name) for name in EpochResult.__dataclass_fields__})
+    figures: dict[str, Any] = {name: report.get(name) for name in EpochResult.__dataclass_fields__}
+    return EpochResult(**figures)

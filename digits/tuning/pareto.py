@@ -33,4 +33,4 @@ def pareto_front(scores: np.ndarray, costs: np.ndarray) -> np.ndarray:
     """Which of N things are on the front, bool (N,): no other has at least their score at no more cost, one better."""
     better = (scores[None] >= scores[:, None]) & (costs[None] <= costs[:, None])
     strictly = (scores[None] > scores[:, None]) | (costs[None] < costs[:, None])
-    return ~(better & strictly).any(axis=1)
+    return np.logical_not((better & strictly).any(axis=1))

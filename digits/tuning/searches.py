@@ -147,7 +147,7 @@ def read_trials(run_dir: Storage) -> list[TrialResult]:
 def ranked(trials: Sequence[TrialResult]) -> list[TrialResult]:
     """Trials with a score, the best first; of equals the one with fewer parameters."""
     scored = [trial for trial in trials if trial.score is not None]
-    return sorted(scored, key=lambda trial: (-trial.score, trial.candidate.architecture.num_parameters()))
+    return sorted(scored, key=lambda trial: (-(trial.score or 0), trial.candidate.architecture.num_parameters()))
 
 
 def epochs_without_early_stopping(trials: Sequence[TrialResult], max_epochs: int) -> int:

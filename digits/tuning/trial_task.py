@@ -6,6 +6,7 @@ from typing import Any
 import ray
 
 from digits.data.batches import Columns
+from digits.images import Digits
 from digits.storage import Storage
 from digits.training.resources import Workers
 from digits.training.state import EpochResult
@@ -21,13 +22,13 @@ class TrialTask:
 
     search: Search
     run_dir: Storage
-    epochs: tuple[ray.ObjectRef, ...]
+    epochs: tuple[ray.ObjectRef[Digits], ...]
     """For each epoch, the training digits with their inverted copies: uint8 (N, 28, 28) and int64 (N,)."""
     columns: Columns
     """Which of them make up each batch."""
-    validation: ray.ObjectRef
+    validation: ray.ObjectRef[Digits]
     """The validation digits with their inverted copies: uint8 (N, 28, 28) and int64 (N,)."""
-    photo_digits: tuple[ray.ObjectRef, ...]
+    photo_digits: tuple[ray.ObjectRef[Digits], ...]
     """Parts of the prepared simulated photos, see `digits.training.score_photos`."""
     workers: Workers
     """Of a trial that is a training run."""

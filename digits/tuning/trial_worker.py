@@ -3,6 +3,7 @@
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import ray
@@ -88,13 +89,12 @@ def keep_last_epoch(folder: Storage, search: Search, network: Network, state: Tr
         earlier.filesystem.delete_dir(earlier.path)
 
 
-def digits_of_epochs(epochs: Sequence[ray.ObjectRef], columns: Columns) -> Iterator[Digits]:
+def digits_of_epochs(epochs: Sequence[ray.ObjectRef[Digits]], columns: Columns) -> Iterator[Digits]:
     """A worker's digits of each epoch; read-only; equal epochs are the same object, and no copy is made."""
     owned, size = columns.owned_groups, columns.group_size
     rows = slice(owned.start * size, owned.stop * size)
-    present, digits = None, None
-    for reference in epochs:
-        if reference != present:
-            images, labels = ray.get(reference)
-            present, digits = reference, (images[rows], labels[rows])
-        yield digits
+    for reference, equal in groupby(epochs):
+        images, labels = ray.get(reference)
+        digits = images[rows], labels[rows]
+        for _ in equal:
+            yield digits

@@ -11,26 +11,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 300.0
 """How long anything is waited for, at most: many times what it takes on a quiet machine."""
 
 
-def processes() -> Iterator[tuple[int, int, str]]:
-    """Process id, parent's id and command line of every process that can be seen."""
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue  # it ended meanwhile
-            yield int(folder.name), parent, command
+def command_of(process: psutil.Process) -> str:
+    """The command line of a process; nothing where it has ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def below(pid: int | None, *, recursive: bool = True) -> dict[int, str]:
+    """Command lines of the processes that one started, by their ids; of those that they started too, if recursive."""
+    try:
+        children = psutil.Process(pid).children(recursive=recursive) if pid is not None else []
+    except psutil.NoSuchProcess:
+        return {}
+    return {child.pid: command_of(child) for child in children}
 
 
 def training_workers(raylet: int | None) -> list[int]:
     """Ids of the Ray Train workers that a raylet, given by its process id, runs; none for no raylet."""
-    return [pid for pid, parent, command in processes() if parent == raylet and "RayTrainWorker" in command]
+    return [pid for pid, command in below(raylet, recursive=False).items() if "RayTrainWorker" in command]
 
 
 class Fault:

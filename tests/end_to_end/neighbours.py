@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.end_to_end.faults import Job, processes
+from tests.end_to_end.faults import Job, below
 from tests.end_to_end.ports import free_ports
 
 BIN = Path(sys.executable).parent
@@ -34,20 +34,12 @@ def of_ray_start(env: dict[str, str], *flags: str | int) -> tuple[Job, str]:
 
 def end(job: Job, number: signal.Signals) -> None:
     """End a job by a signal, and by SIGKILL what is left of the processes that it started."""
-    family = descendants(job.process.pid)
+    family = below(job.process.pid)
     job.process.send_signal(number)
     job.wait()
     for pid in family:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-
-
-def descendants(root: int) -> set[int]:
-    """Ids of all processes below one."""
-    everything, found = list(processes()), {root}
-    while more := {pid for pid, parent, _ in everything if parent in found} - found:
-        found |= more
-    return found - {root}
 
 
 class StrangerToAll(http.server.BaseHTTPRequestHandler):

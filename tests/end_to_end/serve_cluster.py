@@ -1,9 +1,9 @@
 """A Ray cluster of its own for tests of the service: private folder, free ports, ended by process ids."""
 
+import contextlib
 import http.client
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 from tests.end_to_end.ports import free_ports
@@ -73,31 +74,24 @@ def private_environment(folder: Path) -> dict[str, str]:
     }
 
 
-def processes_of(folder: Path) -> list[int]:
-    """Ids of the processes that were started in `private_environment(folder)`."""
-    mark = f"RAY_TMPDIR={folder}\0".encode()
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """The processes that were started in `private_environment(folder)` and have not ended."""
     found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if mark in (entry / "environ").read_bytes() and (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
-            except OSError:
-                continue
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("RAY_TMPDIR") == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
     return found
 
 
 def end_processes(folder: Path) -> None:
     """End all of them, by their ids."""
-    for sent in (signal.SIGTERM, signal.SIGKILL):
-        for pid in processes_of(folder):
-            try:
-                os.kill(pid, sent)
-            except ProcessLookupError:
-                continue
-        end = time.monotonic() + 5
-        while processes_of(folder) and time.monotonic() < end:
-            time.sleep(0.1)
+    for send in (psutil.Process.terminate, psutil.Process.kill):
+        members = processes_of(folder)
+        for process in members:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                send(process)
+        psutil.wait_procs(members, timeout=5)
 
 
 class ServeCluster:

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
+import psutil
 import pytest
 import schemathesis
 import yaml
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from digits.benchmarks.load import start_bare_server
+from digits.benchmarks.servers import Server, bare_server
 from digits.images import encode_png
 from digits.service.api import create_api
 from digits.service.service import Service
@@ -132,9 +133,8 @@ def post(server: str, body: bytes, path: str = "/predict", **headers: str) -> tu
         connection.close()
 
 
-def resident_megabytes(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+def resident_megabytes(server: Server) -> float:
+    return psutil.Process(server.pid).memory_info().rss / 2**20
 
 
 @pytest.fixture
@@ -142,20 +142,18 @@ def server_process(storage_path):
     """A server in a process of its own, with the environment that config.yaml gives a replica."""
     (deployment,) = yaml.safe_load(CONFIG.read_text())["applications"][0]["deployments"]
     environment = deployment["ray_actor_options"]["runtime_env"]["env_vars"]
-    process, url = start_bare_server(str(storage_path / "first"), **environment)
-    yield process, url
-    process.terminate()
-    process.wait(10)
+    with bare_server(str(storage_path / "first"), environment) as server:
+        yield server
 
 
 @pytest.mark.slow
 def test_malformed_uploads_never_break_the_service_and_leave_no_memory_behind(server_process):
-    process, url = server_process
+    url = server_process.url
     bodies = malformed_uploads(np.random.default_rng(0))
     large = encode_png(np.zeros((6000, 8000, 3), np.uint8))
     for body in (*bodies[:50], large):  # decoders load their tables once
         post(url, body)
-    before = resident_megabytes(process.pid)
+    before = resident_megabytes(server_process)
     statuses: dict[int, int] = {}
     for body in (*bodies, large, large):
         status, answer = post(url, body)
@@ -163,7 +161,7 @@ def test_malformed_uploads_never_break_the_service_and_leave_no_memory_behind(se
         assert status == 200 or set(answer) == {"detail"}
     assert set(statuses) <= {200, 413, 415, 422}
     assert sum(count for status, count in statuses.items() if status >= 400) > 250
-    assert resident_megabytes(process.pid) - before < 30
+    assert resident_megabytes(server_process) - before < 30
 
 
 def test_malformed_forms_and_tensors_never_break_the_service(plain_server):

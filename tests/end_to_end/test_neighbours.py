@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from digits.models import checkpoints
-from tests.end_to_end.faults import Job, processes
-from tests.end_to_end.neighbours import descendants, end, of_a_process, of_ray_start
+from tests.end_to_end.faults import Job, below
+from tests.end_to_end.neighbours import end, of_a_process, of_ray_start
 from tests.end_to_end.ports import free_ports
 from tests.end_to_end.serve_cluster import end_processes, get_json, private_environment, wait_for
 from tests.end_to_end.test_own_ray import environment  # noqa: F401  where the job's Ray keeps its files
@@ -72,8 +72,7 @@ def come_and_go(kinds, env):
 @contextmanager
 def paused(job):
     """Its training workers stand still meanwhile: whatever happens, happens in the middle of training."""
-    mine = descendants(job.process.pid)
-    workers = [pid for pid, _, command in processes() if pid in mine and "RayTrainWorker" in command]
+    workers = [pid for pid, command in below(job.process.pid).items() if "RayTrainWorker" in command]
     assert workers
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)

@@ -6,6 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.end_to_end.serve_cluster import ServeCluster, wait_for
@@ -44,7 +45,7 @@ def test_a_new_version_starts_before_the_old_one_stops_and_loses_no_request(clus
     (before,) = cluster.replicas()
     cluster.deploy(args={"limits": {"max_files": 8}})
     wait_for(lambda: [r["pid"] for r in cluster.replicas()] not in ([], [before["pid"]]), "the new replica")
-    wait_for(lambda: not Path(f"/proc/{before['pid']}").exists(), "the end of the old replica")
+    wait_for(lambda: not psutil.pid_exists(before["pid"]), "the end of the old replica")
     result = finish(load, thread, results, total=2000)
     assert (result.failed, result.requests >= 2000) == (0, True), result
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.end_to_end.faults import PATIENCE_S, Fault, freeze, processes, report_recovery, training_workers
+from tests.end_to_end.faults import PATIENCE_S, Fault, below, freeze, report_recovery, training_workers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
@@ -41,8 +41,8 @@ class Node:
     @property
     def raylet(self):
         """Process id of its raylet; None before it has one."""
-        command = "raylet/raylet"
-        return next((pid for pid, parent, line in processes() if parent == self.process.pid and command in line), None)
+        children = below(self.process.pid, recursive=False).items()
+        return next((pid for pid, command in children if "raylet/raylet" in command), None)
 
     def lose(self):
         """Kill the raylet, and with it every worker of the node."""

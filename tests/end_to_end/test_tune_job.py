@@ -52,13 +52,8 @@ def document_of(output):
 
 def trial_processes(job):
     """Ids of the processes that train, among the descendants of a job."""
-    everything = list(faults.processes())
-    mine = {job.process.pid}
-    while found := {pid for pid, parent, _ in everything if parent in mine} - mine:
-        mine |= found
-    return [
-        pid for pid, _, name in everything if pid in mine and name.startswith(("ray::train_alone", "ray::Implicit"))
-    ]
+    commands = faults.below(job.process.pid).items()
+    return [pid for pid, name in commands if name.startswith(("ray::train_alone", "ray::Implicit"))]
 
 
 @pytest.mark.slow

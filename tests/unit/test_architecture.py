@@ -59,7 +59,7 @@ MAY_IMPORT = {
     "fastapi": {"digits.service", "digits.benchmarks.sides"},
     "matplotlib": {"digits.reporting", "digits.benchmarks.growth"},
     "onnxruntime": {"digits.models.inference"},
-    "tyro": {"digits.commands", "jobs"},
+    "tyro": {"digits.commands"},
 }
 """Packages and modules that may import each framework directly."""
 WITHOUT_TRAINING_FRAMEWORKS = (

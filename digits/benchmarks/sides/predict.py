@@ -31,6 +31,7 @@ def main(side: str, path: str, folder: str, num_digits: int, batch_size: int) ->
     originals = images[: num_digits // 2]
     images, labels = np.concatenate([originals, 255 - originals]), np.tile(labels[: num_digits // 2], 2)
     checkpoint = checkpoints.load(path)
+    predict: Predict
     if side == "ours":
         predict = build_classifier(checkpoint).probabilities
         evaluate(predict, images[:1000], labels[:1000])
@@ -46,4 +47,4 @@ def main(side: str, path: str, folder: str, num_digits: int, batch_size: int) ->
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4], *map(int, sys.argv[4:6]))
+    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
