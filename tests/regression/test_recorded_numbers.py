@@ -35,8 +35,10 @@ def assert_same(found, expected, where=""):
         assert len(found) == len(expected), where
         for place, (one, other) in enumerate(zip(found, expected, strict=True)):
             assert_same(one, other, f"{where}/{place}")
-    else:
+    elif isinstance(expected, float):
         assert found == pytest.approx(expected, rel=TOLERANCE), where
+    else:
+        assert found == expected, where
 
 
 @pytest.fixture
