@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -47,12 +47,19 @@ def prepare(
         files = find_same_digits(work.data.path, work.fingerprint, run_dir.name)
     else:
         check_seeds(settings.seeds)
-        data = settings.data.applied_to(DataConfig())
+        data = independent_of_this_folder(settings.data.applied_to(DataConfig()))
         files = find_digits(data.path)
         work = begin(data, files.fingerprint)
         run_dir = storage / time.strftime(f"{name}-%Y%m%d-%H%M%S")
     storage.check_writable()
     return Prepared(work=work, run_dir=run_dir, split=Split.make(files, work.data))
+
+
+def independent_of_this_folder(data: DataConfig) -> DataConfig:
+    """The same data by an absolute path, so that a run goes on, and a checkpoint is judged, in whatever folder."""
+    if data.path is None or "://" in data.path:
+        return data
+    return replace(data, path=str(Path(data.path).expanduser().absolute()))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
