@@ -1,0 +1,85 @@
+"""Training of the page network on Ray Train: Ray Data makes pages, beside it one group of workers trains.
+
+The side of the driver, which imports no TensorFlow; `digits.training.page_worker` is the other one. A worker group
+that starts, for the first time or again, goes on from the last epoch that it can read in the run's folder.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import ray.train
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+from digits.data.files import DigitFiles
+from digits.errors import require
+from digits.storage import Storage
+from digits.training import page_pipeline
+from digits.training.driver import MAX_STARTS, SNAPSHOT, TellFailures, cause_of, listening
+from digits.training.page_run import PageRun
+from digits.training.resources import Workers
+from digits.training.runs import TrainingError
+from digits.training.tensorflow_cluster import TensorflowConfig
+
+
+def train(
+    run: PageRun,
+    run_dir: Storage,
+    workers: Workers,
+    *,
+    files: DigitFiles,
+    on_event: Callable[[dict[str, Any]], None],
+    max_failures: int = 3,
+) -> None:
+    """Train a run to its last epoch; the epochs lie in `run_dir` when it returns. Ray must be up.
+
+    A worker or node that dies is replaced and training goes on from the last epoch, `max_failures` times; then, or on
+    an error that a retry cannot mend, TrainingError. `on_event` is called in a thread of this process with dictionaries
+    whose key event is progress (epoch, fraction), epoch (epochs, result), resumed (epoch), damaged (message) or
+    failure (causes), as in `digits.training.driver`.
+    """
+    count = workers.num_workers
+    require(
+        isinstance(count, int) and run.training.global_batch_size % count == 0,
+        f"{count} workers for {run.training.global_batch_size} squares in a step",
+        "a number of workers that divides the squares of a step",
+        "give --num-workers 1, 2 or 4",
+    )
+    run.write(run_dir)
+    if (run_dir / SNAPSHOT).exists():  # the folder tells where training stands
+        run_dir.filesystem.delete_file((run_dir / SNAPSHOT).path)
+    shapes = page_pipeline.begin_shapes(files, run.training)
+    with listening(on_event) as events:
+        config = {"run": run, "run_dir": run_dir, "shapes": shapes, "events": events}
+        trainer = DataParallelTrainer(
+            train_worker,
+            train_loop_config=config,
+            backend_config=TensorflowConfig(),
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=count,
+                use_gpu=workers.use_gpu,
+                resources_per_worker=workers.resources_per_worker,
+                placement_strategy="PACK" if workers.use_gpu else "SPREAD",
+            ),
+            run_config=ray.train.RunConfig(
+                name=run_dir.name,
+                storage_path=run_dir.parent.path,
+                storage_filesystem=run_dir.filesystem,
+                failure_config=ray.train.FailureConfig(max_failures=max_failures, controller_failure_limit=MAX_STARTS),
+                callbacks=[TellFailures(events)],
+            ),
+        )
+        try:
+            trainer.fit()
+        except ray.train.TrainingFailedError as error:
+            raise TrainingError(
+                f"training ended early: {cause_of(error)}\n"
+                f"  expected: {run.training.epochs} epochs in {run_dir}\n"
+                f"  what to do: mend the cause, then go on with --resume {run_dir.name}"
+            ) from error
+
+
+def train_worker(config: dict[str, Any]) -> None:
+    """What each Ray Train worker does."""
+    from digits.training.page_worker import PageTask, train_pages
+
+    train_pages(PageTask(**config))

@@ -1,0 +1,87 @@
+"""What each of Ray Train's workers does in a run that trains the page network."""
+
+import os
+import socket
+import tempfile
+from dataclasses import dataclass
+
+import ray
+import ray.train
+from ray.util.queue import Queue
+
+from digits.errors import require
+from digits.models.page_targets import PageArchitecture
+from digits.storage import Storage
+from digits.training import page_pipeline, page_run
+from digits.training.page_run import PageRun, PageState
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageTask:
+    """What every worker of a run gets."""
+
+    run: PageRun
+    run_dir: Storage
+    shapes: ray.ObjectRef
+    """`DigitShapes` in Ray's object store."""
+    events: Queue
+    """What the driver is told, see `page_driver.train`."""
+
+
+def train_pages(task: PageTask) -> None:
+    """Train from where the run's folder stands to the last epoch, together with all other workers."""
+    require(
+        (task.run_dir / page_run.RUN).exists(),
+        f"the run's folder {task.run_dir} is not there on {socket.gethostname()}",
+        "storage that every node sees",
+        f"name a bucket, or a folder that is mounted on all nodes, instead of {task.run_dir.parent}",
+    )
+    context = ray.train.get_context()
+    rank, world_size = context.get_world_rank(), context.get_world_size()
+    config = task.run.training
+
+    def tell(event: str, **details: object) -> None:
+        if rank == 0:
+            task.events.put({"event": event, **details})
+
+    resume = page_run.last_state(task.run_dir, on_damage=lambda error: tell("damaged", message=str(error)))
+    done = len(resume.history) if resume else 0
+    if resume:
+        tell("resumed", epoch=done)
+    if done >= config.epochs:
+        return
+    dataset = page_pipeline.squares(config, task.shapes, done, rank, world_size)
+    batches = page_pipeline.batches(dataset, config.global_batch_size // world_size)
+
+    import tensorflow as tf
+
+    from digits.training.page_loop import fit
+
+    cores = max(1, len(os.sched_getaffinity(0)) // context.get_local_world_size())
+    tf.config.threading.set_intra_op_parallelism_threads(cores)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+    def report(state: PageState) -> None:
+        result = state.history[-1]
+        name = page_run.epoch_name(result.epoch)
+        metrics = {"epoch": result.epoch}
+        if rank == 0:
+            with tempfile.TemporaryDirectory() as folder:
+                page_run.write_state(Storage.open(folder), state)
+                checkpoint = ray.train.Checkpoint.from_directory(folder)
+                ray.train.report(metrics, checkpoint=checkpoint, checkpoint_dir_name=name)
+        else:
+            ray.train.report(metrics, checkpoint_dir_name=name)
+        tell("epoch", epochs=config.epochs, result=result)
+
+    fit(
+        PageArchitecture(**task.run.architecture),
+        config,
+        batches,
+        strategy=tf.distribute.MultiWorkerMirroredStrategy(),
+        resume=resume,
+        score=lambda state: None,
+        report=report,
+        progress=lambda epoch, fraction: tell("progress", epoch=epoch, fraction=fraction),
+    )
