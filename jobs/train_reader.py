@@ -7,18 +7,19 @@ its errors on simulated pages of another maker, becomes a reader: RUN/reader, an
 
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from digits import cluster
-from digits.commands.console import ProgressLine, run_job
+from digits.commands.console import ProgressLine, run_job, show_table
 from digits.data.files import DigitFiles, find_digits, find_same_digits
 from digits.models.page_targets import PageArchitecture
 from digits.storage import Storage
 from digits.training import page_driver
+from digits.training.page_finish import finish
 from digits.training.page_run import PageEpoch, PageRun, PageTraining
 from digits.training.resources import choose_workers
 
@@ -105,7 +106,23 @@ def train_reader(settings: TrainReaderSettings) -> dict[str, Any]:
     cluster.check_shared(run_dir.parent, files.local_paths)
     workers = choose_workers(settings.num_workers or 1, resources, num_nodes)
     page_driver.train(run, run_dir, workers, files=files, on_event=Progress(run.training.epochs))
-    return {"run_dir": str(run_dir), "training": asdict(run.training), "seconds": time.perf_counter() - started}
+    record = finish(run, run_dir, files)
+    show_table(
+        "Simulated pages",
+        ["condition", "pages", "exact", "errors"],
+        [
+            [name, str(one["images"]), f"{one['exact']:.0%}", f"{one['character_error_rate']:.1%}"]
+            for name, one in record["simulated_pages"]["by_condition"].items()
+        ],
+    )
+    pages = record["simulated_pages"]
+    return {
+        "run_dir": str(run_dir),
+        "reader": str(run_dir / "reader"),
+        "epoch": len(record["history"]),
+        "simulated_pages": {key: pages[key] for key in ("character_error_rate", "exact", "answered_without_digits")},
+        "seconds": time.perf_counter() - started,
+    }
 
 
 if __name__ == "__main__":

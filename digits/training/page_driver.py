@@ -15,6 +15,7 @@ from digits.errors import require
 from digits.storage import Storage
 from digits.training import page_pipeline
 from digits.training.driver import MAX_STARTS, SNAPSHOT, TellFailures, cause_of, listening
+from digits.training.page_finish import judging_digits
 from digits.training.page_run import PageRun
 from digits.training.resources import Workers
 from digits.training.runs import TrainingError
@@ -49,7 +50,7 @@ def train(
         run_dir.filesystem.delete_file((run_dir / SNAPSHOT).path)
     shapes = page_pipeline.begin_shapes(files, run.training)
     with listening(on_event) as events:
-        config = {"run": run, "run_dir": run_dir, "shapes": shapes, "events": events}
+        config = {"run": run, "run_dir": run_dir, "shapes": shapes, "judging": judging_digits(files), "events": events}
         trainer = DataParallelTrainer(
             train_worker,
             train_loop_config=config,

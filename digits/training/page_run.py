@@ -64,6 +64,11 @@ class PageTraining:
         left = 1 - step / (self.epochs * self.steps_per_epoch)
         return min(1.0, (step + 1) / WARMUP_STEPS, max(0.01, left / self.falling))
 
+    def is_judged(self, epoch: int) -> bool:
+        """Whether an epoch, from 0, is judged on simulated pages: where the learning rate has fallen by half."""
+        last_step = (epoch + 1) * self.steps_per_epoch
+        return (1 - last_step / (self.epochs * self.steps_per_epoch)) / self.falling <= 0.5
+
 
 @dataclass(frozen=True, kw_only=True)
 class PageEpoch:

@@ -5,6 +5,7 @@ import socket
 import tempfile
 from dataclasses import dataclass
 
+import numpy as np
 import ray
 import ray.train
 from ray.util.queue import Queue
@@ -12,7 +13,7 @@ from ray.util.queue import Queue
 from digits.errors import require
 from digits.models.page_targets import PageArchitecture
 from digits.storage import Storage
-from digits.training import page_pipeline, page_run
+from digits.training import page_finish, page_pipeline, page_run
 from digits.training.page_run import PageRun, PageState
 
 
@@ -24,6 +25,8 @@ class PageTask:
     run_dir: Storage
     shapes: ray.ObjectRef
     """`DigitShapes` in Ray's object store."""
+    judging: tuple[np.ndarray, np.ndarray]
+    """Digits and labels that the pages which judge an epoch are written with."""
     events: Queue
     """What the driver is told, see `page_driver.train`."""
 
@@ -75,13 +78,22 @@ def train_pages(task: PageTask) -> None:
             ray.train.report(metrics, checkpoint_dir_name=name)
         tell("epoch", epochs=config.epochs, result=result)
 
+    architecture = PageArchitecture(**task.run.architecture)
+
+    def score(state: PageState) -> dict[str, float] | None:
+        """Of rank 0, where the learning rate has fallen far enough for the epoch to be kept."""
+        if rank != 0 or not config.is_judged(len(state.history)):
+            return None
+        judged = page_finish.judge(architecture, state.mean, task.judging)
+        return {"error_rate": judged.character_error_rate, "answered": judged.answered_fraction}
+
     fit(
-        PageArchitecture(**task.run.architecture),
+        architecture,
         config,
         batches,
         strategy=tf.distribute.MultiWorkerMirroredStrategy(),
         resume=resume,
-        score=lambda state: None,
+        score=score,
         report=report,
         progress=lambda epoch, fraction: tell("progress", epoch=epoch, fraction=fraction),
     )

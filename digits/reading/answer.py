@@ -1,0 +1,64 @@
+"""What reading a picture gives: its digits in reading order, or the reason why there are none."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+class NotADigit(ValueError):
+    """A picture in which no digit is read; the message says why and what to do.
+
+    `reason` is one word for counting: blank (nothing stands out of the paper) or unlike (something does, but it is
+    not enough like a digit).
+    """
+
+    def __init__(self, reason: str, happened: str) -> None:
+        remedy = "photograph the digits from nearer, in even light, and nothing else beside them"
+        super().__init__(f"{happened}\n  expected: at least one handwritten digit\n  what to do: {remedy}")
+        self.reason = reason
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReadDigit:
+    """One digit of a picture."""
+
+    box: tuple[float, float, float, float]
+    """Left, top, width and height, in pixels of the picture as EXIF shows it."""
+    digit: int
+    confidence: float
+    """Probability that there is a digit and that it is this one, 0..1."""
+    probabilities: np.ndarray
+    """float32 (10,), sum 1: which digit it is, if it is one."""
+    line: int
+    """Its line, from 0, in reading order."""
+    number: int
+    """Its number (group of digits in a line), from 0, counted through all lines."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reading:
+    """All digits of a picture in reading order, at least one."""
+
+    digits: tuple[ReadDigit, ...]
+    rotation: int
+    """Degrees clockwise by which the picture was turned to be read: 0, 90, 180 or 270."""
+
+    @property
+    def numbers(self) -> list[str]:
+        """The numbers as they were written, such as ["007", "42"]."""
+        groups: dict[int, str] = {}
+        for one in self.digits:
+            groups[one.number] = groups.get(one.number, "") + str(one.digit)
+        return list(groups.values())
+
+    @property
+    def text(self) -> str:
+        """All digits: a space between the numbers of a line, a line break between lines."""
+        text, previous = "", None
+        for one in self.digits:
+            if previous is not None and one.line != previous.line:
+                text += "\n"
+            elif previous is not None and one.number != previous.number:
+                text += " "
+            text, previous = text + str(one.digit), one
+        return text
