@@ -27,12 +27,21 @@ from digits.data.read import read_without_ray
 from digits.data.split import split_rows
 from digits.errors import require
 from digits.evaluation.metrics import NO_ANSWER, Predict, Predictions, evaluate
+from digits.evaluation.page_folder import (
+    LabelledPage,
+    find_pages,
+    find_pictures,
+    pages_csv,
+    read_files,
+    score_of,
+)
 from digits.evaluation.photo_folder import LabelledPhoto, PhotoFolderError, find_photos
 from digits.evaluation.photo_score import NO_DIGIT, prepared
 from digits.images import Digits, UnreadableImage, decode_image, resize_photo
 from digits.models import checkpoints
 from digits.models.checkpoints import Checkpoint
 from digits.models.inference import classifier_of
+from digits.reading.reader import Reader
 from digits.reporting import figures
 from digits.reporting.factor_figures import comparison_pictures
 from digits.reporting.page import PhotoReading, report_html, thumbnail
@@ -48,6 +57,10 @@ class EvaluateSettings:
     """Folder or URI of a checkpoint; left out, the best one of the storage path."""
     photos: Path | None = None
     """Folder of labelled photos: labels.csv with columns file and label, folders 0 to 9, or names that begin so."""
+    pages: Path | None = None
+    """Folder of pictures with several digits: labels.csv with columns file and text, lines joined by |."""
+    not_digits: Path | None = None
+    """Folder of pictures that show no digit: how many of them are answered all the same."""
     resize: bool = False
     """Shrink whole photos to 28x28, as the article did, instead of finding paper and ink in them."""
     compare: tuple[str, ...] = ()
@@ -185,6 +198,8 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     )
     storage = Storage.open(settings.storage_path)
     found = find_photos(settings.photos) if settings.photos else []
+    pages = find_pages(settings.pages) if settings.pages else []
+    without_digits = find_pictures(settings.not_digits) if settings.not_digits else []
     checkpoint = checkpoints.load(settings.checkpoint or checkpoints.best_checkpoint(settings.storage_path))
     compared = study.load_compared(checkpoint, settings.compare)
     images, labels = validation_digits(checkpoint, settings.data)
@@ -206,6 +221,8 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
         "checkpoint": checkpoint.path,
         "validation": figures_of(validation),
         "photos": None,
+        "pages": None,
+        "not_digits": None,
         "run_dir": str(run_dir),
     }
     details = {"validation": details_of(validation), "photos": None, "comparison": None}
@@ -220,6 +237,8 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
         files["photos.csv"] = predictions_csv(photos.names, of_photos)
         files["confusion-photos.png"] = figures.confusion_matrix(of_photos, "Photos")
         files["predictions-photos.png"] = figures.prediction_grid(seen, of_photos, "Photos")
+    if pages or without_digits:
+        files |= read_pages(pages, without_digits, document)
     if settings.report:
         cluster.connect()
         inverted = checkpoint.record["data"]["inverted_copies"]
@@ -243,6 +262,36 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
         (run_dir / name).write_bytes(content)
     print(f"written to {run_dir}: {', '.join(files)}")
     return document
+
+
+def read_pages(pages: list[LabelledPage], without_digits: list[Path], document: dict[str, Any]) -> dict[str, bytes]:
+    """Read both kinds of pictures with the shipped reader; fills in the document, returns files for the run folder."""
+    reader = Reader.load()
+    readings = read_files(reader, [page.path for page in pages])
+    files = {}
+    if pages:
+        score = score_of(pages, readings)
+        document["pages"] = score.to_dict()
+        files["pages.csv"] = pages_csv(pages, readings).encode()
+        show_table(
+            "Pages",
+            ["pages", "exact", "lines exact", "digits", "edit distance", "character error rate"],
+            [
+                [
+                    str(score.images),
+                    f"{score.exact}",
+                    f"{score.lines_exact}",
+                    f"{score.digits:,}",
+                    f"{score.edit_distance}",
+                    f"{score.character_error_rate:.2%}",
+                ]
+            ],
+        )
+    if without_digits:
+        answered = sum(one.reading is not None for one in read_files(reader, without_digits))
+        document["not_digits"] = {"images": len(without_digits), "answered": answered}
+        print(f"{answered} of {len(without_digits)} pictures without digits are answered", flush=True)
+    return files
 
 
 def details_of(predictions: Predictions) -> dict[str, Any]:

@@ -126,6 +126,20 @@ def _rows(sheet: _Sheet) -> None:
         y += pitch * float(np.exp(rng.normal(0, 0.05))) * (2 if rng.random() < 0.1 else 1)
 
 
+def _packed(sheet: _Sheet) -> None:
+    """A sheet full of digits, close to each other: the most to learn from for each pixel."""
+    rng = sheet.rng
+    sheet.height = height = log_uniform(rng, 13, 34)
+    pitch, gap = height * rng.uniform(1.08, 1.5), rng.uniform(0.0, 0.4)
+    y = rng.uniform(0.1, 0.6) * pitch - 0.5 * SIDE * abs(math.tan(math.radians(sheet.tilt)))
+    while y < SIDE * 1.25:
+        x = rng.uniform(-0.2, 0.4) * height
+        while x < SIDE:
+            width = sheet.write(x, y, height * float(np.exp(rng.normal(0, 0.1))))
+            x += (width or 0) + (gap + rng.uniform(-0.06, 0.15)) * height
+        y += pitch
+
+
 def _cells(sheet: _Sheet, size: tuple[float, float], filled: float) -> list[tuple[float, float]]:
     """Digits in the middles of cells of a width and height in pixels; returns the cells' left upper corners."""
     rng, (width, height) = sheet.rng, size
@@ -248,7 +262,7 @@ def _print(sheet: _Sheet, blank: bool) -> None:
             cv2.circle(sheet.printed, (x, y), int(rng.integers(0, 3)), float(rng.uniform(0.2, 1)), -1, cv2.LINE_AA)
 
 
-_LAYOUTS = ((_rows, 0.58), (_table, 0.14), (_boxes, 0.12), (_scattered, 0.16))
+_LAYOUTS = ((_rows, 0.4), (_packed, 0.28), (_table, 0.1), (_boxes, 0.1), (_scattered, 0.12))
 
 
 def simulated_square(shapes: DigitShapes, rng: np.random.Generator) -> Square:

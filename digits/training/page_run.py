@@ -27,8 +27,8 @@ class PageTraining:
     """How the page network is trained. Equal settings give equal pages in equal order."""
 
     seed: int = 0
-    epochs: int = 30
-    squares_per_epoch: int = 2_000
+    epochs: int = 22
+    squares_per_epoch: int = 1_000
     global_batch_size: int = 16
     """Squares in one step, over all workers together."""
     learning_rate: float = 2.5e-3
