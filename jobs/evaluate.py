@@ -21,20 +21,14 @@ import numpy as np
 from digits import cluster
 from digits.commands import study
 from digits.commands.console import run_job, show_table
+from digits.commands.page_reading import read_pages
 from digits.config import CHANNELS, IMAGE_SIZE, DataConfig
 from digits.data.files import find_digits
 from digits.data.read import read_without_ray
 from digits.data.split import split_rows
 from digits.errors import require
 from digits.evaluation.metrics import NO_ANSWER, Predict, Predictions, evaluate
-from digits.evaluation.page_folder import (
-    LabelledPage,
-    find_pages,
-    find_pictures,
-    pages_csv,
-    read_files,
-    score_of,
-)
+from digits.evaluation.page_folder import find_pages, find_pictures
 from digits.evaluation.photo_folder import LabelledPhoto, PhotoFolderError, find_photos
 from digits.evaluation.photo_score import NO_DIGIT, prepared
 from digits.images import Digits, UnreadableImage, decode_image, resize_photo
@@ -238,7 +232,9 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
         files["confusion-photos.png"] = figures.confusion_matrix(of_photos, "Photos")
         files["predictions-photos.png"] = figures.prediction_grid(seen, of_photos, "Photos")
     if pages or without_digits:
-        files |= read_pages(pages, without_digits, document)
+        of_pages, more_files, _ = read_pages(Reader.load(), pages, without_digits)
+        document |= of_pages
+        files |= more_files
     if settings.report:
         cluster.connect()
         inverted = checkpoint.record["data"]["inverted_copies"]
@@ -262,36 +258,6 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
         (run_dir / name).write_bytes(content)
     print(f"written to {run_dir}: {', '.join(files)}")
     return document
-
-
-def read_pages(pages: list[LabelledPage], without_digits: list[Path], document: dict[str, Any]) -> dict[str, bytes]:
-    """Read both kinds of pictures with the shipped reader; fills in the document, returns files for the run folder."""
-    reader = Reader.load()
-    readings = read_files(reader, [page.path for page in pages])
-    files = {}
-    if pages:
-        score = score_of(pages, readings)
-        document["pages"] = score.to_dict()
-        files["pages.csv"] = pages_csv(pages, readings).encode()
-        show_table(
-            "Pages",
-            ["pages", "exact", "lines exact", "digits", "edit distance", "character error rate"],
-            [
-                [
-                    str(score.images),
-                    f"{score.exact}",
-                    f"{score.lines_exact}",
-                    f"{score.digits:,}",
-                    f"{score.edit_distance}",
-                    f"{score.character_error_rate:.2%}",
-                ]
-            ],
-        )
-    if without_digits:
-        answered = sum(one.reading is not None for one in read_files(reader, without_digits))
-        document["not_digits"] = {"images": len(without_digits), "answered": answered}
-        print(f"{answered} of {len(without_digits)} pictures without digits are answered", flush=True)
-    return files
 
 
 def details_of(predictions: Predictions) -> dict[str, Any]:

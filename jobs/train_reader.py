@@ -101,6 +101,7 @@ def train_reader(settings: TrainReaderSettings) -> dict[str, Any]:
     """Train what the command line names; returns the job's JSON document."""
     started = time.perf_counter()
     run, run_dir, files = prepare(settings)
+    run.write(run_dir)  # from here on it can go on with --resume, whatever happens
     print(f"run {run_dir}", flush=True)
     resources, num_nodes = cluster.connect()
     cluster.check_shared(run_dir.parent, files.local_paths)

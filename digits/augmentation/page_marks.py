@@ -1,102 +1,15 @@
-"""What is on pages and is no digit: words and letters by hand and in print, sketches, scribbles, rulings, boxes.
+"""Marks on training's simulated pages that are no digits: sketches, scribbles, rulings.
 
-For training's simulated pages. Everything draws ink in place on float32 (H, W), 0 paper, 1 ink.
+Everything draws ink in place on float32 (H, W), 0 paper, 1 ink.
 """
 
 import math
-import string
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from digits.augmentation.hand import smooth
-from digits.augmentation.page_digits import lay
-
-FONTS = (
-    cv2.FONT_HERSHEY_SIMPLEX,
-    cv2.FONT_HERSHEY_PLAIN,
-    cv2.FONT_HERSHEY_DUPLEX,
-    cv2.FONT_HERSHEY_COMPLEX,
-    cv2.FONT_HERSHEY_TRIPLEX,
-    cv2.FONT_HERSHEY_SCRIPT_SIMPLEX,
-    cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
-)
-PRINTED_SIGNS = [letter for letter in string.ascii_letters if letter not in "OoIlSsZzqgbBDQ"] + list("?&@#$%*+=<>~{}!;")
-"""Printed signs that nobody takes for a digit, even where they stand alone."""
-VOWELS, CONSONANTS = "aeiouaeio", "nrtshldcmpbgwfkvyj"
-
-Paths = Sequence[Sequence[tuple[float, float]]]
-LETTERS: dict[str, Paths] = {
-    "a": [[(0.55, 0.2), (0.3, 0), (0.02, 0.4), (0.15, 0.95), (0.45, 0.8), (0.57, 0.1), (0.57, 0.8), (0.7, 1)]],
-    "b": [[(0.05, -0.8), (0.05, 0.9)], [(0.05, 0.3), (0.35, 0), (0.6, 0.45), (0.35, 1), (0.05, 0.85)]],
-    "c": [[(0.55, 0.15), (0.3, 0), (0.02, 0.5), (0.25, 1), (0.6, 0.8)]],
-    "d": [[(0.55, 0.2), (0.3, 0), (0.02, 0.5), (0.25, 1), (0.55, 0.7)], [(0.57, -0.8), (0.57, 0.85), (0.7, 1)]],
-    "e": [[(0.05, 0.5), (0.5, 0.45), (0.45, 0.05), (0.15, 0.1), (0.03, 0.5), (0.2, 1), (0.6, 0.8)]],
-    "f": [[(0.55, -0.7), (0.35, -0.8), (0.25, -0.4), (0.25, 1.1)], [(0.02, 0.05), (0.5, 0.02)]],
-    "g": [[(0.55, 0.15), (0.25, 0), (0.03, 0.45), (0.25, 0.9), (0.55, 0.6), (0.57, 0.05), (0.5, 1.5), (0.02, 1.4)]],
-    "h": [[(0.05, -0.8), (0.05, 1)], [(0.05, 0.4), (0.3, 0), (0.52, 0.3), (0.52, 1)]],
-    "i": [[(0.1, 0.05), (0.1, 0.9), (0.22, 1)], [(0.1, -0.4), (0.12, -0.36)]],
-    "j": [[(0.3, 0.05), (0.3, 1.3), (0.1, 1.65), (-0.05, 1.4)], [(0.3, -0.4), (0.32, -0.36)]],
-    "k": [[(0.05, -0.8), (0.05, 1)], [(0.5, 0.05), (0.08, 0.55), (0.55, 1)]],
-    "l": [[(0.1, -0.8), (0.1, 0.85), (0.25, 1)]],
-    "m": [
-        [(0.05, 0.05), (0.05, 1)],
-        [(0.05, 0.4), (0.25, 0), (0.38, 0.3), (0.38, 1)],
-        [(0.38, 0.4), (0.58, 0), (0.72, 0.3), (0.72, 1)],
-    ],
-    "n": [[(0.05, 0.05), (0.05, 1)], [(0.05, 0.4), (0.3, 0), (0.52, 0.3), (0.52, 1)]],
-    "o": [[(0.3, 0), (0.02, 0.5), (0.3, 1), (0.58, 0.5), (0.3, 0)]],
-    "p": [[(0.05, 0.05), (0.05, 1.7)], [(0.05, 0.3), (0.35, 0), (0.6, 0.45), (0.35, 1), (0.05, 0.8)]],
-    "r": [[(0.08, 0.05), (0.08, 1)], [(0.08, 0.45), (0.25, 0.05), (0.5, 0.1)]],
-    "s": [[(0.5, 0.1), (0.2, 0), (0.1, 0.3), (0.45, 0.6), (0.4, 0.95), (0.05, 0.9)]],
-    "t": [[(0.25, -0.5), (0.25, 0.85), (0.5, 0.95)], [(0.02, 0.02), (0.5, 0)]],
-    "u": [[(0.05, 0.05), (0.08, 0.8), (0.3, 1), (0.52, 0.7), (0.55, 0.05)], [(0.55, 0.05), (0.55, 1)]],
-    "v": [[(0.03, 0.05), (0.28, 1), (0.55, 0.05)]],
-    "w": [[(0.03, 0.05), (0.18, 1), (0.36, 0.2), (0.54, 1), (0.72, 0.05)]],
-    "x": [[(0.03, 0.05), (0.55, 1)], [(0.55, 0.05), (0.03, 1)]],
-    "y": [[(0.05, 0.05), (0.1, 0.7), (0.35, 0.8), (0.55, 0.05)], [(0.55, 0.05), (0.5, 1.3), (0.2, 1.65), (0.0, 1.4)]],
-    "A": [[(0.05, 1), (0.32, -0.7)], [(0.32, -0.7), (0.6, 1)], [(0.15, 0.45), (0.5, 0.45)]],
-    "E": [
-        [(0.55, -0.7), (0.06, -0.7)],
-        [(0.06, -0.7), (0.06, 1)],
-        [(0.06, 0.15), (0.45, 0.15)],
-        [(0.06, 1), (0.58, 1)],
-    ],
-    "F": [[(0.55, -0.7), (0.06, -0.7)], [(0.06, -0.7), (0.06, 1)], [(0.06, 0.15), (0.42, 0.15)]],
-    "G": [[(0.55, -0.5), (0.3, -0.72), (0.02, 0.1), (0.25, 1), (0.57, 0.75), (0.57, 0.25), (0.3, 0.25)]],
-    "H": [[(0.06, -0.7), (0.06, 1)], [(0.58, -0.7), (0.58, 1)], [(0.06, 0.15), (0.58, 0.15)]],
-    "K": [[(0.06, -0.7), (0.06, 1)], [(0.55, -0.7), (0.08, 0.2), (0.6, 1)]],
-    "L": [[(0.08, -0.7), (0.08, 1)], [(0.08, 1), (0.58, 1)]],
-    "M": [
-        [(0.04, 1), (0.08, -0.7)],
-        [(0.08, -0.7), (0.36, 0.4)],
-        [(0.36, 0.4), (0.64, -0.7)],
-        [(0.64, -0.7), (0.7, 1)],
-    ],
-    "N": [[(0.06, 1), (0.06, -0.7)], [(0.06, -0.7), (0.56, 1)], [(0.56, 1), (0.56, -0.7)]],
-    "P": [[(0.06, -0.7), (0.06, 1)], [(0.06, -0.68), (0.5, -0.6), (0.5, 0.05), (0.06, 0.2)]],
-    "R": [[(0.06, -0.7), (0.06, 1)], [(0.06, -0.68), (0.5, -0.6), (0.5, 0.05), (0.06, 0.2)], [(0.2, 0.2), (0.58, 1)]],
-    "T": [[(0.0, -0.7), (0.64, -0.7)], [(0.32, -0.7), (0.32, 1)]],
-    "U": [[(0.05, -0.7), (0.08, 0.7), (0.3, 1), (0.52, 0.7), (0.56, -0.7)]],
-    "V": [[(0.03, -0.7), (0.3, 1)], [(0.3, 1), (0.58, -0.7)]],
-    "W": [[(0.02, -0.7), (0.18, 1)], [(0.18, 1), (0.36, -0.3)], [(0.36, -0.3), (0.54, 1)], [(0.54, 1), (0.72, -0.7)]],
-    "X": [[(0.03, -0.7), (0.57, 1)], [(0.57, -0.7), (0.03, 1)]],
-    "Y": [[(0.03, -0.7), (0.3, 0.1)], [(0.57, -0.7), (0.3, 0.1)], [(0.3, 0.1), (0.3, 1)]],
-    "alpha": [[(0.7, 0.05), (0.4, 0.9), (0.1, 0.95), (0.02, 0.4), (0.25, 0.02), (0.45, 0.3), (0.7, 1)]],
-    "beta": [
-        [(0.05, 1.6), (0.1, -0.4), (0.35, -0.75), (0.55, -0.4), (0.25, 0.05), (0.6, 0.35), (0.5, 0.9), (0.12, 0.9)]
-    ],
-    "gamma": [[(0.02, 0.1), (0.2, 0.05), (0.35, 0.8), (0.3, 1.6), (0.2, 1.3), (0.6, 0.0)]],
-    "lambda": [[(0.05, -0.7), (0.2, -0.6), (0.6, 1)], [(0.35, -0.1), (0.05, 1)]],
-    "pi": [[(0.0, 0.1), (0.7, 0.02)], [(0.2, 0.1), (0.15, 1)], [(0.5, 0.1), (0.5, 0.9), (0.65, 1)]],
-    "omega": [[(0.15, 0.05), (0.02, 0.6), (0.2, 1), (0.38, 0.5), (0.55, 1), (0.72, 0.6), (0.6, 0.05)]],
-    "Sigma": [[(0.55, -0.6), (0.02, -0.7), (0.35, 0.1), (0.02, 1), (0.6, 0.95)]],
-    "Delta": [[(0.3, -0.7), (0.0, 1)], [(0.0, 1), (0.62, 1)], [(0.62, 1), (0.3, -0.7)]],
-}
-"""Strokes of handwritten letters: x from 0, y from 0 at the x-height to 1 at the line they stand on."""
-ALONE = [letter for letter in LETTERS if letter not in "lbgosijyLGfr"]
-"""Letters that are no digit even where they stand alone."""
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -110,92 +23,26 @@ def stroke(ink: np.ndarray, points: np.ndarray, pen: float, *, closed: bool = Fa
     cv2.polylines(ink, [path], closed, value, max(1, round(pen)), cv2.LINE_AA, 4)
 
 
-def word(rng: np.random.Generator, shortest: int = 3, longest: int = 8) -> str:
-    """A word of no language, its vowels and consonants in turn."""
-    turn = int(rng.integers(2))
-    letters = ""
-    for place in range(int(rng.integers(shortest, longest + 1))):
-        choices = VOWELS if (place + turn) % 2 else CONSONANTS
-        letters += choices[rng.integers(len(choices))]
-    return (letters, letters.capitalize(), letters.upper())[rng.choice(3, p=(0.5, 0.25, 0.25))]
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Mark:
+    """Where and how one thing is drawn."""
 
+    ink: np.ndarray
+    centre: np.ndarray
+    """float (2,): x and y in pixels."""
+    size: float
+    pen: float
+    axes: np.ndarray
+    """float (2, 2): a turn."""
+    rng: np.random.Generator
 
-def handwrite(
-    ink: np.ndarray,
-    letters: Sequence[str],
-    start: tuple[float, float],
-    size: float,
-    pen: float,
-    rng: np.random.Generator,
-) -> float:
-    """Write letters from `start`, x-height `size` pixels; returns the x at which the next word may begin."""
-    x, y = start
-    slope, slant = rng.normal(0, 0.05), rng.normal(0.15, 0.2)
-    joins, breadth, gap = rng.random() < 0.5, rng.uniform(0.8, 1.25), rng.uniform(0.05, 0.4)
-    last = None
-    for letter in letters:
-        for number, path in enumerate(LETTERS.get(letter, ())):
-            points = np.array(path, float) + rng.normal(0, 0.04, (len(path), 2))
-            points = smooth(points) if len(points) > 2 else points
-            across = x + (points[:, 0] * breadth - (points[:, 1] - 1) * slant) * size
-            down = y + (points[:, 1] - 1) * size + (across - start[0]) * slope
-            line = np.stack([across, down], 1)
-            if joins and last is not None and number == 0:
-                line = np.concatenate([last[None], line])
-            stroke(ink, line, pen)
-            last = line[-1]
-        last = last if letter.islower() else None
-        x += (0.62 * breadth + gap + (0.15 if letter in "mwMW" else 0)) * size
-    return x
+    def line(self, *points: np.ndarray, closed: bool = False) -> None:
+        """Draw a path through points float (2,)."""
+        stroke(self.ink, np.array(points), self.pen, closed=closed)
 
-
-def print_text(text: str, height: float, pen: float, rng: np.random.Generator) -> np.ndarray:
-    """Printed text about `height` pixels high: ink float32 (h, w) in 0..1, at times bent and tilted."""
-    font = FONTS[rng.integers(len(FONTS))]
-    (width, tall), below = cv2.getTextSize(text, font, 2.0, 1)
-    scale = height / max(tall, 1)
-    canvas = np.zeros((tall + below + 24, width + 24), np.uint8)
-    cv2.putText(canvas, text, (12, tall + 10), font, 2.0, 255, max(1, round(pen / scale)), cv2.LINE_AA)
-    size = (max(3, int(canvas.shape[1] * scale * rng.uniform(0.75, 1.25))), max(3, int(canvas.shape[0] * scale)))
-    patch = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    patch = patch.astype(np.float32) / 255
-    if rng.random() < 0.5:
-        middle = (patch.shape[1] / 2, patch.shape[0] / 2)
-        matrix = cv2.getRotationMatrix2D(middle, rng.normal(0, 6), 1)
-        lean = rng.normal(0.1, 0.2)
-        matrix[0] += (0, -lean, lean * middle[1])
-        patch = cv2.warpAffine(patch, matrix, patch.shape[::-1])
-    return patch
-
-
-def write_letters(ink: np.ndarray, count: int, size: float, pen: float, rng: np.random.Generator) -> None:
-    """Words and single letters anywhere, by hand or printed."""
-    height, width = ink.shape
-    if rng.random() < 0.65:
-        for _ in range(count):
-            small = size * rng.uniform(0.45, 1.0)
-            x, y = rng.uniform(-0.3, 0.8) * width, rng.uniform(0.05, 1.0) * height
-            if rng.random() < 0.4:
-                handwrite(ink, [ALONE[rng.integers(len(ALONE))]], (x, y), small, pen, rng)
-                continue
-            while x < width and rng.random() < 0.9:
-                x = handwrite(ink, word(rng), (x, y), small, pen, rng) + 0.5 * small
-        return
-    for _ in range(count):
-        text = PRINTED_SIGNS[rng.integers(len(PRINTED_SIGNS))] if rng.random() < 0.45 else word(rng)
-        patch = print_text(text, size * rng.uniform(0.7, 1.2), pen, rng)
-        left = int(rng.uniform(-patch.shape[1] * 0.5, width - patch.shape[1] * 0.3))
-        lay(ink, patch, left, int(rng.uniform(-patch.shape[0] * 0.3, height - patch.shape[0] * 0.6)))
-
-
-def print_lines(ink: np.ndarray, rng: np.random.Generator) -> None:
-    """Lines of printed text one below the other."""
-    height, width = ink.shape
-    size = log_uniform(rng, 5, 26)
-    for line in range(int(rng.integers(1, 9))):
-        text = " ".join(word(rng, 2, 9) for _ in range(int(rng.integers(1, 5))))
-        patch = print_text(text, size, size * rng.uniform(0.06, 0.16), rng)
-        lay(ink, patch, int(rng.uniform(-60, width * 0.6)), int(line * size * 1.7 + rng.uniform(-5, height * 0.3)))
+    def fill(self, points: np.ndarray) -> None:
+        """Fill a polygon float (K, 2)."""
+        cv2.fillPoly(self.ink, [np.rint(points).astype(np.int32)], 1.0, cv2.LINE_AA)
 
 
 def sketch(ink: np.ndarray, size: float, pen: float, rng: np.random.Generator) -> None:
@@ -204,90 +51,95 @@ def sketch(ink: np.ndarray, size: float, pen: float, rng: np.random.Generator) -
     size = size * rng.uniform(0.7, 2.2)
     angle = rng.uniform(0, 2 * math.pi)
     axes = np.array([(math.cos(angle), -math.sin(angle)), (math.sin(angle), math.cos(angle))])
-    _SKETCHES[rng.integers(len(_SKETCHES))](ink, centre, size, pen, axes, rng)
+    mark = _Mark(ink=ink, centre=centre, size=size, pen=pen, axes=axes, rng=rng)
+    _SKETCHES[rng.integers(len(_SKETCHES))](mark)
 
 
-def _arrow(ink, centre, size, pen, axes, rng):  # type: ignore[no-untyped-def]
-    tip, back = centre + size * axes[0], 0.4 * size * axes[0]
-    side = 0.25 * size * axes[1]
-    stroke(ink, [centre - size * axes[0], tip], pen)
-    stroke(ink, [tip - back - side, tip, tip - back + side], pen)
+def _arrow(mark: _Mark) -> None:
+    tip, back = mark.centre + mark.size * mark.axes[0], 0.4 * mark.size * mark.axes[0]
+    side = 0.25 * mark.size * mark.axes[1]
+    mark.line(mark.centre - mark.size * mark.axes[0], tip)
+    mark.line(tip - back - side, tip, tip - back + side)
 
 
-def _cross(ink, centre, size, pen, axes, rng):  # type: ignore[no-untyped-def]
-    for axis in axes:
-        stroke(ink, [centre - 0.5 * size * axis, centre + 0.5 * size * axis], pen)
+def _cross(mark: _Mark) -> None:
+    for axis in mark.axes:
+        mark.line(mark.centre - 0.5 * mark.size * axis, mark.centre + 0.5 * mark.size * axis)
 
 
-def _scrawl(ink, centre, size, pen, axes, rng):  # type: ignore[no-untyped-def]
-    path = np.cumsum(rng.normal(0, size * rng.uniform(0.15, 0.5), (int(rng.integers(6, 25)), 2)), axis=0)
-    stroke(ink, centre + smooth(path - path.mean(0)), pen)
+def _scrawl(mark: _Mark) -> None:
+    spread = mark.size * mark.rng.uniform(0.15, 0.5)
+    path = np.cumsum(mark.rng.normal(0, spread, (int(mark.rng.integers(6, 25)), 2)), axis=0)
+    mark.line(*(mark.centre + smooth(path - path.mean(0))))
 
 
-def _polygon(ink, centre, size, pen, axes, rng):  # type: ignore[no-untyped-def]
-    corners = int(rng.integers(3, 7))
-    angles = np.linspace(0, 2 * math.pi, corners, endpoint=False) + rng.normal(0, 0.15, corners)
-    points = centre + size * np.stack([np.cos(angles), rng.uniform(0.5, 1) * np.sin(angles)], 1) @ axes
-    if rng.random() < 0.3:
-        cv2.fillPoly(ink, [np.rint(points).astype(np.int32)], 1.0, cv2.LINE_AA)
+def _polygon(mark: _Mark) -> None:
+    corners = int(mark.rng.integers(3, 7))
+    angles = np.linspace(0, 2 * math.pi, corners, endpoint=False) + mark.rng.normal(0, 0.15, corners)
+    outline = np.stack([np.cos(angles), mark.rng.uniform(0.5, 1) * np.sin(angles)], 1)
+    points = mark.centre + mark.size * outline @ mark.axes
+    if mark.rng.random() < 0.3:
+        mark.fill(points)
     else:
-        stroke(ink, points, pen, closed=True)
+        mark.line(*points, closed=True)
 
 
-def _star(ink, centre, size, pen, axes, rng):  # type: ignore[no-untyped-def]
+def _star(mark: _Mark) -> None:
     angles = np.arange(6) * 4 * math.pi / 5
-    stroke(ink, centre + size * np.stack([np.cos(angles), np.sin(angles)], 1) @ axes, pen)
+    mark.line(*(mark.centre + mark.size * np.stack([np.cos(angles), np.sin(angles)], 1) @ mark.axes))
 
 
-def _face(ink, centre, size, pen, axes, rng):  # type: ignore[no-untyped-def]
-    x, y = (int(value) for value in centre)
-    filled = rng.random() < 0.25
-    cv2.circle(ink, (x, y), max(3, int(size)), 1.0, -1 if filled else max(1, int(pen)), cv2.LINE_AA)
+def _face(mark: _Mark) -> None:
+    (x, y), size, pen = (int(value) for value in mark.centre), mark.size, max(1, int(mark.pen))
+    filled = mark.rng.random() < 0.25
+    cv2.circle(mark.ink, (x, y), max(3, int(size)), 1.0, -1 if filled else pen, cv2.LINE_AA)
     value = 0.0 if filled else 1.0
     for eye in (-0.35, 0.35):
         place = (int(x + eye * size), int(y - 0.25 * size))
-        cv2.circle(ink, place, max(1, int(0.1 * size)), value, -1, cv2.LINE_AA)
-    start = 20 if rng.random() < 0.6 else 200
+        cv2.circle(mark.ink, place, max(1, int(0.1 * size)), value, -1, cv2.LINE_AA)
+    start = 20 if mark.rng.random() < 0.6 else 200
     mouth = (max(1, int(0.5 * size)), max(1, int(0.35 * size)))
-    cv2.ellipse(ink, (x, int(y + 0.1 * size)), mouth, 0, start, start + 140, value, max(1, int(pen)), cv2.LINE_AA)
+    cv2.ellipse(mark.ink, (x, int(y + 0.1 * size)), mouth, 0, start, start + 140, value, pen, cv2.LINE_AA)
 
 
-def _wave(ink, centre, size, pen, axes, rng):  # type: ignore[no-untyped-def]
-    x = np.linspace(-0.5, 0.5, 60) * size * rng.uniform(2, 5)
-    y = size * 0.15 * np.sin(x / size * rng.uniform(2, 12)) * (rng.random() < 0.6)
-    stroke(ink, centre + np.stack([x, y], 1) @ axes, pen)
+def _wave(mark: _Mark) -> None:
+    x = np.linspace(-0.5, 0.5, 60) * mark.size * mark.rng.uniform(2, 5)
+    y = mark.size * 0.15 * np.sin(x / mark.size * mark.rng.uniform(2, 12)) * (mark.rng.random() < 0.6)
+    mark.line(*(mark.centre + np.stack([x, y], 1) @ mark.axes))
 
 
-def _zigzag(ink, centre, size, pen, axes, rng):  # type: ignore[no-untyped-def]
-    count = int(rng.integers(8, 40))
-    height = np.where(np.arange(count) % 2, 1, -1) * size * rng.uniform(0.3, 1, count)
-    stroke(ink, centre + np.stack([np.linspace(-size, size, count), height], 1) @ axes, pen)
+def _zigzag(mark: _Mark) -> None:
+    count = int(mark.rng.integers(8, 40))
+    height = np.where(np.arange(count) % 2, 1, -1) * mark.size * mark.rng.uniform(0.3, 1, count)
+    mark.line(*(mark.centre + np.stack([np.linspace(-mark.size, mark.size, count), height], 1) @ mark.axes))
 
 
-def _spiral(ink, centre, size, pen, axes, rng):  # type: ignore[no-untyped-def]
-    turn = np.linspace(0, rng.uniform(3, 8) * math.pi, 120)
-    stroke(ink, centre + 0.085 * size * turn[:, None] * np.stack([np.cos(turn), np.sin(turn)], 1) @ axes, pen)
+def _spiral(mark: _Mark) -> None:
+    turn = np.linspace(0, mark.rng.uniform(3, 8) * math.pi, 120)
+    arms = turn[:, None] * np.stack([np.cos(turn), np.sin(turn)], 1)
+    mark.line(*(mark.centre + 0.085 * mark.size * arms @ mark.axes))
 
 
-def _heart(ink, centre, size, pen, axes, rng):  # type: ignore[no-untyped-def]
+def _heart(mark: _Mark) -> None:
     t = np.linspace(0, 2 * math.pi, 60)
     down = -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t))
-    points = centre + np.stack([16 * np.sin(t) ** 3, down], 1) / 16 * size
-    if rng.random() < 0.5:
-        cv2.fillPoly(ink, [np.rint(points).astype(np.int32)], 1.0, cv2.LINE_AA)
+    points = mark.centre + np.stack([16 * np.sin(t) ** 3, down], 1) / 16 * mark.size
+    if mark.rng.random() < 0.5:
+        mark.fill(points)
     else:
-        stroke(ink, points, pen, closed=True)
+        mark.line(*points, closed=True)
 
 
-def _dot(ink, centre, size, pen, axes, rng):  # type: ignore[no-untyped-def]
-    x, y = (int(value) for value in centre)
-    cv2.circle(ink, (x, y), max(1, int(size * rng.uniform(0.05, 0.3))), 1.0, -1, cv2.LINE_AA)
+def _dot(mark: _Mark) -> None:
+    x, y = (int(value) for value in mark.centre)
+    radius = max(1, int(mark.size * mark.rng.uniform(0.05, 0.3)))
+    cv2.circle(mark.ink, (x, y), radius, 1.0, -1, cv2.LINE_AA)
 
 
-def _rectangle(ink, centre, size, pen, axes, rng):  # type: ignore[no-untyped-def]
-    half = size * rng.uniform(0.4, 1.6, 2)
-    corners = centre + half * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
-    stroke(ink, corners + rng.normal(0, 0.02 * size, (4, 2)), pen, closed=True)
+def _rectangle(mark: _Mark) -> None:
+    half = mark.size * mark.rng.uniform(0.4, 1.6, 2)
+    corners = mark.centre + half * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
+    mark.line(*(corners + mark.rng.normal(0, 0.02 * mark.size, (4, 2))), closed=True)
 
 
 _SKETCHES = (

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def find_pictures(folder: Path) -> list[Path]:
     return pictures
 
 
-def read_files(reader: Reader, paths: list[Path]) -> list[PageReading]:
+def read_files(reader: Reader, paths: Sequence[Path]) -> list[PageReading]:
     """Read each picture file; PhotoFolderError for one that is no picture."""
     readings = []
     for path in paths:
@@ -106,12 +107,12 @@ def read_files(reader: Reader, paths: list[Path]) -> list[PageReading]:
     return readings
 
 
-def score_of(pages: list[LabelledPage], readings: list[PageReading]) -> PageScore:
+def score_of(pages: Sequence[LabelledPage], readings: Sequence[PageReading]) -> PageScore:
     """How well labelled pages were read; a page that was refused counts all its digits as wrong."""
     return PageScore.of([one.lines for one in readings], [page.lines for page in pages])
 
 
-def pages_csv(pages: list[LabelledPage], readings: list[PageReading]) -> str:
+def pages_csv(pages: Sequence[LabelledPage], readings: Sequence[PageReading]) -> str:
     """One row for each page: file, text, what was read, degrees it was turned."""
     rows = ["file,text,read,rotation"]
     for page, one in zip(pages, readings, strict=True):

@@ -31,7 +31,7 @@ def train(
     on_event: Callable[[dict[str, Any]], None],
     max_failures: int = 3,
 ) -> None:
-    """Train a run to its last epoch; the epochs lie in `run_dir` when it returns. Ray must be up.
+    """Train a run, noted in `run_dir`, to its last epoch; the epochs lie there when it returns. Ray must be up.
 
     A worker or node that dies is replaced and training goes on from the last epoch, `max_failures` times; then, or on
     an error that a retry cannot mend, TrainingError. `on_event` is called in a thread of this process with dictionaries
@@ -45,7 +45,6 @@ def train(
         "a number of workers that divides the squares of a step",
         "give --num-workers 1, 2 or 4",
     )
-    run.write(run_dir)
     if (run_dir / SNAPSHOT).exists():  # the folder tells where training stands
         run_dir.filesystem.delete_file((run_dir / SNAPSHOT).path)
     shapes = page_pipeline.begin_shapes(files, run.training)
