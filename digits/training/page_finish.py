@@ -16,7 +16,8 @@ from digits.data.files import DigitFiles
 from digits.data.read import read_without_ray
 from digits.data.split import split_rows
 from digits.evaluation.page_score import SimulatedScore, edit_distance, score_simulated
-from digits.evaluation.simulated_pages import CONDITIONS, WITHOUT_DIGITS, page_without_digits, simulated_page
+from digits.evaluation.pages_without_digits import WITHOUT_DIGITS, page_without_digits
+from digits.evaluation.simulated_pages import CONDITIONS, simulated_page
 from digits.models.page_onnx import onnx_file
 from digits.models.page_targets import PageArchitecture
 from digits.reading.answer import NotADigit
