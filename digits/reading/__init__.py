@@ -1,6 +1,4 @@
-"""Reads every digit of a picture: where it is, which one, in which line and number; or says that there is none."""
+"""Reads every digit of a picture: where it is, which one, in which line and number; or says that there is none.
 
-from digits.reading.answer import NotADigit, ReadDigit, Reading
-from digits.reading.reader import Reader, read
-
-__all__ = ["NotADigit", "ReadDigit", "Reader", "Reading", "read"]
+`digits.reading.reader.read` is the way in; on the command line: python -m digits.reading FILE...
+"""
