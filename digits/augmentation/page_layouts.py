@@ -242,5 +242,5 @@ def print_on(sheet: Sheet, blank: bool) -> None:
             cv2.circle(sheet.printed, (x, y), int(rng.integers(0, 3)), float(rng.uniform(0.2, 1)), -1, cv2.LINE_AA)
 
 
-LAYOUTS = ((_rows, 0.4), (_packed, 0.28), (_table, 0.1), (_boxes, 0.1), (_scattered, 0.12))
+LAYOUTS = ((_rows, 0.36), (_packed, 0.34), (_table, 0.1), (_boxes, 0.1), (_scattered, 0.1))
 """Layouts and how often each is taken."""

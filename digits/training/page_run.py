@@ -18,7 +18,7 @@ from digits.models.checkpoints import CheckpointError, pack_arrays, unpack_array
 from digits.storage import Storage
 
 RUN, STATE, EPOCH = "run.json", "state.npz", "epoch.json"
-WARMUP_STEPS = 200
+WARMUP_STEPS = 100
 """Steps over which the learning rate rises."""
 
 
@@ -29,9 +29,9 @@ class PageTraining:
     seed: int = 0
     epochs: int = 22
     squares_per_epoch: int = 1_000
-    global_batch_size: int = 16
+    global_batch_size: int = 8
     """Squares in one step, over all workers together."""
-    learning_rate: float = 2.5e-3
+    learning_rate: float = 2e-3
     """Of AdamW, at its highest."""
     falling: float = 0.35
     """Last part of the steps, over which the learning rate falls to a hundredth."""
