@@ -31,7 +31,7 @@ from digits.training.page_pipeline import TRAINING_DIGITS
 from digits.training.page_run import PageRun, PageState
 
 PACKAGES = ("ray", "tensorflow", "keras", "numpy", "onnx", "onnxruntime", "opencv-python-headless")
-EPOCH_PAGES, THRESHOLD_PAGES, FINAL_PAGES = 2, 6, 8
+EPOCH_PAGES, THRESHOLD_PAGES, FINAL_PAGES = 2, 5, 5
 """Simulated pages of each condition that judge an epoch, choose thresholds, and are read at the end."""
 EPOCH_SEED, THRESHOLD_SEED, FINAL_SEED = 1, 2, 3
 ANSWER_COST = 0.5
