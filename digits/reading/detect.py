@@ -34,6 +34,8 @@ BEST = (20.0, 44.0)
 """Longer sides at which the network reads best, in pixels."""
 TOO_SMALL = 15.0
 """Digits below this, in pixels, are looked at again at the finest scale."""
+WORTH_A_LOOK = 0.3
+"""Probability of a centre from which a digit that is too small is looked at again."""
 LEAST_PEAK = 0.12
 """Probability of a centre below which nothing is noted."""
 
@@ -130,7 +132,8 @@ class Detector:
         longer_side = max(grey.shape)
         fine, first = min(1.0, FINE_SIDE / longer_side), scales_of(grey.shape)[0]
         sizes = seen.boxes[:, 2:].max(1)
-        small = seen.boxes[(sizes * first < TOO_SMALL) & (seen.scales == np.float32(first))]
+        tiny = (sizes * first < TOO_SMALL) & (seen.scales == np.float32(first)) & (seen.peaks > WORTH_A_LOOK)
+        small = seen.boxes[tiny]
         if fine < 1.15 * first or not len(small):
             return Candidates.together([])
         around = 2.5 * small[:, 2:].max(1, keepdims=True)

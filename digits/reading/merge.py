@@ -40,6 +40,8 @@ class Thresholds:
     """Of a digit."""
     relative: float = 0.4
     """Of a digit, as a fraction of what the better half of the picture's digits have."""
+    alike: float = 2.5
+    """How many times higher or lower than the page's typical digit a digit may be."""
     page: float = 0.5
     """Of the better half of a picture's digits: below it the picture shows no digit."""
 
@@ -100,8 +102,18 @@ def likely(found: list[Found], thresholds: Thresholds) -> list[Found]:
     kept = [one for one in found if one.confidence > thresholds.digit]
     if not kept:
         return []
+    sizes = np.log([max(one.height, 0.7 * one.width) for one in kept])
+    off = np.abs(sizes - weighted_median(sizes, np.array([one.confidence**2 for one in kept])))
+    kept = [one for one, far in zip(kept, off, strict=True) if far <= np.log(thresholds.alike)]
     confidences = sorted((one.confidence for one in kept), reverse=True)
     better = float(np.mean(confidences[: max(1, len(confidences) // 2)]))
     if better < thresholds.page:
         return []
     return [one for one in kept if one.confidence > thresholds.relative * better]
+
+
+def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    """The value below and above which half of the weight lies; float (N,) each, at least one."""
+    order = np.argsort(values)
+    heaped = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(heaped, heaped[-1] / 2)])

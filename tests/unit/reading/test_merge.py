@@ -1,12 +1,13 @@
 """Candidates of several scales become digits."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from digits.reading.detect import Candidates, scales_of
-from digits.reading.merge import Thresholds, likely, merged
+from digits.reading.merge import Thresholds, likely, merged, weighted_median
 
 
 def candidates(rows):
@@ -64,3 +65,17 @@ def test_scales_halve_from_a_size_that_is_affordable(shape):
     scales = scales_of(shape)
     assert scales[0] * max(shape) <= 1000
     assert all(a == 2 * b for a, b in itertools.pairwise(scales))
+
+
+def test_what_is_of_quite_another_size_than_the_page_is_left_out():
+    rows = [(50 + 40 * n, 50, 20, 30, 0.9, 3, 1.0) for n in range(4)] + [(50, 300, 60, 100, 0.7, 0, 0.25)]
+    found = merged(candidates(rows), (400, 400))
+    thresholds = Thresholds(digit=0.1, relative=0.1, page=0.2)
+    assert len(likely(found, replace(thresholds, alike=2.0))) == 4
+    assert len(likely(found, replace(thresholds, alike=5.0))) == 5
+
+
+def test_the_weighted_median_halves_the_weight():
+    assert weighted_median(np.array([3.0, 1.0, 2.0]), np.array([1.0, 1.0, 1.0])) == 2
+    assert weighted_median(np.array([3.0, 1.0, 2.0]), np.array([9.0, 1.0, 1.0])) == 3
+    assert weighted_median(np.array([5.0]), np.array([0.1])) == 5
