@@ -20,7 +20,7 @@ FINE_SIDE = 1800
 """Longer side of the finest scale, in pixels."""
 SMALL_SIDE = 120
 """Pictures with a shorter longer side, in pixels, are enlarged twice before they are looked at."""
-SMALLEST_SIDE = 44
+SMALLEST_SIDE = 24
 """Longer side of the smallest scale, in pixels: a digit that fills the picture is read there."""
 STEP = 2.0
 """From scale to scale."""
