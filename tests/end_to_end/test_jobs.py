@@ -5,12 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from digits.commands.console import run_job
+from digits.evaluation.simulated_pages import PLAIN, simulated_page
 from digits.images import encode_png, to_rgb
 from digits.models import checkpoints
 from jobs import evaluate, make_shards, train
+from tests.end_to_end.conftest import read_shard
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -77,6 +80,33 @@ def test_evaluation_reports_validation_digits_and_photos(trained, tiny_mnist, tm
     assert Path(document["run_dir"], "photos.csv").read_text().startswith("file,label,answer,confidence")
 
 
+def test_evaluation_counts_errors_on_pages_and_answers_to_what_shows_no_digit(trained, tmp_path):
+    storage, _ = trained
+    pages, nothing = tmp_path / "pages", tmp_path / "nothing"
+    pages.mkdir()
+    nothing.mkdir()
+    digits, labels = read_shard("train-11-of-12.parquet")
+    rows = ["file,text"]
+    for number in range(3):
+        page = simulated_page(digits, labels, np.random.default_rng((9, number)), PLAIN)
+        (pages / f"{number}.png").write_bytes(encode_png(page.picture))
+        rows.append(f"{number}.png,{'|'.join(page.lines)}")
+    (pages / "blank.png").write_bytes(encode_png(np.full((60, 80), 240, np.uint8)))
+    rows.append("blank.png,12345")
+    (pages / "labels.csv").write_text("\n".join(rows))
+    (nothing / "grey.png").write_bytes(encode_png(np.full((60, 80), 200, np.uint8)))
+    folders = ("--pages", pages, "--not-digits", nothing)
+    job = run("-m", "jobs.evaluate", *folders, "--storage-path", storage, "--no-report")
+    assert job.returncode == 0, job.stderr
+    document = json.loads(job.stdout.splitlines()[-1])
+    score = document["pages"]
+    assert set(score) == {"images", "exact", "lines_exact", "digits", "edit_distance", "character_error_rate"}
+    assert score["images"] == 4 and score["digits"] == 5 + 3 * 18
+    assert score["edit_distance"] >= 5 and score["character_error_rate"] == score["edit_distance"] / score["digits"]
+    assert document["not_digits"] == {"images": 1, "answered": 0} and document["photos"] is None
+    assert Path(document["run_dir"], "pages.csv").read_text().startswith("file,text,read,rotation")
+
+
 MISTAKES = [
     (train.TrainSettings, train.train, ["--epochs", "0"], "epochs = 0"),
     (train.TrainSettings, train.train, ["--learning-rate", "-1"], "learning rate = -1"),
@@ -88,6 +118,8 @@ MISTAKES = [
     (evaluate.EvaluateSettings, evaluate.evaluate_checkpoint, [], "make train"),
     (evaluate.EvaluateSettings, evaluate.evaluate_checkpoint, ["--checkpoint", "nothing-here"], "checkpoint.json"),
     (evaluate.EvaluateSettings, evaluate.evaluate_checkpoint, ["--photos", "nothing-here"], "no folder"),
+    (evaluate.EvaluateSettings, evaluate.evaluate_checkpoint, ["--pages", "nothing-here"], "there is no nothing-here"),
+    (evaluate.EvaluateSettings, evaluate.evaluate_checkpoint, ["--not-digits", "nothing-here"], "no folder"),
 ]
 
 
