@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install train test test-slow test-all serve audit clean
+.PHONY: install train test test-slow test-long test-all serve audit clean
 
 install: .venv/installed
 
@@ -19,11 +19,15 @@ train: install
 test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not long" $(ARGS)
 
 # The long ones: real processes, kills, several nodes
 test-slow: install
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+# Soaks: what shows only after many epochs, on a machine that is busy with other things
+test-long: install
+	$(BIN)/python -m pytest -m long $(ARGS)
 
 test-all: test test-slow
 

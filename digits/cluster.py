@@ -1,15 +1,16 @@
 """How a job finds its cluster: the one it was submitted to, or one that it starts on this machine and ends with."""
 
 import os
-import signal
-import threading
+import socket
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from digits import stopping
 from digits.errors import require
 from digits.storage import Storage
+from digits.tokens import use_private_token
 
 QUIET = {
     # Read by Ray and TensorFlow when they are imported, and handed on to all workers.
@@ -31,25 +32,64 @@ import ray  # noqa: E402
 import ray.data  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
+API_SERVER = "RAY_API_SERVER_ADDRESS"
+"""Names, in each process of a job, the cluster that Ray's state API is asked about there.
 
-def connect() -> tuple[dict[str, float], int]:
+Ray Train asks each second whether its controller lives (PlacementGroupCleaner), and takes its workers away when the
+answer is no. Without this variable it asks whichever Ray of this machine it finds; and a cluster without a dashboard
+gives 127.0.0.1:8265 as the address of its own, where the dashboard of another Ray answers: it knows no such actor.
+"""
+NO_API_SERVER = "http://127.0.0.1:1"
+"""An address at which nobody answers (port 1 is reserved): an unanswered question is no reason to end anything."""
+
+
+def connect(*, state_api: bool = False) -> tuple[dict[str, float], int]:
     """Connect to the cluster of RAY_ADDRESS (a submitted job has it), or start one here, on loopback.
 
-    Returns what the cluster has, as `ray.cluster_resources()`, and its number of nodes.
+    A cluster that is started here gets a state API, as part of its dashboard, only where it is asked for: it is up a
+    second later then. Returns what the cluster has, as `ray.cluster_resources()`, and its number of nodes.
     """
-    options: dict[str, Any] = {}
-    if "RAY_ADDRESS" not in os.environ:
-        # Nobody takes this machine back with notice: a process less.
-        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
-        # The job shows its own progress: Ray is up a second sooner, and nothing listens on the dashboard's port.
-        options["include_dashboard"] = False
-    ray.init(log_to_driver=False, logging_level="ERROR", **options)
-    if threading.current_thread() is threading.main_thread():
-        # Ends a job as Ctrl-C does. What Ray's own handler raises is lost while the job waits for its workers.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if os.environ.get("RAY_ADDRESS", "local") in ("", "local"):
+        start_cluster(options, state_api=state_api)
+    else:
+        join_cluster(options)
+    stopping.restore()
     ray.data.DataContext.get_current().enable_progress_bars = False
     alive = [node for node in ray.nodes() if node["Alive"]]
     return ray.cluster_resources(), sum(1 for node in alive if node["Resources"].get("CPU"))
+
+
+def start_cluster(options: dict[str, Any], *, state_api: bool) -> None:
+    """Start a cluster on this machine that ends with this process; every process of it gets this one's environment.
+
+    It is a cluster of this job's own, also beside one of `ray start`, and its token stays in its processes.
+    """
+    # Nobody takes this machine back with notice: a process less.
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+    os.environ[API_SERVER] = NO_API_SERVER
+    if state_api:
+        options["dashboard_port"] = free_port()
+        os.environ[API_SERVER] = f"http://127.0.0.1:{options['dashboard_port']}"
+    use_private_token()
+    # The job shows its own progress: without a dashboard, nothing listens on its port.
+    ray.init(address="local", include_dashboard=state_api, **options)
+
+
+def join_cluster(options: dict[str, Any]) -> None:
+    """Connect to the cluster of RAY_ADDRESS, whose processes have an environment of their own."""
+    context = ray.init(**options)
+    os.environ[API_SERVER] = context.address_info["gcs_address"] if context.dashboard_url else NO_API_SERVER
+    # What all processes of a job get has to be known when it connects.
+    ray.shutdown()
+    ray.init(runtime_env={"env_vars": {API_SERVER: os.environ[API_SERVER]}}, **options)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def check_shared(storage: Storage, files: Sequence[str] = ()) -> None:

@@ -1,7 +1,7 @@
-"""Every hyper-parameter and its default: the one home of each number.
+"""Every hyper-parameter and its default: each number stands here, and nowhere else.
 
-Command line, tuner, checkpoint and report derive from these frozen dataclasses. Nothing here
-imports a framework, so the serving path can read an architecture without loading one.
+Command lines, searches, checkpoints and reports derive from these frozen dataclasses. Nothing here imports a framework,
+so that the service can read an architecture without loading one.
 """
 
 import math
@@ -14,18 +14,22 @@ from digits.errors import require
 NUM_CLASSES = 10
 IMAGE_SIZE = 28
 CHANNELS = 3
+MNIST_BOX = 20
+"""MNIST fits each digit into a square box of this many pixels, its proportions kept..."""
+MNIST_CENTRE = 14.0
+"""...and puts its centre of mass here on both axes, as a pixel index; 6,000 training digits: 14.00 and 13.99."""
 KERNEL_SIZE = 3
 NUM_PHOTOS = 1_000
-"""Simulated photos of different validation digits that give a network's photo score."""
+"""Simulated photos, each of another validation digit, that a photo score is measured on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """A convolutional network for uint8 (N, 28, 28, 3) images, as data.
+    """A convolutional network for 28x28 images, described as data.
 
-    Each convolution is 3x3, stride 1, valid, ReLU; then its dropout; the convolutions whose index
-    stands in `pool_after` are followed by 2x2 max pooling. Then flatten, an optional dense ReLU
-    layer with its dropout, and ten softmax outputs. A dropout of 0 adds no layer.
+    Each convolution (3x3, stride 1, no padding, ReLU) is followed by its dropout and, if its index is in `pool_after`,
+    by 2x2 max pooling. After flattening come an optional dense ReLU layer with its dropout, and ten softmax outputs.
+    A dropout rate of 0 adds no layer.
     """
 
     filters: tuple[int, ...]
@@ -33,21 +37,23 @@ class Architecture:
     dropouts: tuple[float, ...]
     """Dropout rate after each convolution, in [0, 1)."""
     dense_units: int | None = None
-    """Units of the dense layer before the output; None leaves the layer out."""
+    """Units of the dense layer before the output; 0 leaves the layer out."""
     dense_dropout: float = 0.0
     """Dropout rate after the dense layer, in [0, 1)."""
     pool_after: tuple[int, ...] = (0, 1)
-    """Indices of the convolutions that a 2x2 max pooling follows."""
+    """Indices of the convolutions that are followed by 2x2 max pooling, counted from 0."""
 
     def __post_init__(self) -> None:
-        # JSON and command lines bring lists; the value stays hashable and comparable.
+        # JSON and command lines bring lists; tuples keep the value hashable and comparable.
         for name in ("filters", "dropouts", "pool_after"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        # One value for no dense layer, so that equal networks are equal.
+        object.__setattr__(self, "dense_units", self.dense_units or None)
         require(
             len(self.filters) > 0 and all(isinstance(f, int) and f >= 1 for f in self.filters),
             f"filters = {self.filters}",
             "a positive whole number of filters for each convolution",
-            "give for instance 32 64 64",
+            "give 32 64 64, for example",
         )
         require(
             len(self.dropouts) == len(self.filters),
@@ -66,7 +72,7 @@ class Architecture:
             self.dense_units is None or self.dense_units >= 1,
             f"dense_units = {self.dense_units}",
             "a positive whole number, or None for no dense layer",
-            "use for instance 128",
+            "use 128, for example",
         )
         require(
             self.dense_units is not None or self.dense_dropout == 0,
@@ -82,13 +88,13 @@ class Architecture:
         )
         require(
             self.feature_size() >= 1,
-            f"{len(self.filters)} valid convolutions with pooling after {self.pool_after} leave nothing of 28x28",
+            f"{len(self.filters)} convolutions with pooling after {self.pool_after} leave nothing of a 28x28 image",
             "a feature map of at least 1x1 before flattening",
             "use fewer convolutions or less pooling",
         )
 
     def feature_size(self) -> int:
-        """Side of the square feature map that is flattened, in pixels (0 or less: impossible)."""
+        """Side of the square feature map that is flattened, in pixels; 0 or less if the network is impossible."""
         size = IMAGE_SIZE
         for index in range(len(self.filters)):
             size -= KERNEL_SIZE - 1
@@ -122,7 +128,7 @@ class Architecture:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls, values: object) -> Self:
         """The architecture that `to_dict` described; unknown or missing keys are refused."""
         known = {field.name for field in fields(cls)}
         require(
@@ -131,6 +137,7 @@ class Architecture:
             f"the keys {sorted(known)}",
             "use a checkpoint written by this version of digits",
         )
+        assert isinstance(values, dict)
         return cls(**values)
 
 
@@ -146,15 +153,15 @@ class DataConfig:
     """Which digits are read, and how they are divided."""
 
     path: str | None = None
-    """Folder or bucket of Parquet files with the columns image and label; None: the shipped MNIST."""
+    """Folder or bucket of Parquet files with the columns image and label; None: the MNIST that comes with digits."""
     protocol: Literal["article", "literature"] = "article"
-    """article: a stratified random part of all digits validates; literature: files named test-* validate."""
+    """Which digits are held out to validate: article, a stratified random sample; literature, files named test-*."""
     validation_fraction: float = 0.2
-    """Part of the digits that validates under the article's protocol, in (0, 1)."""
+    """Fraction of the digits held out to validate under the article's protocol, in (0, 1)."""
     split_seed: int = 0
-    """Seed of the random split; the same for every run that is to be compared."""
+    """Seed of the random split; runs can be compared only if they share it."""
     inverted_copies: bool = True
-    """Whether each side gets a colour-inverted copy of each of its digits."""
+    """Whether both sides of the split also hold a colour-inverted copy of each of their digits."""
 
     def __post_init__(self) -> None:
         require(
@@ -172,33 +179,33 @@ class TrainingConfig:
     epochs: int
     """Passes over the training digits."""
     learning_rate: float = 1e-3
-    """Adam's step size, at its highest."""
+    """Adam's learning rate, at its peak."""
     learning_rate_schedule: Literal["constant", "cosine"] = "constant"
-    """constant, or cosine: after a short linear rise, falls to zero over all epochs along half a cosine."""
+    """constant; or cosine: a short linear warm-up, then half a cosine that reaches zero at the end of training."""
     global_batch_size: int = 32
-    """Digits in one step, over all workers together."""
+    """Digits in each step, over all workers together."""
     seed: int = 0
-    """Seed of initial weights, shuffling, dropout and distortion."""
+    """Seed of the initial weights, shuffling, dropout and distortion."""
     distort: bool = False
     """Whether training digits are distorted anew in every epoch (digits.augmentation)."""
     clean_tail: float = 0.0
-    """Last part of the epochs, in [0, 1], in which digits are left as they are although `distort` is set."""
+    """Fraction of the epochs, at the end, that leave digits undistorted although `distort` is set; in [0, 1]."""
     select_by: Literal["validation_accuracy", "photo_score"] = "validation_accuracy"
-    """What the best epoch is kept by; validation accuracy breaks the ties of the photo score."""
+    """What decides which epoch is kept; where photo scores tie, validation accuracy does."""
 
     def __post_init__(self) -> None:
-        require(self.epochs >= 1, f"epochs = {self.epochs}", "a whole number of at least 1", "use for instance 5")
+        require(self.epochs >= 1, f"epochs = {self.epochs}", "a whole number of at least 1", "use 5, for example")
         require(
             0 <= self.clean_tail <= 1,
             f"clean tail = {self.clean_tail}",
-            "a part of the epochs, from 0 to 1",
+            "a fraction of the epochs, from 0 to 1",
             "use 0 to distort in every epoch",
         )
         require(
             0 < self.learning_rate < math.inf,
             f"learning rate = {self.learning_rate}",
             "a positive number",
-            "use 0.001, Adam's usual step size",
+            "use 0.001, Adam's usual learning rate",
         )
         require(
             self.global_batch_size >= 1,
@@ -210,18 +217,18 @@ class TrainingConfig:
             0 <= self.seed < 2**31,
             f"seed = {self.seed}",
             "a whole number from 0 to 2147483647",
-            "use for instance 0",
+            "use 0, for example",
         )
 
     @property
     def distorted_epochs(self) -> int:
-        """How many epochs, the first ones, distort their digits."""
+        """How many epochs distort their digits; they come first."""
         return self.epochs - round(self.clean_tail * self.epochs) if self.distort else 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A network together with the way it is trained."""
+    """A network together with how it is trained."""
 
     architecture: Architecture
     training: TrainingConfig
@@ -234,7 +241,7 @@ RECOMMENDED = Architecture(
     dense_dropout=0.2,
     pool_after=(1, 3),
 )
-"""For real handwriting: 236,170 parameters. Two convolutions before each pooling read more styles than one does."""
+"""For real handwriting: 236,170 parameters. Two convolutions before each pooling layer read more styles than one."""
 
 RECIPES = {
     "baseline": Recipe(architecture=BASELINE, training=TrainingConfig(epochs=5)),
@@ -252,14 +259,14 @@ RECIPES = {
         ),
     ),
 }
-"""The article's two recipes, with the epoch that its author kept as the last one, and the one to use."""
+"""The article's two recipes, each ending with the epoch that its author kept, and the recommended one."""
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
-    """Raise ConfigurationError unless there are one or more different seeds."""
+    """Raise ConfigurationError if there are no seeds, or if one appears twice."""
     require(
         len(seeds) > 0 and len(set(seeds)) == len(seeds),
         f"seeds {tuple(seeds)}",
         "one or more different seeds",
-        "give for instance --seeds 0 1 2",
+        "give --seeds 0 1 2, for example",
     )

@@ -1,11 +1,99 @@
-"""What a user can cause: errors in three parts (what happened, what was expected, what to do)."""
+"""Every error that a person can cause and mend, told in three parts: what happened, what was expected, what to do.
+
+Jobs print such an error without a traceback and end with exit code 1; the service answers with its text.
+"""
+
+from typing import ClassVar
 
 
-class ConfigurationError(ValueError):
-    """A setting that cannot work: what happened, what was expected, what to do."""
+class UserError(ValueError):
+    """The base of all errors below; `str` gives the three parts, a line each.
+
+    `reason` is one word for counting, where a kind of error has several. A subclass may name what is usually expected
+    and what usually helps, for errors that do not say so themselves.
+    """
+
+    usually_expected: ClassVar[str] = ""
+    usual_remedy: ClassVar[str] = ""
+
+    def __init__(self, happened: str, expected: str = "", remedy: str = "", *, reason: str = "") -> None:
+        self.happened = happened
+        self.expected = expected or self.usually_expected
+        self.remedy = remedy or self.usual_remedy
+        self.reason = reason
+        assert self.expected and self.remedy, "an error says what was expected and what to do"
+        super().__init__(self.happened, self.expected, self.remedy)  # what pickle makes it from in another process
+
+    def __str__(self) -> str:
+        return f"{self.happened}\n  expected: {self.expected}\n  what to do: {self.remedy}"
+
+
+class ConfigurationError(UserError):
+    """A setting that cannot work."""
+
+
+class DataError(ConfigurationError):
+    """Parquet files that do not hold digits as expected; the message names file and column."""
+
+    usual_remedy = "mend or remove that file, or name another folder"
+
+
+class PhotoFolderError(ConfigurationError):
+    """A folder without labelled photos, or a label that is not a digit."""
+
+
+class UnreadableImage(UserError):
+    """Bytes that cannot safely be read as a picture.
+
+    `reason` is empty, unknown_format, too_many_pixels, too_many_scans or damaged.
+    """
+
+
+class NoDigitFound(UserError):
+    """A photo in which nothing looks like one handwritten digit.
+
+    `reason` is not_a_photo, too_small, blank, noise or clutter.
+    """
+
+
+class NotADigit(UserError):
+    """A picture in which no digit is read.
+
+    `reason` is blank (nothing stands out of the paper) or unlike (something does, but not enough like a digit).
+    """
+
+    usually_expected = "at least one handwritten digit"
+    usual_remedy = "photograph the digits from nearer, in even light, and nothing else beside them"
+
+
+class CheckpointError(UserError):
+    """A checkpoint that is missing, damaged or not ours."""
+
+    usually_expected = "a checkpoint folder written by digits"
+    usual_remedy = "name another checkpoint, or make one with: make train"
+
+
+class InferenceError(UserError):
+    """Weights or images that a network cannot be run with."""
+
+
+class CalibrationError(UserError):
+    """Scores and labels that a temperature cannot be fitted to."""
+
+
+class TrainingError(UserError):
+    """A training or a search that ended without its result."""
+
+
+class RequestError(UserError):
+    """An HTTP request that cannot be answered; `reason` is one of a few words, fit for the label of a metric."""
+
+
+class BenchmarkError(UserError):
+    """A program under measurement that failed; the message holds the end of its output."""
 
 
 def require(condition: bool, happened: str, expected: str, remedy: str) -> None:
-    """Raise ConfigurationError in the project's three parts unless `condition` holds."""
+    """Raise ConfigurationError in three parts unless `condition` holds."""
     if not condition:
-        raise ConfigurationError(f"{happened}\n  expected: {expected}\n  what to do: {remedy}")
+        raise ConfigurationError(happened, expected, remedy)

@@ -1,8 +1,8 @@
 """The image contract: what a picture is everywhere in this project.
 
-One digit is uint8 (28, 28, 3), values 0..255; nobody but the network divides by 255. A photo is
-uint8 (H, W, 3), RGB, upright. This file turns bytes into photos and arrays into PNGs, safely:
-what a stranger uploads costs bounded memory and ends in an array or in UnreadableImage.
+The image of a digit is grey, uint8 (28, 28), or in colour, uint8 (28, 28, 3): its shape says which. Values are 0..255,
+and only the network divides them by 255. A photo is uint8 (H, W, 3), RGB, upright. This file turns bytes into photos
+and arrays into PNGs, safely: whatever a stranger uploads takes bounded memory and becomes an array or UnreadableImage.
 """
 
 import io
@@ -13,23 +13,24 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from digits.config import CHANNELS, IMAGE_SIZE
+from digits.errors import UnreadableImage
 
 Digits = tuple[np.ndarray, np.ndarray]
-"""Images uint8 (N, 28, 28), or (N, 28, 28, 3), and their labels int (N,)."""
+"""Images uint8 (N, 28, 28), or (N, 28, 28, 3) in colour, and their labels int (N,)."""
 MAX_PIXELS = 60_000_000
 """Largest picture that is decoded, width x height in pixels."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "QOI")
-"""Formats that are opened: what cameras, phones, scanners and browsers write, decoded inside Pillow. Left out: formats
-that run a program (EPS), that have no signature, so that any bytes pass for a picture (TGA), or that hide a picture
-larger than the one they declare (ICO)."""
+"""Formats that are opened: those that cameras, phones, scanners and browsers write and that Pillow decodes itself. Left
+out are formats that run a program (EPS), that have no signature, so that any bytes pass for a picture (TGA), or that
+may hide a larger picture than they declare (ICO)."""
 DECODED_SIZE = 800
-"""Larger pictures are decoded or reduced to a longer side of at least this, in pixels, and less than twice this."""
+"""Larger pictures are decoded at, or reduced to, a longer side of at least this many pixels, and less than twice it."""
 MAX_JPEG_SCANS = 100
 """Each scan of a progressive JPEG is a pass over the whole picture; cameras and editors write about ten."""
 LARGEST_INVISIBLE_LUMINANCE = 128
 """A transparent picture is laid over white, unless everything visible in it is brighter than this."""
 
-# What Pillow's readers were seen to raise on malformed files; each means that the file is at fault, not the program.
+# What Pillow's readers have been seen to raise on malformed files: each means that the file is at fault, not we.
 _DECODING_ERRORS = (
     OSError,  # truncated or broken data stream; UnidentifiedImageError is one
     ValueError,
@@ -59,17 +60,6 @@ _UPRIGHT = {
 }
 
 
-class UnreadableImage(ValueError):
-    """Bytes that are no picture that can be read safely; the message says why and what to do.
-
-    `reason` is one word for counting: empty, unknown_format, too_many_pixels, too_many_scans or damaged.
-    """
-
-    def __init__(self, reason: str, happened: str, expected: str, remedy: str) -> None:
-        super().__init__(f"{happened}\n  expected: {expected}\n  what to do: {remedy}")
-        self.reason = reason
-
-
 def decode_image(data: bytes, *, longer_side: int = DECODED_SIZE) -> np.ndarray:
     """Decode the first frame of a picture file: uint8 (H, W, 3), RGB, upright, transparency laid over paper.
 
@@ -77,35 +67,37 @@ def decode_image(data: bytes, *, longer_side: int = DECODED_SIZE) -> np.ndarray:
     UnreadableImage, and nothing else, for whatever `data` holds.
     """
     if len(data) == 0:
-        raise UnreadableImage("empty", "the file has 0 bytes", "a picture", "choose the picture again and resend it")
+        raise UnreadableImage(
+            "the file has 0 bytes", "a picture", "choose the picture again and resend it", reason="empty"
+        )
     picture = _open(data)
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise UnreadableImage(
-            "too_many_pixels",
             f"the picture declares {width} x {height} pixels",
             f"at most {MAX_PIXELS:,} pixels",
             "scale the picture down, or send the part that shows the digit",
+            reason="too_many_pixels",
         )
     if picture.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
         raise UnreadableImage(
-            "too_many_scans",
             "the JPEG file makes an unusual number of passes over the picture",
             f"at most {MAX_JPEG_SCANS} scans",
             "save the picture again as a plain JPEG or PNG",
+            reason="too_many_scans",
         )
     try:
-        # Only JPEG files obey: they are scaled by 1/2, 1/4 or 1/8 while they are decoded.
+        # Only JPEG files obey: they are scaled by 1/2, 1/4 or 1/8 as they are decoded.
         scale = longer_side / max(width, height)
         picture.draft("RGB", (max(1, int(width * scale)), max(1, int(height * scale))))
         picture.load()
         photo = _turn(_reduce(_to_rgb_picture(picture, longer_side), longer_side), _orientation(picture))
     except _DECODING_ERRORS as error:
         raise UnreadableImage(
-            "damaged",
             f"the {picture.format} file is truncated or damaged ({type(error).__name__})",
             "a complete picture file",
             "send the picture again, or open it in a picture viewer and save it anew as PNG or JPEG",
+            reason="damaged",
         ) from error
     return np.array(photo)
 
@@ -125,13 +117,13 @@ def encode_png(image: np.ndarray) -> bytes:
 
 
 def invert(images: np.ndarray) -> np.ndarray:
-    """Exchange dark and light: uint8 of any shape to the same shape."""
+    """Swap dark and light: uint8 of any shape to the same shape."""
     return 255 - images
 
 
-def to_rgb(gray: np.ndarray) -> np.ndarray:
-    """Repeat grey images in three channels: uint8 (..., 28, 28) to uint8 (..., 28, 28, 3)."""
-    return np.stack([gray] * CHANNELS, axis=-1)
+def to_rgb(grey: np.ndarray) -> np.ndarray:
+    """Grey images in three equal channels, for programs that expect colour: uint8 (..., H, W) to (..., H, W, 3)."""
+    return np.stack([grey] * CHANNELS, axis=-1)
 
 
 def resize_photo(photo: np.ndarray) -> np.ndarray:
@@ -141,29 +133,29 @@ def resize_photo(photo: np.ndarray) -> np.ndarray:
 
 
 def _open(data: bytes) -> Image.Image:
-    """Read the header only; a size beyond Pillow's own limit, three times ours, counts as ours."""
+    """Read only the header; a size beyond Pillow's own limit, three times ours, is refused like one beyond ours."""
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
         raise UnreadableImage(
-            "unknown_format",
             "the bytes are not a picture in a format that is read here",
             f"one of {', '.join(FORMATS)}",
             "save or export the picture as PNG or JPEG (a HEIC photo, an SVG or a PDF too)",
+            reason="unknown_format",
         ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnreadableImage(
-            "too_many_pixels",
             "the picture declares far more pixels than a photo has",
             f"at most {MAX_PIXELS:,} pixels",
             "scale the picture down, or send the part that shows the digit",
+            reason="too_many_pixels",
         ) from error
     except _DECODING_ERRORS as error:
         raise UnreadableImage(
-            "damaged",
             f"the file's header is damaged ({type(error).__name__})",
             "a complete picture file",
             "send the picture again, or open it in a picture viewer and save it anew as PNG or JPEG",
+            reason="damaged",
         ) from error
 
 
@@ -177,7 +169,7 @@ def _to_rgb_picture(picture: Image.Image, longer_side: int) -> Image.Image:
 
 
 def _from_deep_pixels(values: np.ndarray) -> Image.Image:
-    """Spread float32 (H, W), of whatever range, over 0..255: files seldom use the whole range of 16 or 32 bits."""
+    """Stretch float32 (H, W), of whatever range, to 0..255: files seldom use the whole range of 16 or 32 bits."""
     finite = values[np.isfinite(values)]
     low, high = (min(float(finite.min()), 0.0), float(finite.max())) if finite.size else (0.0, 1.0)
     spread = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) * (255 / max(high - low, 1e-30))
@@ -185,7 +177,7 @@ def _from_deep_pixels(values: np.ndarray) -> Image.Image:
 
 
 def _over_paper(picture: Image.Image) -> Image.Image:
-    """Lay an RGBA picture over white, or over black if white would hide it: chalk drawn on a transparent canvas."""
+    """Lay an RGBA picture over white, or over black if white would hide it, as it would chalk."""
     pixels = np.asarray(picture)
     visible = np.asarray(picture.convert("L"))[pixels[..., 3] >= 128]
     hidden_by_white = visible.size > 0 and np.percentile(visible, 1) > LARGEST_INVISIBLE_LUMINANCE

@@ -1,4 +1,4 @@
-"""A folder or a bucket, under one name: what runs, checkpoints and data are read from and written to.
+"""A folder or a bucket behind one interface: runs, checkpoints and data are read from and written to it.
 
 A path is a local folder, or a URI that pyarrow's filesystems open (s3://bucket/runs, gs://...).
 """
@@ -17,17 +17,17 @@ from digits.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class Storage:
-    """One folder of a filesystem; `/` goes to a folder or file inside it."""
+    """A folder or file of a filesystem; `/` leads to one inside it."""
 
     filesystem: fs.FileSystem
     path: str
     """Path inside the filesystem: absolute for a local one, bucket/key for a bucket."""
     uri_prefix: str = ""
-    """What a person writes before `path`: empty for a local folder, such as s3:// for a bucket."""
+    """What a person writes in front of `path`: nothing for a local folder; s3:// or the like for a bucket."""
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
-        """The storage at a local path (made absolute) or a URI; nothing is created yet."""
+        """The storage at a local path (made absolute) or a URI; creates nothing."""
         text = os.fspath(path)
         if "://" not in text:
             return cls(fs.LocalFileSystem(), str(Path(text).expanduser().absolute()))
@@ -35,9 +35,9 @@ class Storage:
             filesystem, inner = fs.FileSystem.from_uri(text)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
             raise ConfigurationError(
-                f"cannot open {text}: {error}\n"
-                "  expected: a folder, or a URI that pyarrow opens, such as s3://bucket/runs\n"
-                "  what to do: check the spelling and the credentials of the bucket"
+                f"cannot open {text}: {error}",
+                "a folder, or a URI that pyarrow opens, such as s3://bucket/runs",
+                "check the spelling and the credentials of the bucket",
             ) from error
         local = isinstance(filesystem, fs.LocalFileSystem)
         return cls(filesystem, inner.rstrip("/"), "" if local else text.split("://", 1)[0] + "://")
@@ -60,7 +60,7 @@ class Storage:
 
     @property
     def is_local(self) -> bool:
-        """Whether this is a folder of this machine (or one mounted on it)."""
+        """Whether this is a folder of this machine, or one mounted on it."""
         return isinstance(self.filesystem, fs.LocalFileSystem)
 
     def kind(self) -> fs.FileType:
@@ -87,9 +87,9 @@ class Storage:
             return stream.read()
 
     def write_bytes(self, data: bytes) -> None:
-        """Replace this file's content in one step: a reader sees the old content or the new one.
+        """Replace this file's content in one step: a reader sees either the old content or the new.
 
-        A local file is written beside its place, synced and renamed; a bucket replaces an object at once by itself.
+        A local file is written next to its place, synced and renamed; a bucket replaces objects in one step by itself.
         """
         self.filesystem.create_dir(self.parent.path, recursive=True)
         if not self.is_local:
@@ -114,7 +114,7 @@ class Storage:
             self.filesystem.delete_file(probe.path)
         except OSError as error:
             raise ConfigurationError(
-                f"cannot write to {self}: {error}\n"
-                "  expected: a folder or bucket with room, that this user may write to\n"
-                "  what to do: free space or change its permissions, or name another with --storage-path"
+                f"cannot write to {self}: {error}",
+                "a folder or bucket that has room and that this user may write to",
+                "free space or change its permissions, or name another with --storage-path",
             ) from error

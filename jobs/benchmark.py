@@ -17,6 +17,11 @@ from typing import Any, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+if __name__ == "__main__":
+    from digits import stopping
+
+    stopping.listen()  # before the imports below, which take seconds
+
 from digits.benchmarks import data_path, evaluation, growth, search, service, steps, training
 from digits.benchmarks.measuring import Results, Scope
 from digits.commands.console import run_job, show_table

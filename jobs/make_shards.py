@@ -16,6 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from digits.errors import DataError
+
 SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -32,9 +36,8 @@ def read_idx(folder: Path, name: str) -> np.ndarray:
     data = gzip.decompress(packed.read_bytes()) if packed.exists() else (folder / name).read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     if digest != SHA256[name]:
-        sys.exit(
-            f"{name} in {folder} has SHA-256 {digest}\n"
-            f"  expected: {SHA256[name]}\n  what to do: fetch the original MNIST files again"
+        raise DataError(
+            f"{name} in {folder} has SHA-256 {digest}", SHA256[name], "fetch the original MNIST files again"
         )
     num_axes = data[3]
     shape = np.frombuffer(data, ">u4", count=num_axes, offset=4).astype(int)
@@ -61,13 +64,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="folder with MNIST's four IDX files, .gz or unpacked")
     folder = parser.parse_args().folder
-    if not folder.is_dir():
-        sys.exit(
-            f"{folder} is no folder\n  expected: a folder with {', '.join(SHA256)}\n  what to do: name that folder"
-        )
-    OUTPUT.mkdir(exist_ok=True)
-    write_shards(read_idx(folder, "train-images-idx3-ubyte"), read_idx(folder, "train-labels-idx1-ubyte"), "train")
-    write_shards(read_idx(folder, "t10k-images-idx3-ubyte"), read_idx(folder, "t10k-labels-idx1-ubyte"), "test")
+    try:
+        if not folder.is_dir():
+            raise DataError(f"{folder} is no folder", f"a folder with {', '.join(SHA256)}", "name that folder")
+        OUTPUT.mkdir(exist_ok=True)
+        write_shards(read_idx(folder, "train-images-idx3-ubyte"), read_idx(folder, "train-labels-idx1-ubyte"), "train")
+        write_shards(read_idx(folder, "t10k-images-idx3-ubyte"), read_idx(folder, "t10k-labels-idx1-ubyte"), "test")
+    except DataError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

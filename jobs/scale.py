@@ -14,12 +14,17 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+if __name__ == "__main__":
+    from digits import stopping
+
+    stopping.listen()  # before the imports below, which take seconds
+
 import numpy as np
 
 from digits.benchmarks import scaling, scaling_figures
 from digits.benchmarks.scaling import ETHERNET_10G, NUM_WORKERS, WorkerSpeed, Workload
 from digits.commands.console import import_tensorflow, run_job, show_table
-from digits.config import IMAGE_SIZE, NUM_CLASSES, RECIPES, Architecture, TrainingConfig
+from digits.config import IMAGE_SIZE, NUM_CLASSES, RECIPES, Architecture, Recipe, TrainingConfig
 from digits.data.batches import Columns
 from digits.models import checkpoints
 from digits.storage import Storage
@@ -46,21 +51,18 @@ class ScaleSettings:
 
 def step_seconds(architecture: Architecture, batch_size: int) -> float:
     """Seconds of one core for a training step of one worker: the median over parts of an epoch of random digits."""
-    from digits.training.loop import fit
+    from digits.training.loop import WorkerDigits, fit
 
     steps = STRETCHES * max(1, min(5, 128 // batch_size))
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (steps * batch_size, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
     digits = images, rng.integers(0, NUM_CLASSES, len(images))
-    config = TrainingConfig(epochs=1, global_batch_size=batch_size)
-    columns = Columns(num_groups=len(images), group_size=1, global_batch_size=batch_size)
+    training = TrainingConfig(epochs=1, global_batch_size=batch_size)
     ticks: list[float] = []
     fit(
-        architecture,
-        config,
-        columns,
-        [digits],
-        (images[:1], digits[1][:1]),
+        Recipe(architecture=architecture, training=training),
+        Columns.of(len(images), batch_size, inverted_copies=False),
+        WorkerDigits(epochs=[digits], validation=(images[:1], digits[1][:1])),
         report=lambda state: None,
         progress=lambda epoch, fraction: ticks.append(time.process_time()),
     )

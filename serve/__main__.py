@@ -1,34 +1,78 @@
-"""`python -m serve [config.yaml]`: the service on this machine.
+"""`python -m serve [config.yaml] [key=value ...]`: the service on this machine, or on the cluster of RAY_ADDRESS.
 
-Looks at the checkpoint before Ray starts, so that a missing one is told at once, then becomes `serve run`.
+Checks command line, checkpoint, API key and ports before Ray starts, so that a mistake is told at once, then does what
+`serve run` does.
 """
 
 import os
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
-from digits.errors import ConfigurationError
+from digits.errors import CheckpointError, ConfigurationError
 from digits.models import checkpoints
+from digits.service.gate import read_api_key
 from digits.service.service import find_checkpoint
+from digits.service.settings import Settings, check_ports, read_settings
+from digits.tokens import use_private_token
 
 CONFIG = Path(__file__).with_name("config.yaml")
 
 
-def main(config: Path) -> None:
-    """Check what `config` chooses, then become `serve run`."""
-    settings = yaml.safe_load(config.read_text(encoding="utf-8"))
-    (deployment,) = settings["applications"][0]["deployments"]
+def is_local() -> bool:
+    """Whether the service gets a Ray of its own on this machine: no other is named."""
+    return os.environ.get("RAY_ADDRESS", "local") in ("", "local")
+
+
+def prepare(arguments: Sequence[str]) -> tuple[Settings, str]:
+    """Everything that can be checked before Ray starts; returns the settings and the checkpoint's name."""
+    settings = read_settings(arguments, CONFIG)
+    checkpoint = checkpoints.load(find_checkpoint(settings.user_config))
+    if (file := settings.arguments.get("api_key_file")) is not None:
+        read_api_key(Path(file))
+    if is_local():
+        check_ports(settings.ports(os.environ))
+    return settings, checkpoint.name
+
+
+def run(settings: Settings) -> None:
+    """Serve until Ctrl-C, on a Ray of its own unless RAY_ADDRESS names one."""
+    address = []
+    if is_local():
+        use_private_token()
+        address = ["--address=local"]
+    from pydantic import ValidationError
+    from ray.serve.schema import ServeDeploySchema
+    from ray.serve.scripts import cli
+
     try:
-        checkpoint = checkpoints.load(find_checkpoint(deployment["user_config"]))
-    except (checkpoints.CheckpointError, ConfigurationError) as error:
-        sys.exit(f"There is nothing to serve: {error}")
-    http = settings["http_options"]
-    print(f"Serving {checkpoint.name} on http://{http['host']}:{http['port']} (Ctrl-C ends it)", flush=True)
-    command = str(Path(sys.executable).with_name("serve"))
-    os.execv(command, [command, "run", str(config)])
+        ServeDeploySchema.model_validate(settings.config)
+    except ValidationError as error:
+        refused = ConfigurationError(
+            " ".join(str(error).split()),
+            "the fields of Ray Serve's configuration files",
+            "correct the configuration file; serve/config.yaml is one that works",
+        )
+        sys.exit(f"error: {refused}")
+    with tempfile.TemporaryDirectory(prefix="digits-serve-") as folder:
+        file = Path(folder) / "config.yaml"
+        file.write_text(yaml.safe_dump(settings.config), encoding="utf-8")
+        cli(["run", *address, str(file)])
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Check what `arguments` ask for, then serve it."""
+    try:
+        settings, name = prepare(arguments)
+    except (CheckpointError, ConfigurationError) as error:
+        sys.exit(f"error: {error}")
+    port = settings.http_port
+    print(f"Serving {name} on http://{port.host}:{port.number} (Ctrl-C ends it)", flush=True)
+    run(settings)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else CONFIG)
+    main(sys.argv[1:])

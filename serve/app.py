@@ -1,6 +1,7 @@
 """The application that Ray Serve builds: `serve run serve.app:build_app`, or by config.yaml."""
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 from ray import serve
@@ -17,4 +18,5 @@ def build_app(args: Arguments) -> serve.Application:
     chosen = {"checkpoint": args.checkpoint, "storage_path": args.storage_path}
     options["user_config"].update({key: value for key, value in chosen.items() if value is not None})
     # Ray's configuration files do not know this one: a checkpoint that is missing is still missing the third time.
-    return DigitClassifier.options(**options, max_constructor_retry_count=3).bind(args)
+    deployment: Any = DigitClassifier  # its decorator makes a serve.Deployment of it, and its types do not say so
+    return deployment.options(**options, max_constructor_retry_count=3).bind(args)

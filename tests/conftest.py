@@ -12,6 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import settings
+
+# The same examples in every run, however slow the machine is.
+settings.register_profile("digits", deadline=None, derandomize=True)
+settings.load_profile("digits")
 
 SHIPPED = Path(__file__).resolve().parents[1] / "digits" / "mnist"
 NUM_DIGITS = 600

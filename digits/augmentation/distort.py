@@ -1,7 +1,7 @@
 """What training varies: how hands, pens and surfaces differ from one digit to the next.
 
-In the journey of one image this stands between the Parquet row and the network, in training only:
-the data pipeline calls `distort` anew in every epoch. Inverted copies are made afterwards.
+In the journey of an image this stands between the Parquet row and the network, in training only: the data pipeline
+calls `distort` anew in every epoch, and makes inverted copies afterwards.
 """
 
 import math
@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 
 from digits.augmentation import letterforms
-from digits.augmentation.hand import BOX, CENTRE, place
-from digits.config import IMAGE_SIZE, NUM_CLASSES
+from digits.augmentation.hand import place
+from digits.config import IMAGE_SIZE, MNIST_BOX, MNIST_CENTRE, NUM_CLASSES
 from digits.errors import require
 
 CHUNK = 256
 """Images distorted together: enough to share the array work, small enough to stay in the cache."""
-CANVAS = 56
-"""Side of the working canvas in pixels: twice the image, so that a pen's width varies in half pixels."""
+WARP_SIZE = 56
+"""Side of the canvas that digits are warped on, in pixels: twice the image's, so that pens vary by half a pixel."""
 FIELD = 1.15
-"""Half the width of the original that the canvas shows, in half image widths: room for slant and rotation."""
+"""Width of what the canvas shows of the original, in image widths: the margin is room for slant and rotation."""
 
 RESTYLED = (0.15, 0.40, 0.20, 0.20, 0.30, 0.25, 0.20, 0.30, 0.20, 0.30)
 """Probability, by label, that a digit is replaced by a synthesised one in another style of writing."""
@@ -32,7 +32,7 @@ UNFITTED = 0.25
 def _bumps(size: int, count: int) -> np.ndarray:
     """Smooth bumps on a count x count lattice over a square: float32 (count * count, size * size).
 
-    Their sum with independent standard normal factors has a spread of one.
+    Weighted by independent standard normal draws, their sum has a standard deviation of one.
     """
     at = np.linspace(-1, 1, size)[None, :]
     centres = np.linspace(-1, 1, count)[:, None]
@@ -47,8 +47,8 @@ def _terms(size: int) -> np.ndarray:
     return np.stack([np.ones_like(x), x, y, x * y, x * x, y * y, y**3]).reshape(7, -1).astype(np.float32)
 
 
-_COARSE, _FINE = _bumps(CANVAS, 4), _bumps(CANVAS, 7)
-_WARP_BASIS = np.concatenate([_terms(CANVAS), _COARSE, _FINE])
+_COARSE, _FINE = _bumps(WARP_SIZE, 4), _bumps(WARP_SIZE, 7)
+_WARP_BASIS = np.concatenate([_terms(WARP_SIZE), _COARSE, _FINE])
 _SHADE_BASIS = np.concatenate([0.6 * _terms(IMAGE_SIZE)[1:3], _bumps(IMAGE_SIZE, 4)])
 _NIBS = [
     cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3)),
@@ -59,7 +59,7 @@ _NIBS = [
     np.eye(3, dtype=np.uint8),
     np.eye(3, dtype=np.uint8)[::-1].copy(),
 ]
-"""Tips of pens, in canvas pixels: a round one (twice as likely) and broad ones held at several angles."""
+"""Tips of pens, in canvas pixels: a round one, twice as likely, and broad ones held at several angles."""
 
 
 def distort(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -73,10 +73,10 @@ def distort(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) ->
         images.dtype == np.uint8 and images.ndim == 3 and images.shape[1:] == (IMAGE_SIZE, IMAGE_SIZE),
         f"images of type {images.dtype} and shape {images.shape}",
         f"uint8 (N, {IMAGE_SIZE}, {IMAGE_SIZE}), light ink on black",
-        "pass grey digits, before they become RGB",
+        "pass grey digits",
     )
     require(
-        labels.shape == (len(images),) and np.all((labels >= 0) & (labels < NUM_CLASSES)),
+        labels.shape == (len(images),) and bool(np.all((labels >= 0) & (labels < NUM_CLASSES))),
         f"labels of shape {labels.shape} for {len(images)} images",
         f"one label of 0..{NUM_CLASSES - 1} for each image",
         "pass the labels of these images",
@@ -99,7 +99,7 @@ def _restyle(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -
 
 
 def _warps(count: int, rng: np.random.Generator) -> np.ndarray:
-    """For each canvas pixel, where to read in the enlarged original: float32 (count, 2, CANVAS, CANVAS).
+    """For each canvas pixel, where to read in the enlarged original: float32 (count, 2, WARP_SIZE, WARP_SIZE).
 
     Slant, rotation, proportions, bends and elastic wobble are one linear combination of smooth fields.
     """
@@ -118,18 +118,18 @@ def _warps(count: int, rng: np.random.Generator) -> np.ndarray:
     elastic[:] = rng.standard_normal(elastic.shape, np.float32) * strength[:, None, None]
     elastic[:, :, : len(_COARSE)] *= 0.06
     elastic[:, :, len(_COARSE) :] *= 0.022
-    factors *= CANVAS / 2
-    factors[:, :, 0] += (CANVAS - 1) / 2
-    return (factors.reshape(-1, len(_WARP_BASIS)) @ _WARP_BASIS).reshape(count, 2, CANVAS, CANVAS)
+    factors *= WARP_SIZE / 2
+    factors[:, :, 0] += (WARP_SIZE - 1) / 2
+    return (factors.reshape(-1, len(_WARP_BASIS)) @ _WARP_BASIS).reshape(count, 2, WARP_SIZE, WARP_SIZE)
 
 
 def _mostly(usual: float, rare: float, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Normal draws about zero, four in five with the spread `usual`, the others with `rare`: float (count,)."""
+    """Normal draws around zero, four in five with the spread `usual`, the others with `rare`: float (count,)."""
     return rng.standard_normal(count) * np.where(rng.random(count) < 0.2, rare, usual)
 
 
 def _write(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The digits by another hand with another pen, placed in the frame again: uint8 (n, 28, 28)."""
+    """The digits in another hand, with another pen, placed in the frame again: uint8 (n, 28, 28)."""
     count = len(images)
     untouched = rng.random(count) < UNTOUCHED
     warps = _warps(count, rng)
@@ -145,7 +145,7 @@ def _write(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if untouched[index]:
             written[index] = images[index]
             continue
-        canvas = cv2.resize(images[index], (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)
+        canvas = cv2.resize(images[index], (WARP_SIZE, WARP_SIZE), interpolation=cv2.INTER_CUBIC)
         canvas = cv2.remap(canvas, warps[index, 0], warps[index, 1], cv2.INTER_LINEAR)
         canvas = _press(canvas, int(pen[index]), _NIBS[nib[index]])
         if hollow[index]:  # a split nib, or a threshold too local for a broad stroke, leaves the edges only
@@ -161,7 +161,7 @@ def _write(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _press(canvas: np.ndarray, pressure: int, nib: np.ndarray) -> np.ndarray:
-    """The strokes wider by `pressure` passes of the nib, or thinner where negative; never thinned away."""
+    """The strokes wider by `pressure` passes of the nib, or thinner if it is negative; never thinned away."""
     if pressure > 0:
         return cv2.dilate(canvas, nib, iterations=pressure)
     if pressure < 0:
@@ -172,8 +172,8 @@ def _press(canvas: np.ndarray, pressure: int, nib: np.ndarray) -> np.ndarray:
 
 
 def _break(canvas: np.ndarray, rng: np.random.Generator) -> None:
-    """Ink that failed along a thin line across the middle of the canvas, drawn in place."""
-    x, y = rng.uniform(0.2, 0.8, 2) * CANVAS
+    """Interrupt the ink along a thin line near the middle of the canvas, in place."""
+    x, y = rng.uniform(0.2, 0.8, 2) * WARP_SIZE
     angle, reach = rng.uniform(0, math.pi), rng.uniform(3, 14)
     dx, dy = reach * math.cos(angle), reach * math.sin(angle)
     start, end = (round(x - dx), round(y - dy)), (round(x + dx), round(y + dy))
@@ -181,19 +181,19 @@ def _break(canvas: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def _fits(count: int, rng: np.random.Generator) -> np.ndarray:
-    """For each digit the longer side of its box and its place in x and y, in pixels: float (count, 3).
+    """For each digit the longer side of its box and its centre in x and y, in pixels: float (count, 3).
 
     Most are fitted as MNIST is; the rest are small or fill the frame, and may touch its border.
     """
     free = rng.random(count) < UNFITTED
-    side = np.where(free, rng.uniform(9, 27, count), BOX + rng.normal(0, 0.7, count))
+    side = np.where(free, rng.uniform(9, 27, count), MNIST_BOX + rng.normal(0, 0.7, count))
     reach = np.where(free, (IMAGE_SIZE - side) / 2 + 1, 0.6)
     offset = rng.uniform(-1, 1, (2, count)) * reach
-    return np.stack([side, CENTRE + offset[0], CENTRE + offset[1]], axis=1)
+    return np.stack([side, MNIST_CENTRE + offset[0], MNIST_CENTRE + offset[1]], axis=1)
 
 
 def _expose(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The digits with other ink, clutter, paper and camera: uint8 (n, 28, 28)."""
+    """The digits with other ink, clutter, paper and another camera: uint8 (n, 28, 28)."""
     count = len(images)
     for index in np.nonzero(rng.random(count) < 0.12)[0]:
         images[index] = _coarsen(images[index], rng)
@@ -221,7 +221,7 @@ def _expose(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _shades(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Smooth random light over the frame, about zero with a spread of about one: float32 (count, 28, 28)."""
+    """Smooth random light over the frame, of mean zero and a spread of about one: float32 (count, 28, 28)."""
     factors = rng.standard_normal((count, len(_SHADE_BASIS)), np.float32)
     return (factors @ _SHADE_BASIS).reshape(count, IMAGE_SIZE, IMAGE_SIZE)
 
@@ -269,7 +269,7 @@ _CLUTTER = (_specks, _scribbles, _rules, _edges)
 
 
 def _neighbours(images: np.ndarray, chosen: np.ndarray, rng: np.random.Generator) -> None:
-    """Beside each chosen digit the border of the next digit of the batch, cut off by the frame, drawn in place."""
+    """Draw, in place, the edge of another digit of the batch beside each chosen one, cut off by the frame."""
     others = images[chosen - 1]
     for image, other, shift in zip(chosen, others, rng.integers(16, 23, len(chosen)), strict=True):
         if rng.random() < 0.5:

@@ -1,7 +1,7 @@
-"""A person's pen: paths with the chance of a hand in them, drawn and fitted into the frame as MNIST is.
+"""A person's hand and pen: strokes as random as handwriting, drawn and fitted into the frame as in MNIST.
 
-Serves training alone: `styles` writes whole digits with it, `augmentation` fits distorted ones. A path is float (K, 2)
-points in a unit box, x to the right, y downwards; a digit is a list of such strokes.
+For training only: letterforms.py writes whole digits with it, distort.py fits distorted ones into the frame. A stroke
+is a path, float (K, 2) points in a unit box, x to the right, y downwards; a digit is a list of strokes.
 """
 
 import math
@@ -11,15 +11,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from digits.config import IMAGE_SIZE
+from digits.config import IMAGE_SIZE, MNIST_BOX, MNIST_CENTRE
 
-BOX = 20.0
-"""MNIST fits each digit into a box of this many pixels, aspect kept..."""
-CENTRE = 14.0
-"""...and puts its centre of mass here, on both axes (pixel index)."""
 INK = 40
-"""Grey value from which a pixel counts as ink, in 0..255."""
-CANVAS = 72
+"""Grey value, 0..255, from which a pixel counts as ink."""
+DRAWING_SIZE = 72
 """Side of the canvas that strokes are drawn on, in pixels."""
 UNIT = 44
 """Height of a letterform on the canvas, in pixels."""
@@ -32,7 +28,7 @@ NIBS = (
     np.ones((2, 6), np.uint8),
     np.ones((5, 2), np.uint8),
 )
-"""Broad nibs at the angles in which they are held, in canvas pixels."""
+"""Broad nibs at the angles at which they are held, in canvas pixels."""
 
 Strokes = list[np.ndarray]
 Points = Sequence[tuple[float, float]]
@@ -51,7 +47,7 @@ _BLEND = 0.5 * np.concatenate(
 
 
 class Hand:
-    """The chance in one person's writing; every letterform draws its proportions from it."""
+    """What is random in one person's writing; every letterform draws its proportions from it."""
 
     def __init__(self, seed: int) -> None:
         chance = random.Random(seed)
@@ -69,7 +65,7 @@ class Hand:
         return self._chance.random() < probability
 
     def shaky(self, points: Points, spread: float = 0.02) -> np.ndarray:
-        """The points, each a little off, in a hasty hand more than in a calm one: float (K, 2)."""
+        """The points, each a little off, and more so in a hasty hand than in a calm one: float (K, 2)."""
         spread *= self.haste
         return np.array([(self.near(x, spread), self.near(y, spread)) for x, y in points])
 
@@ -84,7 +80,7 @@ class Hand:
     def loop(self, x: float, y: float, width: float, height: float, start: float, sweep: float) -> np.ndarray:
         """A turn of `sweep` degrees around (x, y) from `start` (0 right, 90 below): float (K, 2).
 
-        Its radius drifts and its outline is uneven, as a hand's is; a positive sweep is clockwise.
+        Its radius drifts and its outline is uneven, as when drawn by hand; a positive sweep is clockwise.
         """
         count = max(4, round(abs(sweep) / 40))
         angles = np.radians(np.linspace(start, start + sweep, count))
@@ -101,7 +97,7 @@ def smooth(points: np.ndarray) -> np.ndarray:
 
 
 def slanted(stroke: np.ndarray, slant: float) -> np.ndarray:
-    """The stroke leaning to the right by `slant` units of x for a unit of height: float (K, 2)."""
+    """The stroke leaning to the right by `slant` units of x per unit of height: float (K, 2)."""
     return stroke @ np.array([[1.0, 0.0], [-slant, 1.0]])
 
 
@@ -122,12 +118,12 @@ def add_tail(hand: Hand, strokes: Strokes) -> None:
 
 
 def draw(strokes: Strokes, pen: float, nib: np.ndarray | None = None) -> np.ndarray:
-    """The strokes drawn with a round pen of about `pen` canvas pixels, fitted as MNIST is: uint8 (28, 28).
+    """The strokes drawn with a round pen of about `pen` canvas pixels and fitted as in MNIST: uint8 (28, 28).
 
-    With a `nib` (a kernel of uint8) the line is as wide as the nib where it goes across it, and fine along it.
+    With a `nib`, a uint8 kernel, the line is as wide as the nib where it runs across it, and fine along it.
     """
-    canvas = np.zeros((CANVAS, CANVAS), np.uint8)
-    corner = (CANVAS - UNIT) / 2
+    canvas: np.ndarray = np.zeros((DRAWING_SIZE, DRAWING_SIZE), np.uint8)
+    corner = (DRAWING_SIZE - UNIT) / 2
     paths = [np.rint((stroke * UNIT + corner) * 16).astype(np.int32) for stroke in strokes]
     if nib is None:
         cv2.polylines(canvas, paths, False, 255, max(1, round(pen)), cv2.LINE_8, shift=4)
@@ -137,7 +133,7 @@ def draw(strokes: Strokes, pen: float, nib: np.ndarray | None = None) -> np.ndar
     return place(cv2.GaussianBlur(canvas, (3, 3), 0))
 
 
-def place(canvas: np.ndarray, side: float = BOX, x: float = CENTRE, y: float = CENTRE) -> np.ndarray:
+def place(canvas: np.ndarray, side: float = MNIST_BOX, x: float = MNIST_CENTRE, y: float = MNIST_CENTRE) -> np.ndarray:
     """The ink on a uint8 canvas scaled into a box of `side` pixels, its centre of mass at (x, y): uint8 (28, 28)."""
     _, ink = cv2.threshold(canvas, INK, 255, cv2.THRESH_TOZERO)
     _, _, width, height = cv2.boundingRect(ink)

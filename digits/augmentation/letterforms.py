@@ -1,4 +1,4 @@
-"""Digits in the styles of writing that MNIST lacks, drawn from models of the pen's strokes.
+"""Digits in styles of writing that MNIST lacks, drawn from models of the pen's strokes.
 
 MNIST is American handwriting of the 1980s; most of the world writes otherwise. Each function below is one
 letterform, random in its proportions. Used by `augmentation.distort`, which then distorts the result further.
@@ -397,7 +397,7 @@ def open_nine(hand: Hand) -> Strokes:
     return [bowl, hand.curve((right, hand.between(0.02, 0.15)), (right, 0.5), (end + 0.02, 0.95), (end - 0.05, 1.0))]
 
 
-STYLES: dict[int, dict[Callable[[Hand], Strokes], float]] = {
+LETTERFORMS: dict[int, dict[Callable[[Hand], Strokes], float]] = {
     0: {plain_zero: 2, slashed_zero: 2, curled_zero: 1},
     1: {flagged_one: 2, peaked_one: 3, footed_one: 3, hooked_one: 1},
     2: {round_two: 1, looped_two: 2, angular_two: 1, curled_two: 1},
@@ -409,21 +409,21 @@ STYLES: dict[int, dict[Callable[[Hand], Strokes], float]] = {
     8: {stacked_eight: 1, crossing_eight: 1},
     9: {curled_nine: 3, straight_nine: 1, open_nine: 1},
 }
-"""For each digit its letterforms, with their relative frequencies."""
+"""The letterforms of each label, with their relative frequencies."""
 
 SLANT = (0.12, 0.15)
-"""Mean and spread of the slant: most people's writing leans to the right."""
+"""Mean and standard deviation of the slant: most people's writing leans to the right."""
 TAILED = 0.15
-"""Probability that the pen comes from or leads to a neighbour: a short tail at an end of a stroke."""
+"""Probability of a short tail at the end of a stroke, as where the pen comes from or goes to a neighbour."""
 BROAD = 0.25
 """Probability of a broad nib, whose line is wide in one direction and fine in the other."""
-_FORMS = {digit: (list(forms), list(forms.values())) for digit, forms in STYLES.items()}
+_FORMS = {label: (list(forms), list(forms.values())) for label, forms in LETTERFORMS.items()}
 
 
 def synthesise(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One newly written digit for each of the integer labels (N,): uint8 (N, 28, 28), light ink on black.
 
-    Equal generators give equal pixels. Each is drawn as MNIST is: a box of 20 pixels, centred by mass.
+    Equal generators give equal pixels. Each is fitted as in MNIST: a box of 20 pixels, centred by mass.
     """
     chance = random.Random(int(rng.integers(2**63)))
     written = np.empty((len(labels), IMAGE_SIZE, IMAGE_SIZE), np.uint8)

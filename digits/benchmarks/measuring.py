@@ -24,15 +24,12 @@ import numpy as np
 from digits.benchmarks.parquet import read_parquet, write_parquet
 from digits.config import RECIPES
 from digits.data.files import SHIPPED
+from digits.errors import BenchmarkError
 from digits.models import checkpoints
 from digits.storage import Storage
 
 ROOT = Path(__file__).resolve().parents[2]
 NETWORKS = ("baseline", "improved")
-
-
-class BenchmarkError(ValueError):
-    """A side that did not run to its end; the message holds the end of what it wrote."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +138,7 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finished:
+class FinishedProcess:
     """A side that ran to its end."""
 
     document: dict[str, Any]
@@ -163,17 +160,17 @@ def alternate(sides: Mapping[str, Callable[[int], Any]], repeats: int) -> dict[s
     return results
 
 
-def run_side(module: str, *arguments: object, environment: Mapping[str, str] | None = None) -> Finished:
+def run_side(module: str, *arguments: object, environment: Mapping[str, str] | None = None) -> FinishedProcess:
     """Run a program of `sides`, or another module, to its end."""
     return run_process([sys.executable, "-m", module, *map(str, arguments)], environment or {})
 
 
-def run_job_script(name: str, *arguments: object) -> Finished:
+def run_job_script(name: str, *arguments: object) -> FinishedProcess:
     """Run a job of this project to its end, as a user would."""
     return run_process([sys.executable, str(ROOT / "jobs" / f"{name}.py"), *map(str, arguments)], {})
 
 
-def run_process(command: Sequence[str], environment: Mapping[str, str]) -> Finished:
+def run_process(command: Sequence[str], environment: Mapping[str, str]) -> FinishedProcess:
     """Run a program whose last line is a JSON document; BenchmarkError where it fails."""
     lines: list[tuple[float, str]] = []
     with tempfile.TemporaryFile("w+") as errors:
@@ -188,10 +185,11 @@ def run_process(command: Sequence[str], environment: Mapping[str, str]) -> Finis
         if process.returncode != 0:
             errors.seek(0)
             raise BenchmarkError(
-                f"{' '.join(command[1:3])} ended with exit code {process.returncode}\n  expected: 0\n"
-                f"  what to do: mend what it says: {errors.read()[-2000:]}"
+                f"{' '.join(command[1:3])} ended with exit code {process.returncode}",
+                "0",
+                f"mend what it says: {errors.read()[-2000:]}",
             )
-    return Finished(document=json.loads(lines[-1][1]), seconds=seconds, lines=lines, peak_bytes=peak_bytes)
+    return FinishedProcess(document=json.loads(lines[-1][1]), seconds=seconds, lines=lines, peak_bytes=peak_bytes)
 
 
 def start_process(command: Sequence[str], environment: Mapping[str, str], **options: Any) -> subprocess.Popen:

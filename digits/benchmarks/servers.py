@@ -17,13 +17,13 @@ import yaml
 
 from digits.benchmarks.measuring import (
     ROOT,
-    BenchmarkError,
     Scope,
     free_port,
     process_tree,
     start_process,
     watch_memory,
 )
+from digits.errors import BenchmarkError
 
 NETWORK = "improved"
 START_SECONDS = 180
@@ -94,9 +94,9 @@ def serving(command: list[str], url: str, environment: Mapping[str, str]) -> Ite
                 if process.poll() is not None or time.perf_counter() - start > START_SECONDS:
                     log.seek(0)
                     raise BenchmarkError(
-                        f"{' '.join(command[1:4])} did not answer at {url}\n"
-                        f"  expected: an answer within {START_SECONDS} s\n"
-                        f"  what to do: mend what it says: {log.read()[-2000:]}"
+                        f"{' '.join(command[1:4])} did not answer at {url}",
+                        f"an answer within {START_SECONDS} s",
+                        f"mend what it says: {log.read()[-2000:]}",
                     )
                 time.sleep(0.1)
             with watch_memory(process.pid, interval=1.0) as peak_bytes:

@@ -10,7 +10,7 @@ import sys
 from digits.benchmarks.measuring import (
     NETWORKS,
     Figure,
-    Finished,
+    FinishedProcess,
     Results,
     Scope,
     alternate,
@@ -24,20 +24,20 @@ EPOCH_LINE = re.compile(r"epoch +(\d+)/.*\| +([\d.]+) s \|")
 IMPORT_TENSORFLOW = [sys.executable, "-c", "import tensorflow; print('{}')"]
 
 
-def train_job(scope: Scope, network: str, seed: int, epochs: int, *arguments: object) -> Finished:
+def train_job(scope: Scope, network: str, seed: int, epochs: int, *arguments: object) -> FinishedProcess:
     """One network trained by jobs/train.py."""
     settings = ["--architecture", network, "--seeds", seed, "--epochs", epochs]
     folders = ["--data", scope.data_folder(), "--storage-path", scope.folder / "runs"]
     return run_job_script("train", *settings, *folders, *arguments)
 
 
-def epoch_ends(finished: Finished) -> list[tuple[float, float]]:
+def epoch_ends(finished: FinishedProcess) -> list[tuple[float, float]]:
     """Of each epoch that jobs/train.py printed: seconds from the start of the process to its end, and its own."""
     matches = [(at, EPOCH_LINE.search(line)) for at, line in finished.lines]
     return [(at, float(match[2])) for at, match in matches if match]
 
 
-def start_up(finished: Finished) -> float:
+def start_up(finished: FinishedProcess) -> float:
     """Seconds from the start of jobs/train.py to its first epoch."""
     at, seconds = epoch_ends(finished)[0]
     return at - seconds
@@ -48,11 +48,11 @@ def measure(scope: Scope, results: Results) -> None:
     for network in NETWORKS:
         epochs = scope.epochs_of(network)
 
-        def theirs(seed: int, network: str = network, epochs: int = epochs) -> Finished:
+        def theirs(seed: int, network: str = network, epochs: int = epochs) -> FinishedProcess:
             output = scope.folder / "plain" / f"{network}.keras"
             return run_side("digits.benchmarks.sides.plain_keras", scope.data_folder(), network, epochs, seed, output)
 
-        def ours(seed: int, network: str = network, epochs: int = epochs) -> Finished:
+        def ours(seed: int, network: str = network, epochs: int = epochs) -> FinishedProcess:
             return train_job(scope, network, seed, epochs)
 
         runs = alternate({"ours": ours, "theirs": theirs}, scope.repeats)
@@ -104,7 +104,7 @@ def measure(scope: Scope, results: Results) -> None:
     results.details["bare import tensorflow, s"] = statistics.median(run.seconds for run in bare)
 
 
-def megabytes(runs: list[Finished]) -> dict[str, int]:
+def megabytes(runs: list[FinishedProcess]) -> dict[str, int]:
     """Largest peak of each kind of process over all turns, the largest first."""
     titles = {title for run in runs for title in run.peak_bytes}
     peaks = {title: max(run.peak_bytes.get(title, 0) for run in runs) // 1_000_000 for title in titles}

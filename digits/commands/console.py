@@ -1,18 +1,20 @@
 """What every job shows and how it ends: a table, a progress bar on a terminal, one JSON document, clear errors."""
 
+import contextlib
 import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
-from digits.training.runs import TrainingError
+from digits import stopping
+from digits.storage import Storage
 
 Settings = TypeVar("Settings")
 
@@ -33,15 +35,29 @@ def run_job(settings: type[Settings], job: Callable[[Settings], dict[str, Any]],
     has.
     """
     try:
-        result = job(tyro.cli(settings, description=description))
+        options = tyro.cli(settings, description=description)
+        stopping.begin()
+        result = job(options)
+        stopping.finish()
     except KeyboardInterrupt as stop:
-        print("stopped by Ctrl-C or SIGTERM", file=sys.stderr)
-        if isinstance(stop, Interrupted):
-            print(json.dumps(stop.result, allow_nan=False), flush=True)
-        sys.exit(130)
-    except (ValueError, OSError, TrainingError) as error:
-        sys.exit(f"error: {error}")
+        end_early(stop)
+    except (SystemExit, ValueError, OSError, RuntimeError) as error:
+        # Ray has its own handlers while it starts, and what is torn down fails in its own ways.
+        if stopping.requested():
+            end_early(error)
+        if isinstance(error, (ValueError, OSError)):
+            sys.exit(f"error: {error}")
+        raise
     print(json.dumps(result, allow_nan=False), flush=True)
+
+
+def end_early(stop: BaseException) -> NoReturn:
+    """Say what a stopped job had reached, print the result that it has all the same, and exit with 130."""
+    stopping.tell()
+    if isinstance(stop, Interrupted):
+        with contextlib.suppress(OSError):  # whoever read it may have been stopped as well
+            print(json.dumps(stop.result, allow_nan=False), flush=True)
+    stopping.end()
 
 
 def import_tensorflow() -> None:
@@ -64,6 +80,12 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     for row in rows:
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def write_files(run_dir: Storage, files: Mapping[str, bytes]) -> None:
+    """Write files, by their names, into a job's folder."""
+    for name, content in files.items():
+        (run_dir / name).write_bytes(content)
 
 
 class ProgressLine:

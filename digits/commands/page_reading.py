@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from digits.commands.console import show_table
-from digits.evaluation.page_folder import LabelledPage, PageReading, pages_csv, read_files, score_of
+from digits.evaluation.pages.folder import LabelledPage, PageReading, pages_csv, read_files, score_of
 from digits.reading.reader import Reader
 
 

@@ -17,7 +17,7 @@ from digits.evaluation.factors import FACTORS, PATHS, LevelImages, join_parts, l
 from digits.images import Digits
 from digits.models import checkpoints
 from digits.models.checkpoints import RECORD, Checkpoint
-from digits.models.inference import classifier_of
+from digits.models.inference import build_classifier
 from digits.reporting.page import percent
 from digits.storage import Storage
 from digits.training.runs import Run
@@ -92,7 +92,7 @@ def network_of(compared: Compared) -> ComparedNetwork:
         architecture=first.record["architecture_name"],
         distorted=is_distorted(first),
         parameters=first.record["parameters"],
-        trainings=tuple(classifier_of(checkpoint).probabilities for checkpoint in compared.checkpoints),
+        trainings=tuple(build_classifier(checkpoint).probabilities for checkpoint in compared.checkpoints),
     )
 
 

@@ -1,4 +1,4 @@
-"""What jobs/train.py shows: a line for each epoch while it trains, then a table, files and pictures."""
+"""What a training leaves: a table, files and pictures, and the best network registered."""
 
 import json
 import statistics
@@ -9,50 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from digits.commands.console import ProgressLine, show_table
+from digits.commands.console import show_table, write_files
+from digits.evaluation.metrics import show_mean
 from digits.models import checkpoints
+from digits.models.checkpoints import Checkpoint
 from digits.reporting import figures
 from digits.storage import Storage
-from digits.training.finish import Finished
-from digits.training.runs import Run
+from digits.training.finish import FinishedNetwork
 from digits.training.state import EpochResult, history_csv
 
 
-class TrainingProgress:
-    """Prints what `training.train` tells: one aligned line for each epoch, and a bar on a terminal."""
-
-    def __init__(self, run: Run) -> None:
-        self.width = max(len(network.name) for network in run.networks)
-        self.line = ProgressLine()
-
-    def __call__(self, event: dict[str, Any]) -> None:
-        """Show one event."""
-        match event:
-            case {"event": "progress", "network": network, "epoch": epoch, "fraction": fraction}:
-                self.line.show(f"{network:<{self.width}} epoch {epoch:2}", fraction)
-            case {"event": "epoch", "network": network, "epochs": epochs, "result": result}:
-                self.line.print(f"{network:<{self.width}} {epoch_line(result, epochs)}")
-            case {"event": "resumed", "network": network, "epoch": epoch}:
-                self.line.print(f"{network:<{self.width}} goes on after epoch {epoch}")
-            case {"event": "damaged", "message": message}:
-                self.line.print(f"a checkpoint is damaged, the one before it is used instead: {message}")
-            case {"event": "failure", "causes": causes}:
-                for rank, cause in causes.items():
-                    self.line.print(f"worker {rank} failed: {cause}")
-                self.line.print("starting workers again from the last checkpoint")
-
-
-def epoch_line(result: EpochResult, epochs: int) -> str:
-    """One epoch in one line, aligned with the lines of other epochs."""
-    photo = "" if result.photo_score is None else f" photos {result.photo_score:6.2%}"
-    return (
-        f"epoch {result.epoch:2}/{epochs} | train loss {result.train_loss:.4f} acc {result.train_accuracy:6.2%}"
-        f" | validation loss {result.validation_loss:.4f} acc {result.validation_accuracy:6.2%}{photo}"
-        f" | {result.seconds:5.1f} s | {result.images_per_second:7,.0f} images/s"
-    )
-
-
-def summary_of(finished: Finished, total_s: float) -> dict[str, Any]:
+def summary_of(finished: FinishedNetwork, total_s: float) -> dict[str, Any]:
     """One network of the job's JSON document; accuracy and loss are those of the kept epoch, as training saw them."""
     record = finished.checkpoint.record
     history, metrics = record["history"], record["metrics"]
@@ -74,14 +41,8 @@ def summary_of(finished: Finished, total_s: float) -> dict[str, Any]:
     }
 
 
-def mean_and_spread(values: Sequence[float], form: str) -> str:
-    """Mean, and the standard deviation where there are several values; `form` is a format such as .2%."""
-    mean = f"{statistics.fmean(values):{form}}"
-    return f"{mean} ± {statistics.stdev(values):{form}}" if len(values) > 1 else mean
-
-
 def report(
-    storage: Storage, run_dir: Storage, finished: Sequence[Finished], images: np.ndarray, started: float
+    storage: Storage, run_dir: Storage, finished: Sequence[FinishedNetwork], images: np.ndarray, started: float
 ) -> dict[str, Any]:
     """Write metrics.json, history.csv and pictures into the run's folder, register the best, print the table.
 
@@ -92,7 +53,7 @@ def report(
         name: [[EpochResult(**epoch) for epoch in one.checkpoint.record["history"]] for one in group]
         for name, group in groupby(finished, key=lambda one: one.checkpoint.record["architecture_name"])
     }
-    best = max(finished, key=score_of)
+    best = max(finished, key=lambda one: one.score)
     labels = best.predictions.labels
     pictures = {
         "digits.png": figures.sample_digits(images, labels),
@@ -102,9 +63,7 @@ def report(
         name = one.checkpoint.name
         pictures[f"confusion-{name}.png"] = figures.confusion_matrix(one.predictions, name)
         pictures[f"predictions-{name}.png"] = figures.prediction_grid(images, one.predictions, name)
-    for name, picture in pictures.items():
-        (run_dir / name).write_bytes(picture)
-    (run_dir / "history.csv").write_bytes(history_csv([one.checkpoint.record for one in finished]))
+    write_files(run_dir, {**pictures, "history.csv": history_csv([one.checkpoint.record for one in finished])})
     became_best = register(storage, run_dir, best)
 
     total_s = time.perf_counter() - started
@@ -120,13 +79,7 @@ def report(
     return document
 
 
-def score_of(finished: Finished) -> float:
-    """What the best checkpoint is chosen by: the photo score, or validation accuracy where there is none."""
-    metrics = finished.checkpoint.record["metrics"]
-    return metrics["validation_accuracy"] if metrics["photo_score"] is None else metrics["photo_score"]
-
-
-def register(storage: Storage, run_dir: Storage, best: Finished) -> bool:
+def register(storage: Storage, run_dir: Storage, best: FinishedNetwork) -> bool:
     """Name a run's best network in the storage path's best.json if it beats what stands there."""
     record = best.checkpoint.record
     details = {
@@ -135,7 +88,19 @@ def register(storage: Storage, run_dir: Storage, best: Finished) -> bool:
         "architecture": record["architecture"],
         "training": record["training"],
     }
-    return checkpoints.register_best(storage, checkpoint=best.checkpoint.path, score=score_of(best), details=details)
+    return checkpoints.register_best(storage, checkpoint=best.checkpoint.path, score=best.score, details=details)
+
+
+def figures_of_best(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a search's JSON document says of its best network."""
+    epoch = EpochResult(**checkpoint.record["metrics"])
+    return {
+        "architecture": checkpoint.architecture.to_dict(),
+        "score": epoch.score,
+        "validation_accuracy": epoch.validation_accuracy,
+        "parameters": checkpoint.record["parameters"],
+        "checkpoint": checkpoint.path,
+    }
 
 
 def show_networks(summaries: Sequence[dict[str, Any]]) -> None:
@@ -146,7 +111,7 @@ def show_networks(summaries: Sequence[dict[str, Any]]) -> None:
 
         def over(key: str, form: str, of_seeds: list[dict[str, Any]] = of_seeds) -> str:
             values = [summary[key] for summary in of_seeds]
-            return "-" if None in values else mean_and_spread(values, form)
+            return "-" if None in values else show_mean(values, form)
 
         rows.append(
             [

@@ -1,4 +1,4 @@
-"""What jobs/tune.py shows: a growing table of epochs while it searches, then the trials, files and pictures."""
+"""What a search leaves: a table of its trials, files and pictures."""
 
 import json
 from collections.abc import Sequence
@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from digits.commands.console import ProgressLine, show_table
+from digits.commands.console import show_table, write_files
+from digits.commands.training_report import figures_of_best
 from digits.reporting import search_figures
 from digits.storage import Storage
 from digits.training import runs
-from digits.training.state import EpochResult
 from digits.tuning import searches
 from digits.tuning.pareto import inference_milliseconds, pareto_front
 from digits.tuning.searches import (
@@ -19,69 +19,22 @@ from digits.tuning.searches import (
     TrialResult,
     epochs_without_early_stopping,
     ranked,
-    score_of,
-    trial_name,
 )
-from digits.tuning.space import Candidate
 
 
-class SearchProgress:
-    """Prints what `tuning.search_networks` tells: a row for each epoch and each end, and a bar on a terminal."""
+def rows_of(trials: Sequence[TrialResult], *, timed: bool = True) -> list[dict[str, Any]]:
+    """The rows of trials.csv, best first, with the time of a prediction and the places on the two fronts.
 
-    def __init__(self, search: Search, earlier: Sequence[TrialResult]) -> None:
-        self.search = search
-        self.line = ProgressLine()
-        self.ended = len(earlier)
-        self.best = max((trial.score for trial in earlier if trial.score is not None), default=0.0)
-
-    def __call__(self, event: dict[str, Any]) -> None:
-        """Show one event."""
-        match event:
-            case {"event": "prepared", "done": done, "total": total}:
-                self.line.show("preparing digits", done / total)
-            case {"event": "epoch", "trial": number, "result": result}:
-                self.best = max(self.best, score_of(result))
-                self.line.print(self.row(number, result))
-            case {"event": "ended", "trial": trial}:
-                self.ended += 1
-                self.line.print(f"{trial.name} {describe(trial.candidate):<44} {outcome(trial)}")
-        if event["event"] != "prepared":
-            total = len(self.search.candidates)
-            self.line.show(f"{self.ended}/{total} trials", self.ended / total)
-
-    def row(self, number: int, result: EpochResult) -> str:
-        """One epoch of one trial."""
-        photo = "" if result.photo_score is None else f" | photos {result.photo_score:6.2%}"
-        return (
-            f"{trial_name(number)} {describe(self.search.candidates[number]):<44}"
-            f" epoch {result.epoch:2}/{self.search.tuning.max_epochs} | loss {result.train_loss:.4f}"
-            f" | validation {result.validation_accuracy:6.2%}{photo} | best {self.best:6.2%} | {result.seconds:5.1f} s"
-        )
-
-
-def describe(candidate: Candidate) -> str:
-    """A candidate in a few words."""
-    network = candidate.architecture
-    dense = f"dense {network.dense_units}" if network.dense_units else "no dense"
-    name = f"{candidate.name} " if candidate.published else ""
-    return f"{name}{'-'.join(map(str, network.filters))} {dense} rate {candidate.learning_rate:.2g}"
-
-
-def outcome(trial: TrialResult) -> str:
-    """How a trial ended, in words."""
-    after = f"{trial.status} after {trial.epochs_trained} epochs"
-    return f"{after}: {trial.reason}" if trial.reason else after
-
-
-def rows_of(trials: Sequence[TrialResult]) -> list[dict[str, Any]]:
-    """The rows of trials.csv, best first, with the time of a prediction and the places on the two fronts."""
+    Times are left out where there is no time to take them, and with them that front.
+    """
+    costs = ("parameters", "milliseconds") if timed else ("parameters",)
     rows = [
-        {**trial.to_row(), "milliseconds": inference_milliseconds(trial.candidate.architecture)}
+        {**trial.to_row(), "milliseconds": inference_milliseconds(trial.candidate.architecture) if timed else None}
         for trial in [*ranked(trials), *(trial for trial in trials if trial.score is None)]
     ]
     scored = [row for row in rows if row["score"] is not None]
     scores = np.array([row["score"] for row in scored])
-    for cost in ("parameters", "milliseconds"):
+    for cost in costs:
         front = pareto_front(scores, np.array([row[cost] for row in scored])) if scored else []
         for row in rows:
             row[f"on_front_of_{cost}"] = False
@@ -103,8 +56,7 @@ def report_trials(run_dir: Storage, search: Search, trials: Sequence[TrialResult
             "trial_curves.png": search_figures.trial_curves(trials, name, search.tuning.max_epochs),
             "pareto.png": search_figures.fronts(trials, numbers, name),
         }
-    for file, content in files.items():
-        (run_dir / file).write_bytes(content)
+    write_files(run_dir, files)
     show_trials(rows)
     print(f"written to {run_dir}: {', '.join(files)}; events for TensorBoard in {searches.TUNE}", flush=True)
     return rows
@@ -117,7 +69,7 @@ def show_trials(rows: Sequence[dict[str, Any]]) -> None:
         return "-" if value is None else f"{value:{form}}"
 
     def star(row: dict[str, Any], cost: str) -> str:
-        return "*" if row[f"on_front_of_{cost}"] else " "
+        return "*" if row.get(f"on_front_of_{cost}") else " "
 
     show_table(
         "Trials, the best first (*: no cheaper network equals it)",
@@ -130,7 +82,7 @@ def show_trials(rows: Sequence[dict[str, Any]]) -> None:
                 str(row["dense_units"] or "-"),
                 f"{row['learning_rate']:.1e}",
                 f"{row['parameters']:,}{star(row, 'parameters')}",
-                f"{row['milliseconds']:.2f}{star(row, 'milliseconds')}",
+                f"{text(row['milliseconds'], '.2f')}{star(row, 'milliseconds')}",
                 str(row["epochs"]),
                 text(row["validation_accuracy"], ".2%"),
                 text(row["score"], ".2%"),
@@ -148,7 +100,7 @@ def document_of(
     trials: Sequence[TrialResult],
     total_s: float,
 ) -> dict[str, Any]:
-    """The job's JSON document; `best` is what best_trial or best_trained gives."""
+    """The job's JSON document; `best` is what `figures_of_best` gives."""
     return {
         "best": best,
         "trials": len(trials),
@@ -168,14 +120,7 @@ def best_trial(search: Search, run_dir: Storage, trials: Sequence[TrialResult]) 
         return None
     # A trial that was interrupted may have gone on since its last report: its folder tells how far.
     checkpoint = runs.best_epoch(run_dir / searches.TRIALS, search.network(best[0].number))
-    epoch = EpochResult(**checkpoint.record["metrics"])
-    return {
-        "architecture": checkpoint.architecture.to_dict(),
-        "score": score_of(epoch),
-        "validation_accuracy": epoch.validation_accuracy,
-        "parameters": checkpoint.record["parameters"],
-        "checkpoint": checkpoint.path,
-    }
+    return figures_of_best(checkpoint)
 
 
 def write_metrics(run_dir: Storage, document: dict[str, Any], details: dict[str, Any]) -> None:

@@ -1,9 +1,8 @@
 """What a worker trains on in each epoch: the same digits every time, or distorted anew, on Ray Data.
 
 Digits are distorted column by column, each with its own seed, in tasks that run ahead of training: a worker's
-epoch holds the same pixels whatever the number of workers and wherever the tasks run. Measured (jobs/benchmark.py
---parts distortion; one turn, 2-core AMD EPYC, Ray 2.60.0): the improved network trains with distortion at 1.13 times
-the images/s that both kinds of work, spread evenly over the cores, would give.
+epoch holds the same pixels whatever the number of workers and wherever the tasks run.
+How fast: docs/performance.md (jobs/benchmark.py --parts distortion).
 """
 
 from collections import deque
@@ -25,16 +24,16 @@ from digits.images import Digits
 ORIGINALS_PER_TASK = 2_000
 """Digits that one task distorts: about a quarter of a second of one core."""
 EPOCHS_AHEAD = 2
-"""Epochs that are distorted while one is trained on: bounds memory."""
+"""How many epochs are distorted ahead of the one that is trained on: bounds memory."""
 
 
-def epochs_of(
+def iterate_epochs(
     digits: Digits, columns: Columns, *, inverted_copies: bool, config: TrainingConfig, first: int
 ) -> Iterator[Digits]:
-    """The worker's digits of the epochs from `first` (counted from 0) on, one pair of arrays an epoch.
+    """A worker's digits for each epoch from `first` (counted from 0) on: one pair of arrays per epoch.
 
-    `digits` are the worker's own, in order; where there are `inverted_copies`, one follows each original directly.
-    Epochs without distortion are all the same object.
+    `digits` are the worker's own, in order; with `inverted_copies`, each original is followed by its copy. All epochs
+    without distortion are the same object.
     """
     distorted = config.distorted_epochs if columns.owned else 0
     if first < distorted:
@@ -46,7 +45,7 @@ def epochs_of(
 def distort_epochs(
     originals: Digits, columns: Columns, inverted_copies: bool, config: TrainingConfig, epochs: range
 ) -> Iterator[Digits]:
-    """Epochs of digits, each distorted by Ray Data tasks while an earlier one is trained on."""
+    """The distorted digits of each epoch; Ray Data tasks make them while an earlier epoch is trained on."""
     images, labels = originals
     num_tasks = -(-len(images) // ORIGINALS_PER_TASK)
     groups = chunks(np.array(columns.owned), -(-len(columns.owned) // num_tasks))
@@ -62,19 +61,23 @@ def distort_epochs(
         dataset = ray.data.from_items(tasks, override_num_blocks=len(tasks))
         return to_memory(in_tasks(dataset, distort_columns, batch_size=1, **constants))
 
-    # One dataset an epoch: a single one for all, held back by a limit of memory, keeps a core busy with waiting.
-    with ThreadPoolExecutor(max_workers=EPOCHS_AHEAD) as pool:
+    # One dataset per epoch: a single one for all, throttled by a memory limit, keeps a core busy waiting.
+    pool = ThreadPoolExecutor(max_workers=EPOCHS_AHEAD)
+    try:
         waiting = deque(pool.submit(distorted, epoch) for epoch in epochs[:EPOCHS_AHEAD])
         for epoch in epochs:
             digits = waiting.popleft().result()
             if epoch + EPOCHS_AHEAD < epochs.stop:
                 waiting.append(pool.submit(distorted, epoch + EPOCHS_AHEAD))
             yield digits
+    finally:
+        # Who leaves early, on Ctrl-C say, does not wait for epochs that nobody wants any more.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def distort_columns(
     task: dict[str, np.ndarray],
-    originals: list[ray.ObjectRef],
+    originals: list[ray.ObjectRef[np.ndarray]],
     columns: Columns,
     inverted_copies: bool,
     seed: int,

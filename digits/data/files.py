@@ -1,4 +1,4 @@
-"""Parquet files of digits: found, checked, and known by a fingerprint before anything is read."""
+"""Parquet files of digits: found, checked and fingerprinted before any image is read."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,50 +10,43 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from digits.config import IMAGE_SIZE, NUM_CLASSES
-from digits.errors import ConfigurationError
+from digits.errors import DataError
 from digits.storage import Storage
 
 SHIPPED = Path(__file__).resolve().parents[1] / "mnist"
 IMAGE, LABEL = "image", "label"
 HELD_OUT_PREFIX = "test-"
-"""Files whose name begins so are the held-out part of the literature's protocol."""
-
-
-class DataError(ConfigurationError):
-    """Parquet files that hold no digits as expected; the message names file and column."""
-
-    def __init__(self, happened: str, expected: str, remedy: str = "mend or remove that file, or name another folder"):
-        super().__init__(f"{happened}\n  expected: {expected}\n  what to do: {remedy}")
+"""Files whose names begin with this are held out under the literature's protocol."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DigitFiles:
-    """Parquet files of digits that were checked, with what the split needs to know of them."""
+    """Checked Parquet files of digits, with what the split needs to know about them."""
 
     filesystem: fs.FileSystem
     paths: tuple[str, ...]
-    """Files, sorted by name; a row's number counts through all of them."""
+    """Files, sorted by name; rows are numbered through all of them."""
     labels: tuple[np.ndarray, ...]
-    """int64 (rows of the file,) for each file."""
+    """int64 (rows,) for each file."""
     fingerprint: str
-    """SHA-256 over names, sizes, Parquet footers and labels: equal data has an equal fingerprint."""
+    """SHA-256 over names, sizes, Parquet footers and labels: the same for equal data."""
 
     @property
     def num_digits(self) -> int:
-        """Number of rows of all files."""
+        """Number of rows in all files."""
         return sum(len(labels) for labels in self.labels)
 
     @property
     def local_paths(self) -> tuple[str, ...]:
-        """The files as paths of this machine; none where they lie in a bucket."""
+        """The files as paths on this machine; none if they are in a bucket."""
         return self.paths if isinstance(self.filesystem, fs.LocalFileSystem) else ()
 
 
 def find_digits(path: str | None = None) -> DigitFiles:
     """Check a folder or bucket of Parquet files (None: the shipped MNIST) and read their labels.
 
-    Looks at schemas, footers and the label column only, so it takes moments. Raises DataError, naming file and
-    column, where a file cannot be read or does not hold image (fixed-shape tensor, uint8 28x28) and label (0..9).
+    Reads only schemas, footers and the label column, which takes a moment. Raises DataError, naming file and column,
+    if a file cannot be read or does not hold image (fixed-shape tensor, uint8 28x28) and label (0..9).
     """
     folder = Storage.open(SHIPPED if path is None else path)
     names = [name for name in folder.files() if name.endswith(".parquet")]
@@ -80,7 +73,7 @@ def find_digits(path: str | None = None) -> DigitFiles:
 
 
 def find_same_digits(path: str | None, fingerprint: str, begun: str) -> DigitFiles:
-    """`find_digits` for something named `begun` that goes on; DataError where its digits are others by now."""
+    """`find_digits` for what is resumed, named `begun` in the message; DataError if its digits have changed since."""
     files = find_digits(path)
     if files.fingerprint != fingerprint:
         raise DataError(
@@ -92,7 +85,7 @@ def find_same_digits(path: str | None, fingerprint: str, begun: str) -> DigitFil
 
 
 def check_schema(schema: pa.Schema, file: str) -> None:
-    """Raise DataError unless a Parquet schema has the two columns in their types."""
+    """Raise DataError unless a Parquet schema has both columns, of the right types."""
     for column in (IMAGE, LABEL):
         if column not in schema.names:
             raise DataError(f"{file} has no column {column!r}, only {schema.names}", f"the columns {IMAGE} and {LABEL}")
@@ -109,7 +102,7 @@ def check_schema(schema: pa.Schema, file: str) -> None:
 
 
 def check_labels(column: pa.ChunkedArray, file: str) -> np.ndarray:
-    """A label column as int64 (rows,); DataError where a label is missing or outside 0..9."""
+    """A label column as int64 (rows,); DataError if a label is missing or outside 0..9."""
     if column.null_count:
         raise DataError(f"{file}: column {LABEL!r} has {column.null_count} missing values", "a label for each image")
     labels = column.to_numpy().astype(np.int64)

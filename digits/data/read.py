@@ -2,8 +2,7 @@
 
     files.find_digits -> split.split_rows -> read_digits -> with_inverted_copies -> read_sides
 
-Measured (jobs/benchmark.py --parts data; three turns, 2-core AMD EPYC, Ray 2.60.0): both sides of 140,000 digits lie in
-memory after 0.65 s, the first batch after 0.2 s; NumPy in one process takes 0.45 s.
+How fast: docs/performance.md (jobs/benchmark.py --parts data).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,11 +18,9 @@ from digits.data.files import IMAGE, LABEL, DigitFiles
 from digits.images import invert
 
 TASK_CPUS = 0.5
-"""Share of a core that a Ray Data task asks for, so that training workers never leave too little for one."""
+"""Fraction of a core that a Ray Data task asks for: small enough to fit into what training workers leave free."""
 ROWS_PER_TASK = 10_000
-"""Digits that one task reads and inverts, at most: some milliseconds of work, 8 MB."""
-
-
+"""Most digits that one task reads and inverts: a few milliseconds of work, 8 MB."""
 Batch = dict[str, np.ndarray]
 """Columns image, uint8 (n, 28, 28), and label, int64 (n,)."""
 
@@ -32,12 +29,12 @@ def read_digits(files: DigitFiles, chosen: np.ndarray) -> ray.data.Dataset:
     """The chosen rows, bool (num_digits,), as a lazy dataset: image uint8 (28, 28), label int64, in file order.
 
     One task reads up to 10,000 rows. `ray.data.read_parquet` packs small files into one block, which one task
-    would then process alone, and it does not tell a row's place in its file, which an exact split needs.
+    would then process alone, and it does not tell where in its file a row is, which an exact split needs.
     """
     tasks, start = [], 0
     for path, labels in zip(files.paths, files.labels, strict=True):
         rows = np.flatnonzero(chosen[start : start + len(labels)])
-        tasks += [{"path": path, "rows": part} for part in chunks(rows, ROWS_PER_TASK)]
+        tasks += [{"path": path, "rows": chunk} for chunk in chunks(rows, ROWS_PER_TASK)]
         start += len(labels)
     dataset = ray.data.from_items(tasks, override_num_blocks=max(len(tasks), 1))
     return in_tasks(dataset, read_rows, batch_size=1, filesystem=files.filesystem)
@@ -46,10 +43,10 @@ def read_digits(files: DigitFiles, chosen: np.ndarray) -> ray.data.Dataset:
 def in_tasks(
     dataset: ray.data.Dataset, function: Callable[..., Batch], *, batch_size: int | None, **constants: object
 ) -> ray.data.Dataset:
-    """`dataset.map_batches` in tasks of a part of a core each, as many at once as there are cores.
+    """`dataset.map_batches` in tasks that each take a fraction of a core, as many at a time as there are cores.
 
-    Where training leaves little, they fit beside it; where it does not, more tasks than cores would each wait for a
-    process of their own to start. `constants` are handed to the function as keywords.
+    So they fit beside training; and more tasks than cores would only wait for more processes to start. `constants` are
+    passed to the function as keyword arguments.
     """
     cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
     return dataset.map_batches(
@@ -58,7 +55,7 @@ def in_tasks(
 
 
 def chunks(rows: np.ndarray, size: int) -> list[np.ndarray]:
-    """A 1-D array in parts of about equal length, at most `size`; no part for no rows."""
+    """A 1-D array in chunks of about equal length, at most `size`; none if the array is empty."""
     return np.array_split(rows, -(-len(rows) // size)) if len(rows) else []
 
 
@@ -92,9 +89,9 @@ def iterate(dataset: ray.data.Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]
 
 
 def iterate_at_once(dataset: ray.data.Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """`iterate` for a dataset that is to lie in memory: its tasks run as fast as they can, nobody reserves memory.
+    """`iterate` for a dataset that fits in memory: its tasks run as fast as they can, without reserving memory.
 
-    Ray Data runs one task at a time until it knows what the cluster has, which takes it a second: as long as all takes.
+    Otherwise Ray Data runs one task at a time for a second, until it knows what the cluster has: as long as all takes.
     """
     dataset.context.op_resource_reservation_enabled = False
     return iterate(dataset)
@@ -108,9 +105,9 @@ def to_memory(dataset: ray.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
 def read_sides(
     files: DigitFiles, training: np.ndarray, validation: np.ndarray, *, inverted_copies: bool
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Rows of both sides, each bool (num_digits,), in memory, in file order; every file is read once for both.
+    """Read the rows of both sides, each bool (num_digits,), into memory, in file order; each file is read once.
 
-    Returns uint8 (N, 28, 28) and int64 (N,) of each side; with `inverted_copies` one follows each digit.
+    Returns uint8 (N, 28, 28) and int64 (N,) for each side; with `inverted_copies`, a copy follows each digit.
     """
     dataset = read_digits(files, training | validation)
     copies = 2 if inverted_copies else 1
@@ -130,7 +127,7 @@ def read_sides(
 
 
 def concatenate(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of images and labels as one pair; no part gives uint8 (0, 28, 28) and int64 (0,)."""
+    """Pairs of images and labels as one pair; no pairs give uint8 (0, 28, 28) and int64 (0,)."""
     if not parts:
         return np.zeros((0, IMAGE_SIZE, IMAGE_SIZE), np.uint8), np.zeros(0, np.int64)
     images, labels = zip(*parts, strict=True)
@@ -144,7 +141,7 @@ def read_without_ray(files: DigitFiles, chosen: np.ndarray, *, inverted_copies: 
         rows = np.flatnonzero(chosen[start : start + len(labels)])
         start += len(labels)
         if len(rows):
-            batch = read_rows({"path": np.array([path], object), "rows": [rows]}, files.filesystem)
+            batch = read_rows({"path": np.array([path], object), "rows": rows[None]}, files.filesystem)
             batch = invert_batch(batch) if inverted_copies else batch
             parts.append((batch[IMAGE], batch[LABEL]))
     return concatenate(parts)

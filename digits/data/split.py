@@ -3,19 +3,43 @@
 Originals are split first and each side is inverted afterwards, so that no digit has its negative on the other side.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from digits.config import NUM_CLASSES, DataConfig
-from digits.data.files import HELD_OUT_PREFIX, DataError, DigitFiles
+from digits.data.files import HELD_OUT_PREFIX, DigitFiles
+from digits.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Split:
+    """The digits of one job: its files, and which of their originals train and which validate."""
+
+    files: DigitFiles
+    validates: np.ndarray
+    """Which originals validate: bool (num_digits,)."""
+    inverted_copies: bool
+    """Whether each original has a colour-inverted copy on its own side."""
+
+    @classmethod
+    def make(cls, files: DigitFiles, config: DataConfig) -> Self:
+        """The split that a configuration describes, see `split_rows`."""
+        return cls(files=files, validates=split_rows(files, config), inverted_copies=config.inverted_copies)
+
+    @property
+    def trains(self) -> np.ndarray:
+        """Which originals train: bool (num_digits,)."""
+        return ~self.validates
 
 
 def split_rows(files: DigitFiles, config: DataConfig) -> np.ndarray:
-    """Which originals validate, as bool (num_digits,): stratified by digit and seeded, or the held-out files.
+    """Which originals validate, bool (num_digits,): a seeded sample stratified by label, or the held-out files.
 
-    round(num_digits x validation_fraction) rows validate, of each digit its share to within one row (largest
-    remainders). Raises DataError where a side is empty.
+    The sample has round(num_digits x validation_fraction) rows, and every label has its share of it to within one row
+    (largest remainders). Raises DataError if a side is empty.
     """
     if config.protocol == "literature":
         held_out = [Path(path).name.startswith(HELD_OUT_PREFIX) for path in files.paths]
@@ -27,8 +51,8 @@ def split_rows(files: DigitFiles, config: DataConfig) -> np.ndarray:
         counts = np.floor(shares).astype(int)
         counts[np.argsort(counts - shares, kind="stable")[: round(shares.sum()) - counts.sum()]] += 1
         validates = np.zeros(len(labels), bool)
-        for digit, count in enumerate(counts):
-            validates[rng.permutation(np.flatnonzero(labels == digit))[:count]] = True
+        for label, count in enumerate(counts):
+            validates[rng.permutation(np.flatnonzero(labels == label))[:count]] = True
     for side, size in (("training", np.sum(~validates)), ("validation", np.sum(validates))):
         if size == 0:
             raise DataError(
@@ -39,8 +63,16 @@ def split_rows(files: DigitFiles, config: DataConfig) -> np.ndarray:
     return validates
 
 
-def part_of(side: np.ndarray, groups: range) -> np.ndarray:
-    """Only the originals of a side, bool (num_digits,), that are counted by `groups` within it."""
-    part = np.zeros_like(side)
-    part[np.flatnonzero(side)[groups.start : groups.stop]] = True
-    return part
+def rows_of_groups(side: np.ndarray, groups: range) -> np.ndarray:
+    """Those originals of a side, bool (num_digits,), whose numbers within the side are in `groups`."""
+    rows = np.zeros_like(side)
+    rows[np.flatnonzero(side)[groups.start : groups.stop]] = True
+    return rows
+
+
+def evenly(side: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` originals of a side, bool (num_digits,), evenly spread over it."""
+    rows = np.flatnonzero(side)
+    chosen = np.zeros_like(side)
+    chosen[rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]] = True
+    return chosen

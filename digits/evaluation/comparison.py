@@ -1,17 +1,18 @@
-"""Networks beside each other: who reads what, and how much each measure gives.
+"""Networks side by side: which one reads what, and how much each measure gains.
 
-Answers the question of the article with figures: every training of every network reads the same validation
-digits, corrupted digits, simulated photos and real photos; differences between networks and paths follow.
+Answers the article's question with figures: every training of every network reads the same validation digits, corrupted
+digits, simulated photos and real photos, from which differences between networks and paths follow.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from digits.evaluation.corruptions import FAMILIES, corrupt
 from digits.evaluation.factors import PATHS, FactorResult
-from digits.evaluation.metrics import Predict, evaluate
+from digits.evaluation.metrics import Predict, evaluate, mean_and_deviation
 
 LARGER = {
     ("baseline", "improved"): "more filters and dropout",
@@ -27,7 +28,7 @@ class ComparedNetwork:
     name: str
     """Unique among those compared."""
     architecture: str
-    """baseline, improved, recommended, or whatever else it was built as."""
+    """baseline, improved, recommended, or the name of another one."""
     distorted: bool
     """Whether its training digits were distorted."""
     parameters: int
@@ -38,7 +39,7 @@ class ComparedNetwork:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What was measured; accuracies are float arrays, 0..1, whose first axis is the S trainings of a network."""
+    """What was measured: accuracies as float arrays, 0..1, whose first axis is the S trainings of a network."""
 
     networks: tuple[ComparedNetwork, ...]
     """In the order in which they are shown."""
@@ -49,37 +50,37 @@ class Comparison:
     factors: dict[str, FactorResult]
     """By factor: what it does to each network on each path."""
     photos: dict[tuple[str, str], np.ndarray] | None
-    """By network and path: (S,) on a folder of real photos; None without one."""
+    """By network and path: (S,) on a folder of real photos; None if there is none."""
 
     @property
     def everyday(self) -> dict[tuple[str, str], np.ndarray] | None:
-        """By network and path: (S,) on photos simulated under everyday conditions; None where not measured."""
+        """By network and path: (S,) on photos simulated under everyday conditions; None if not measured."""
         result = self.factors.get("everyday")
-        return result and {key: values[:, 0] for key, values in result.accuracy.items()}
+        return None if result is None else {key: values[:, 0] for key, values in result.accuracy.items()}
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """JSON-ready: mean, standard deviation and number of trainings of every figure."""
         return {
             "networks": [
                 {"name": network.name, "parameters": network.parameters, "trainings": len(network.trainings)}
                 for network in self.networks
             ],
-            "validation": {name: mean_and_deviation(values) for name, values in self.validation.items()},
+            "validation": {name: over_trainings(values) for name, values in self.validation.items()},
             "corruptions": {
                 name: {
-                    "mean": mean_and_deviation(values.mean(axis=1)),
-                    **{family: mean_and_deviation(values[:, index]) for index, family in enumerate(FAMILIES)},
+                    "mean": over_trainings(values.mean(axis=1)),
+                    **{family: over_trainings(values[:, index]) for index, family in enumerate(FAMILIES)},
                 }
                 for name, values in self.corruptions.items()
             },
             "photos": self.photos
             and [
-                {"network": name, "path": path, **mean_and_deviation(values)}
+                {"network": name, "path": path, **over_trainings(values)}
                 for (name, path), values in self.photos.items()
             ],
             "gains": [
                 {"measure": gain.measure, "before": gain.before, "after": gain.after, "on": gain.on}
-                | mean_and_deviation(gain.differences)
+                | over_trainings(gain.differences)
                 for gain in gains(self)
             ],
             "factors": [result.to_dict() for result in self.factors.values()],
@@ -88,7 +89,7 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
-    """How much accuracy one measure adds, everything else being equal."""
+    """How much accuracy one measure adds, all else being equal."""
 
     measure: str
     """Words for readers."""
@@ -99,7 +100,7 @@ class Gain:
     on: str
     """What was read: simulated photos or real photos."""
     differences: np.ndarray
-    """float (S,): accuracy after minus before, of each pair of trainings (or of the means, where S differ)."""
+    """float (S,): accuracy after minus before, of each pair of trainings (of the means where S differs)."""
 
 
 def compare(
@@ -114,7 +115,7 @@ def compare(
     """Let every training of every network read everything.
 
     `validation` and `corruptible` are images uint8 (N, 28, 28) and labels int (N,), the latter light on black;
-    `photos` holds for each path images uint8 (N, 28, 28, 3) and labels int (N,); `factors` come from
+    `photos` holds for each path images uint8 (N, 28, 28) or (N, 28, 28, 3) and labels int (N,); `factors` come from
     factors.measure_factors with the same networks.
     """
     images, labels = corruptible
@@ -128,8 +129,9 @@ def compare(
         validation={network.name: accuracies(network, *validation) for network in networks},
         corruptions=corruptions,
         factors=dict(factors),
-        photos=photos
-        and {(network.name, path): accuracies(network, *photos[path]) for network in networks for path in PATHS},
+        photos=None
+        if photos is None
+        else {(network.name, path): accuracies(network, *photos[path]) for network in networks for path in PATHS},
     )
 
 
@@ -156,7 +158,7 @@ def gains(comparison: Comparison) -> list[Gain]:
 
 
 def measures(networks: Iterable[ComparedNetwork]) -> list[tuple[str, tuple[str, str], tuple[str, str]]]:
-    """Pairs of network and path that differ in one measure only, with its name."""
+    """Pairs of network and path that differ in one measure only, with that measure's name."""
     networks = list(networks)
     found = []
     for before in networks:
@@ -174,11 +176,11 @@ def measures(networks: Iterable[ComparedNetwork]) -> list[tuple[str, tuple[str, 
 
 
 def differences(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """float (S,) - float (S,), seed by seed; the difference of the means where the numbers of seeds differ."""
+    """float (S,), `after` minus `before`, seed by seed; of the means, float (1,), where the numbers of seeds differ."""
     return after - before if len(before) == len(after) else np.array([after.mean() - before.mean()])
 
 
-def mean_and_deviation(values: np.ndarray) -> dict[str, float | int | None]:
+def over_trainings(values: np.ndarray) -> dict[str, float | int | None]:
     """JSON-ready figures of float (S,): the sample standard deviation is None for one training."""
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return {"mean": float(values.mean()), "deviation": deviation, "trainings": len(values)}
+    mean, deviation = mean_and_deviation(values)
+    return {"mean": mean, "deviation": deviation, "trainings": len(values)}

@@ -8,24 +8,28 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from digits.config import IMAGE_SIZE
 from digits.errors import require
 
-CENTRE = (IMAGE_SIZE - 1) / 2
+Level = TypeVar("Level")
+
+MIDDLE = (IMAGE_SIZE - 1) / 2
 FOG_MAP_SIZE = 256
 """Side of the fog maps, in pixels: a power of two."""
 LINE_REACH = 2.3
-"""Vertical distance at which a drawn line's logarithmic fall-off has no value any more, in pixels."""
+"""Vertical distance, in pixels, at which the logarithmic fall-off of a drawn line ends."""
 
 
 def corrupt(images: np.ndarray, family: str, rng: np.random.Generator | int, severity: int | None = None) -> np.ndarray:
-    """uint8 (N, 28, 28), light ink on black -> the same shape, each image corrupted by itself.
+    """uint8 (N, 28, 28), light ink on black -> the same shape, each image corrupted independently.
 
-    `family` is a key of FAMILIES, `severity` counts from 1; None takes that of the released data set.
+    `family` is a key of FAMILIES; `severity` counts from 1, None takes that of the released data set.
     ConfigurationError if the family or its severity does not exist.
     """
     require(
@@ -39,7 +43,7 @@ def corrupt(images: np.ndarray, family: str, rng: np.random.Generator | int, sev
 
 
 def shot_noise(images: np.ndarray, rng: np.random.Generator, severity: int = 5) -> np.ndarray:
-    """Photon noise: the brightness of each pixel is a count of few particles."""
+    """Photon noise: the brightness of each pixel is a count of a few photons."""
     photons = _level((60, 25, 12, 5, 3), severity)
     return _to_bytes(rng.poisson(_to_unit(images) * photons) / photons)
 
@@ -56,7 +60,7 @@ def glass_blur(images: np.ndarray, rng: np.random.Generator, severity: int = 1) 
     sigma, reach, rounds = _level(((0.7, 1, 2), (0.9, 2, 1), (1.0, 2, 3), (1.1, 3, 2), (1.5, 4, 2)), severity)
     pixels = _blur(_to_unit(images), sigma)
     every = np.arange(len(images))
-    # Swaps follow one another, from the last row to the first; the images of the batch go side by side.
+    # Swaps follow one another, from the last row to the first; all images of the batch are swapped side by side.
     for _ in range(rounds):
         for row in range(IMAGE_SIZE - reach, reach, -1):
             for column in range(IMAGE_SIZE - reach, reach, -1):
@@ -78,7 +82,7 @@ def motion_blur(images: np.ndarray, rng: np.random.Generator, severity: int = 1)
     every = np.arange(len(images))[:, None, None]
     blurred = np.zeros(images.shape, np.float32)
     for step, weight in enumerate(weights):
-        # Whole pixels, the border repeated outwards, as the program behind the data set does it.
+        # Whole pixels, the border repeated outwards, as in the program that made the data set.
         rows = np.ceil(step * np.sin(angles) - 0.5).astype(int)[:, None] + np.arange(IMAGE_SIZE)
         columns = np.ceil(step * np.cos(angles) - 0.5).astype(int)[:, None] + np.arange(IMAGE_SIZE)
         rows, columns = np.clip(rows, 0, IMAGE_SIZE - 1), np.clip(columns, 0, IMAGE_SIZE - 1)
@@ -93,13 +97,13 @@ def shear(images: np.ndarray, rng: np.random.Generator, severity: int = 2) -> np
 
 
 def scale(images: np.ndarray, rng: np.random.Generator, severity: int = 3) -> np.ndarray:
-    """A smaller digit, around the centre."""
+    """A smaller digit, shrunk towards the centre."""
     factor = _level((0.9, 0.8, 0.7, 0.6, 0.5), severity)
     return _warp(images, [((1 / factor, 0), (0, 1 / factor))] * len(images))
 
 
 def rotate(images: np.ndarray, rng: np.random.Generator, severity: int = 2) -> np.ndarray:
-    """A turn to the left or the right, in radians, around the centre."""
+    """A turn to the left or the right around the centre."""
     angles = _level((0.2, 0.4, 0.6, 0.8, 1.0), severity) * _signs(rng, len(images))
     return _warp(
         images, [((math.cos(angle), -math.sin(angle)), (math.sin(angle), math.cos(angle))) for angle in angles]
@@ -179,8 +183,8 @@ def canny_edges(images: np.ndarray, rng: np.random.Generator, severity: int = 1)
     smooth = _blur(_to_unit(images), sigma) * 1000
     edges = np.empty_like(images)
     for index, image in enumerate(smooth):
-        slopes = [cv2.Sobel(image, cv2.CV_32F, *axis).round().astype(np.int16) for axis in ((1, 0), (0, 1))]
-        edges[index] = cv2.Canny(*slopes, low * 1000, high * 1000, L2gradient=True)
+        across, down = (cv2.Sobel(image, cv2.CV_32F, *axis).round().astype(np.int16) for axis in ((1, 0), (0, 1)))
+        edges[index] = cv2.Canny(across, down, low * 1000, high * 1000, L2gradient=True)
     return edges
 
 
@@ -207,7 +211,7 @@ FAMILIES: dict[str, Callable[..., np.ndarray]] = {
 """The families in the paper's order: function(images uint8 (N, 28, 28), rng, severity) -> the same shape."""
 
 
-def _level(levels: Sequence, severity: int):
+def _level(levels: Sequence[Level], severity: int) -> Level:
     require(
         1 <= severity <= len(levels),
         f"severity = {severity}",
@@ -249,12 +253,12 @@ def _blur(values: np.ndarray, sigma: float) -> np.ndarray:
     return matrix @ values @ matrix.T
 
 
-def _warp(images: np.ndarray, matrices: Sequence) -> np.ndarray:
+def _warp(images: np.ndarray, matrices: Sequence[npt.ArrayLike]) -> np.ndarray:
     """Each image around its centre; a (2, 2) matrix says where an output point (x, y) comes from."""
     warped = np.empty_like(images)
     for index, matrix in enumerate(matrices):
         linear = np.asarray(matrix, np.float64)
-        shift = CENTRE - linear @ (CENTRE, CENTRE)
+        shift = MIDDLE - linear @ (MIDDLE, MIDDLE)
         affine = np.column_stack([linear, shift])
         size = (IMAGE_SIZE, IMAGE_SIZE)
         warped[index] = cv2.warpAffine(images[index], affine, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
@@ -291,7 +295,7 @@ def _zigzag_line(start: int, slope: int, width: float) -> np.ndarray:
 def _clouds(count: int, decay: float, rng: np.random.Generator) -> np.ndarray:
     """float32 (count, 28, 28) in 0..1: one corner each of a 256x256 height map by the diamond-square algorithm.
 
-    The two finest levels, 2 % of the height, are worked out around the corner only: 16 times faster.
+    The two finest levels, 2 % of the height, are computed around the corner only, which is 16 times faster.
     """
     maps, wobble = np.zeros((count, 1, 1), np.float32), 100.0
     while maps.shape[1] < FOG_MAP_SIZE // 4:

@@ -1,11 +1,12 @@
 """One factor of a photo varied at a time: which one breaks which network, on which path to 28x28.
 
-Digits are photographed at each level of each factor, everything else as in a plain good photo; each
-photo is then resized, as in the article, or prepared, and every network reads the same images.
+Digits are photographed at each level of each factor, with everything else as in a plain, good photo. Each photo is then
+resized, as in the article, or prepared, and every network reads the same images.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from digits.errors import require
 from digits.evaluation.metrics import Predict, evaluate
 from digits.evaluation.photo_score import everyday_photos, prepared
 from digits.evaluation.simulated_photos import PhotoConditions, photo_set, photograph
-from digits.evaluation.unseen_styles import STYLES, written
+from digits.evaluation.unseen_styles import UNSEEN_STYLES, written
 from digits.images import resize_photo
 
 PATHS = ("resized", "prepared")
@@ -26,15 +27,15 @@ class Factor:
     """One thing that varies between photos."""
 
     name: str
-    """Word for files and programs."""
+    """Name for files and programs."""
     title: str
-    """Words for readers, with the unit."""
+    """Title for readers, with the unit."""
     levels: tuple[str, ...]
     """Each level in words, in order."""
     conditions: tuple[PhotoConditions | None, ...]
-    """What each level photographs under; None: everyday photos, as the photo score takes them."""
+    """Conditions of each level's photos; None: everyday photos, as for the photo score."""
     styles: tuple[str, ...] = ()
-    """Styles of writing, one a level, that take the place of the digits of MNIST; empty for all other factors."""
+    """Style of writing of each level, in place of MNIST's digits; empty for factors other than style."""
 
     @property
     def is_scale(self) -> bool:
@@ -42,7 +43,9 @@ class Factor:
         return all(level.removesuffix(" %").lstrip("-").replace(".", "").isdigit() for level in self.levels)
 
 
-def _factor(name: str, title: str, levels: Sequence, words: Callable = str, field: str | None = None) -> Factor:
+def _factor(
+    name: str, title: str, levels: Sequence[Any], words: Callable[[Any], str] = str, field: str | None = None
+) -> Factor:
     """A factor whose levels are the values of one field of PhotoConditions."""
     conditions = tuple(replace(PhotoConditions(), **{field or name: level}) for level in levels)
     return Factor(name=name, title=title, levels=tuple(words(level) for level in levels), conditions=conditions)
@@ -87,13 +90,13 @@ FACTORS: dict[str, Factor] = {
         Factor(
             name="style",
             title="Style of writing",
-            levels=tuple(STYLES),
-            conditions=(PhotoConditions(),) * len(STYLES),
-            styles=tuple(STYLES),
+            levels=tuple(UNSEEN_STYLES),
+            conditions=(PhotoConditions(),) * len(UNSEEN_STYLES),
+            styles=tuple(UNSEEN_STYLES),
         ),
     )
 }
-"""Every factor of the report by its name; the first is the everyday mixture of all."""
+"""Every factor of the report by its name; the first is an everyday mixture of all the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +110,7 @@ class LevelImages:
     example: np.ndarray
     """uint8 (H, W, 3): the first photo."""
     images: dict[str, np.ndarray]
-    """By path: uint8 (N, 28, 28, 3)."""
+    """By path: resized uint8 (N, 28, 28, 3), prepared uint8 (N, 28, 28)."""
     labels: dict[str, np.ndarray]
     """By path: int64 (N,); photo_score.NO_DIGIT where preparation found none."""
 
@@ -120,9 +123,9 @@ class FactorResult:
     accuracy: dict[tuple[str, str], np.ndarray]
     """By network and path: float (S, L), 0..1, for S trainings of the network and L levels."""
     examples: list[np.ndarray]
-    """One photo uint8 (H, W, 3) a level."""
+    """One photo, uint8 (H, W, 3), per level."""
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """JSON-ready: at each level the mean over trainings, and the lowest and the highest of them."""
         return {
             "factor": self.factor.name,
@@ -144,21 +147,22 @@ class FactorResult:
 def level_images(factor: Factor, level: int, digits: np.ndarray, labels: np.ndarray, seed: int) -> LevelImages:
     """Photograph uint8 (N, 28, 28) digits, int (N,) labels, at one level of a factor.
 
-    Depends on its arguments only, so that levels can be worked out in parallel. All levels of a factor
-    see the same digits under the same random directions of light.
+    Depends on its arguments only, so that levels can be computed in parallel. All levels of a factor show the same
+    digits under the same random directions of light.
     """
     require(
         0 <= level < len(factor.levels),
         f"level {level} of the factor {factor.name}",
         f"an index from 0 to {len(factor.levels) - 1}",
-        "take one of factor.levels",
+        "use the index of one of factor.levels",
     )
     conditions = factor.conditions[level]
     if factor.styles:
+        assert conditions is not None, "a style is photographed under the conditions of its level"
         style = factor.styles[level]
         generators = [np.random.default_rng((seed, level, index)) for index in range(len(digits))]
         photos = [photograph(written(style, rng), rng, conditions) for rng in generators]
-        labels = np.full(len(digits), STYLES[style][0])
+        labels = np.full(len(digits), UNSEEN_STYLES[style][0])
     elif conditions is None:
         photos = everyday_photos(digits, labels, seed)
     else:
@@ -177,7 +181,7 @@ def level_images(factor: Factor, level: int, digits: np.ndarray, labels: np.ndar
 
 
 def join_parts(parts: Iterable[LevelImages]) -> list[LevelImages]:
-    """One LevelImages for each level, from parts that were photographed apart, in their order."""
+    """Join the parts of each level, photographed separately, in their order: one LevelImages per level."""
     together: dict[tuple[str, int], list[LevelImages]] = {}
     for part in parts:
         together.setdefault((part.factor, part.level), []).append(part)
@@ -194,7 +198,7 @@ def join_parts(parts: Iterable[LevelImages]) -> list[LevelImages]:
 def measure_factors(
     levels: Iterable[LevelImages], networks: Mapping[str, Sequence[Predict]]
 ) -> dict[str, FactorResult]:
-    """Let every training of every network read every level, given in any order; results by factor.
+    """Let every training of every network read every level; results by factor. Levels may come in any order.
 
     `networks` holds, by name, one prediction function for each training (seed) of a network.
     """

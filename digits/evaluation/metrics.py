@@ -1,24 +1,21 @@
-"""What a network's predictions are worth: probabilities beside labels, and the figures that follow from them."""
+"""What a network's predictions are worth: probabilities, labels, and the figures that follow from them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from digits.config import NUM_CLASSES
-from digits.images import to_rgb
 
 Predict = Callable[[np.ndarray], np.ndarray]
-"""From uint8 (N, 28, 28, 3) to probabilities float32 (N, 10)."""
+"""From images uint8 (N, 28, 28), or (N, 28, 28, 3) in colour, to probabilities float32 (N, 10)."""
 NO_ANSWER = -1
 """Answer to a photo in which no digit was found: always wrong."""
-PREDICTED_AT_ONCE = 2_000
-"""Digits that are held in three channels at a time: 5 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predictions:
-    """Probabilities float32 (N, 10) beside the true labels int64 (N,); a row of zeros: no digit was found."""
+class LabelledPredictions:
+    """Probabilities float32 (N, 10) and true labels int64 (N,); a row of zeros means that no digit was found."""
 
     probabilities: np.ndarray
     labels: np.ndarray
@@ -53,21 +50,28 @@ class Predictions:
         return counts.reshape(NUM_CLASSES, NUM_CLASSES)
 
     def accuracy_by_digit(self) -> list[float | None]:
-        """Fraction of right answers for each true digit; None where there was none of it."""
+        """Fraction of right answers for each label; None for labels that did not occur."""
         hits = np.diag(self.confusion())
         totals = np.bincount(self.labels, minlength=NUM_CLASSES)
         return [float(hits[d] / totals[d]) if totals[d] else None for d in range(NUM_CLASSES)]
 
     def mistakes(self) -> np.ndarray:
-        """Positions of the wrong answers, the most confident first: int64 (M,)."""
+        """Rows of the wrong answers, the most confident first: int64 (M,)."""
         wrong = np.flatnonzero(self.answers != self.labels)
         return wrong[np.argsort(-self.confidences[wrong], kind="stable")]
 
 
-def evaluate(predict: Predict, images: np.ndarray, labels: np.ndarray) -> Predictions:
-    """Predictions for digits uint8 (N, 28, 28), or (N, 28, 28, 3), with their labels int (N,)."""
-    parts = [np.zeros((0, NUM_CLASSES), np.float32)]
-    for start in range(0, len(images), PREDICTED_AT_ONCE):
-        batch = images[start : start + PREDICTED_AT_ONCE]
-        parts.append(predict(to_rgb(batch) if batch.ndim == 3 else batch))
-    return Predictions(probabilities=np.concatenate(parts), labels=np.asarray(labels, np.int64))
+def evaluate(predict: Predict, images: np.ndarray, labels: np.ndarray) -> LabelledPredictions:
+    """Predictions for images uint8 (N, 28, 28), or (N, 28, 28, 3) in colour, with their labels int (N,)."""
+    return LabelledPredictions(probabilities=predict(images), labels=np.asarray(labels, np.int64))
+
+
+def mean_and_deviation(values: np.ndarray | Sequence[float]) -> tuple[float, float | None]:
+    """Mean and sample standard deviation of float (S,), one of each training; of a single one there is no deviation."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def show_mean(values: np.ndarray | Sequence[float], form: str) -> str:
+    """Mean ± deviation as text; `form` is a format such as .2%, and a sign that it asks for is the mean's."""
+    mean, deviation = mean_and_deviation(values)
+    return f"{mean:{form}}" if deviation is None else f"{mean:{form}} ± {deviation:{form.removeprefix('+')}}"

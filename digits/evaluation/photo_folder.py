@@ -5,16 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from digits.errors import ConfigurationError
+from digits.errors import PhotoFolderError
 
 LABELS = "labels.csv"
-
-
-class PhotoFolderError(ConfigurationError):
-    """A folder that holds no labelled photos, or a label that is none."""
-
-    def __init__(self, happened: str, expected: str, remedy: str) -> None:
-        super().__init__(f"{happened}\n  expected: {expected}\n  what to do: {remedy}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +59,11 @@ def from_table(folder: Path) -> Iterator[LabelledPhoto]:
                         "files relative to the folder of the table",
                         "correct the table or add the file",
                     )
-                yield LabelledPhoto(path=path, label=digit_of(row["label"], f"{table}, line {rows.line_num}"))
+                yield LabelledPhoto(path=path, label=parse_label(row["label"], f"{table}, line {rows.line_num}"))
     except (csv.Error, UnicodeDecodeError) as error:
-        raise PhotoFolderError(f"{table} cannot be read: {error}", "a CSV file in UTF-8", "write it anew") from error
+        raise PhotoFolderError(
+            f"{table} cannot be read: {error}", "a CSV file in UTF-8", "save it again as CSV in UTF-8"
+        ) from error
 
 
 def from_folders(folder: Path) -> Iterator[LabelledPhoto]:
@@ -83,16 +78,16 @@ def from_names(folder: Path) -> Iterator[LabelledPhoto]:
     """Photos whose names begin with their digit, directly in the folder."""
     for path in sorted(folder.glob("*")):
         if is_photo(path):
-            yield LabelledPhoto(path=path, label=digit_of(path.name[0], f"{path} has no label: its name"))
+            yield LabelledPhoto(path=path, label=parse_label(path.name[0], f"{path} has no label: its name"))
 
 
 def is_photo(path: Path) -> bool:
-    """Whether a path may be a photo: a file that is not hidden. Whether it can be read shows later."""
+    """Whether a path may be a photo: a file that is not hidden. Whether it can be read is seen later."""
     return path.is_file() and not path.name.startswith(".")
 
 
-def digit_of(text: str | None, where: str) -> int:
-    """A label 0..9 from text; PhotoFolderError names where it stands."""
+def parse_label(text: str | None, where: str) -> int:
+    """A label 0..9 from text; PhotoFolderError, naming `where` it stands, if it is none."""
     text = (text or "").strip()
     if len(text) == 1 and text in "0123456789":
         return int(text)

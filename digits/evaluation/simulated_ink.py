@@ -1,7 +1,7 @@
 """A digit as a stroke of adjustable width, and the ink that a pen leaves of it in a frame.
 
-Evaluation only, beside simulation: MNIST shows ink 3 pixels wide on 28; paper needs lines as fine as a
-ballpoint's and as broad as a marker's, sharp at any size. A Stroke holds distances, so both follow.
+For evaluation only, as part of simulated_photos.py. MNIST's ink is about 3 of 28 pixels wide; a photo needs lines as
+fine as a ballpoint's or as broad as a marker's, sharp at any size. A Stroke holds distances, from which all follow.
 """
 
 import functools
@@ -10,46 +10,47 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-CANVAS = 112
-"""Side of the square on which strokes are kept, in pixels: four for each pixel of MNIST."""
+MASK_SIZE = 112
+"""Side of the square mask in which a stroke is traced, in pixels: four for each pixel of MNIST."""
 PEN_GRAINS = {"ballpoint": 0.25, "pencil": 0.75, "felt": 0.05, "marker": 0.1}
-"""Pens, and the part of their ink that the grain of the paper keeps away."""
+"""Pens, and the fraction of their ink that the grain of the paper keeps off."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stroke:
-    """One written digit on a canvas of 112x112 pixels, independent of the pen."""
+    """One written digit in a mask of 112x112 pixels, independent of the pen."""
 
     to_middle: np.ndarray
-    """float32 (112, 112): distance to the middle line of the stroke, in canvas pixels."""
+    """float32 (112, 112): distance to the middle line of the stroke, in mask pixels."""
     outside: np.ndarray
-    """float32 (112, 112): signed distance to the edge of the ink, negative inside, in canvas pixels."""
+    """float32 (112, 112): signed distance to the edge of the ink, negative inside, in mask pixels."""
     half_width: float
-    """Half the typical width of the ink, in canvas pixels."""
+    """Half the typical width of the ink, in mask pixels."""
     box: tuple[float, float, float, float]
-    """Left, top, width and height of the ink, in canvas pixels."""
+    """Left, top, width and height of the ink, in mask pixels."""
 
 
-def stroke_of(digit: np.ndarray) -> Stroke:
-    """uint8 (28, 28), light ink on black -> the stroke that was written."""
-    # A little blur takes away the steps of the 28 pixels before the edge is found.
-    large = cv2.resize(digit, (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)
-    return stroke_of_mask((cv2.GaussianBlur(large, (0, 0), 1.6) > 100).astype(np.uint8))
+def trace_stroke(digit: np.ndarray) -> Stroke:
+    """Trace the stroke of a digit, uint8 (28, 28), light ink on black."""
+    # A little blur removes the steps of the 28 pixels before the edge is found.
+    large = cv2.resize(digit, (MASK_SIZE, MASK_SIZE), interpolation=cv2.INTER_CUBIC)
+    return trace_mask((cv2.GaussianBlur(large, (0, 0), 1.6) > 100).astype(np.uint8))
 
 
-def stroke_of_mask(mask: np.ndarray) -> Stroke:
-    """uint8 (112, 112), 1 where ink is -> its stroke."""
+def trace_mask(mask: np.ndarray) -> Stroke:
+    """Trace the stroke of a mask, uint8 (112, 112), 1 where there is ink."""
     if not mask.any():
-        nowhere = np.full(mask.shape, CANVAS, np.float32)
-        return Stroke(to_middle=nowhere, outside=nowhere, half_width=1.0, box=(0, 0, CANVAS, CANVAS))
+        nowhere = np.full(mask.shape, MASK_SIZE, np.float32)
+        return Stroke(to_middle=nowhere, outside=nowhere, half_width=1.0, box=(0, 0, MASK_SIZE, MASK_SIZE))
     inside = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
     outside = cv2.GaussianBlur(cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5) - inside, (0, 0), 1.2)
     middle = thinned(mask)
+    left, top, width, height = cv2.boundingRect(mask)
     return Stroke(
         to_middle=cv2.distanceTransform(1 - middle, cv2.DIST_L2, 5),
         outside=outside,
         half_width=float(np.median(inside[middle > 0])),
-        box=cv2.boundingRect(mask),
+        box=(left, top, width, height),
     )
 
 
@@ -67,14 +68,14 @@ def drawn_ink(
 ) -> np.ndarray:
     """float32 (H, W) in 0..1: how much ink a pen leaves in each pixel of the frame.
 
-    `width`, `size`, `position`, `rotation` and `pen` as in PhotoConditions; `slant` float (3, 3) goes
-    from the paper to the frame.
+    `width`, `size`, `position`, `rotation` and `pen` are as in PhotoConditions; `slant`, float (3, 3), maps the paper
+    to the frame.
     """
     height, breadth = frame
     left, top, box_width, box_height = stroke.box
     length = max(box_width, box_height, 1)
     half = width * length / 2
-    # The middle line keeps thin pens whole; the edge keeps blots and what is broader than its own width.
+    # The middle line keeps thin strokes unbroken; the edge keeps blots and whatever is broader than the stroke.
     depth = np.maximum(half - stroke.to_middle, half - stroke.half_width - stroke.outside)
     growth = 2 * (half - stroke.half_width)
     scale = size * min(frame) / (length + growth)
@@ -86,7 +87,7 @@ def drawn_ink(
     middle = np.array((left + box_width / 2, top + box_height / 2))
     placed = np.eye(3)
     placed[:2, :2], placed[:2, 2] = turn, target - turn @ middle
-    seen = cv2.warpPerspective(depth, slant @ placed, (breadth, height), borderValue=-CANVAS)
+    seen = cv2.warpPerspective(depth, slant @ placed, (breadth, height), borderValue=-MASK_SIZE)
     ink = np.clip(0.5 + seen * np.float32(scale), 0, 1)
     # Tooth of the paper (fine) and pressure of the hand (coarse).
     grain = PEN_GRAINS[pen]
@@ -96,21 +97,21 @@ def drawn_ink(
 
 
 def thinned(mask: np.ndarray) -> np.ndarray:
-    """uint8 (H, W), 1 where ink is -> the same, thinned to lines one pixel wide (Zhang and Suen, 1984)."""
-    thin = mask.copy()
+    """Thin a mask, uint8 (H, W), 1 where there is ink, to lines one pixel wide (Zhang and Suen, 1984)."""
+    thin: np.ndarray = mask.copy()
     weights = np.array([(128, 1, 2), (64, 0, 4), (32, 16, 8)], np.float32)
     while True:
         before = thin
         for removable in _removable():
             neighbours = cv2.filter2D(thin, -1, weights, borderType=cv2.BORDER_CONSTANT)
-            thin = thin & ~cv2.LUT(neighbours, removable)
+            thin = thin & np.invert(cv2.LUT(neighbours, removable))
         if np.array_equal(thin, before):
             return thin
 
 
 @functools.cache
 def _removable() -> tuple[np.ndarray, np.ndarray]:
-    """Two uint8 (256,): 1 where the eight neighbours, clockwise from above as bits, let a pixel go."""
+    """Two tables, uint8 (256,): 1 if a pixel with these eight neighbours, bits clockwise from above, may be removed."""
     tables = np.zeros((2, 256), np.uint8)
     for code in range(256):
         ring = [code >> bit & 1 for bit in range(8)]

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from digits.errors import require
-from digits.evaluation.simulated_ink import PEN_GRAINS, Stroke, drawn_ink, stroke_of
+from digits.evaluation.simulated_ink import PEN_GRAINS, Stroke, drawn_ink, trace_stroke
 
 RULINGS = ("plain", "lined", "squared")
 SURROUNDINGS = ("paper", "table", "finger")
@@ -19,12 +19,12 @@ POLARITIES = ("dark_on_light", "light_on_dark")
 RULING_COLOURS = ((0.55, 0.65, 0.9), (0.6, 0.6, 0.62), (0.9, 0.6, 0.6))
 SKIN = (0.78, 0.56, 0.46)
 BLACKEST_BOARD = 1.04
-"""What a board under the whitest paper's inverse still reflects: just above nothing."""
+"""A light-on-dark photo is this minus the dark-on-light one, so that even the darkest board reflects something."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoConditions:
-    """How one digit was written and photographed. The defaults are a plain good photo."""
+    """How one digit was written and photographed. The defaults give a plain, good photo."""
 
     paper_brightness: float = 205.0
     """Grey level of the paper in full light, 0..255; more is over-exposed."""
@@ -55,7 +55,7 @@ class PhotoConditions:
     rotation: float = 0.0
     """Turn of the paper in the frame, clockwise, in degrees."""
     perspective: float = 0.03
-    """How far the corners of the paper move by a slanted camera, as a fraction of the frame."""
+    """How far a slanted camera moves the corners of the paper, as a fraction of the frame."""
     surroundings: str = "paper"
     """What else is in the frame: paper (nothing else), table or finger."""
     polarity: str = "dark_on_light"
@@ -80,14 +80,14 @@ class PhotoConditions:
             require(value in choices, f"{name} = {value!r}", f"one of {', '.join(choices)}", "use one of them")
         for name in ("gradient", "shadow", "ruling_strength", "contrast"):
             value = getattr(self, name)
-            require(0 <= value <= 1, f"{name} = {value}", "a fraction from 0 to 1", "use for instance 0.5")
+            require(0 <= value <= 1, f"{name} = {value}", "a fraction from 0 to 1", "use 0.5, for example")
         require(min(self.frame) >= 16, f"frame = {self.frame}", "16 pixels or more each way", "use (200, 200)")
-        require(0 < self.size <= 1, f"size = {self.size}", "a fraction in (0, 1]", "use for instance 0.6")
+        require(0 < self.size <= 1, f"size = {self.size}", "a fraction in (0, 1]", "use 0.6, for example")
         require(
             0 < self.stroke_width <= 0.5,
             f"stroke_width = {self.stroke_width}",
             "a fraction of the digit's longer side in (0, 0.5]",
-            "use for instance 0.09",
+            "use 0.09, for example",
         )
 
 
@@ -124,7 +124,7 @@ def random_conditions(rng: np.random.Generator) -> PhotoConditions:
         blur=uniform(0.3, 2.0),
         noise=uniform(0, 8),
         jpeg_quality=int(rng.integers(30, 96)),
-        frame=tuple(int(side) for side in rng.integers(150, 301) * np.array((1.0, uniform(0.75, 1.34)))),
+        frame=(side := int(rng.integers(150, 301)), int(side * uniform(0.75, 1.34))),
     )
 
 
@@ -133,24 +133,24 @@ def simulate_photo(
 ) -> np.ndarray:
     """uint8 (28, 28), light ink on black -> uint8 (H, W, 3): the digit on paper, photographed.
 
-    None draws random conditions. What is no factor (directions of light, grain, which way the camera
-    slants) comes from `rng` too.
+    Without `conditions`, random ones are drawn. What they leave open (the direction of light, grain, which way the
+    camera slants) comes from `rng` too.
     """
     if conditions is None:
         conditions = random_conditions(rng)
-    return photograph(stroke_of(digit), rng, conditions)
+    return photograph(trace_stroke(digit), rng, conditions)
 
 
 def photo_set(digits: np.ndarray, seed: int, conditions: PhotoConditions | None) -> list[np.ndarray]:
     """uint8 (N, 28, 28) -> N photos uint8 (H, W, 3), one for each digit, in order.
 
-    A photo depends on `seed` and its own digit only, so any split of the work gives the same photos.
+    A photo depends only on `seed` and its own digit, so however the work is split, the photos are the same.
     """
     return [simulate_photo(digit, generator_of(digit, seed), conditions) for digit in digits]
 
 
 def generator_of(digit: np.ndarray, seed: int) -> np.random.Generator:
-    """A generator that depends on a digit's pixels, uint8 (28, 28), and a seed, but not on the digit's place."""
+    """A generator that depends on a digit's pixels, uint8 (28, 28), and a seed, but not on the digit's position."""
     return np.random.default_rng((seed, zlib.crc32(digit.tobytes())))
 
 
@@ -174,7 +174,7 @@ def photograph(stroke: Stroke, rng: np.random.Generator, conditions: PhotoCondit
     )
     light = _light(conditions, rng)
     colours = []
-    # Ink and print let part of the paper's light through, each colour by itself.
+    # Ink and print let a fraction of the paper's light through, different for each colour.
     for channel in range(3):
         paper = texture * np.float32(conditions.paper_colour[channel] * conditions.paper_brightness / 255)
         paper *= 1 - np.float32(1 - printed_colour[channel]) * printed
@@ -187,7 +187,7 @@ def photograph(stroke: Stroke, rng: np.random.Generator, conditions: PhotoCondit
 
 
 def _slant(conditions: PhotoConditions, rng: np.random.Generator) -> np.ndarray:
-    """float32 (3, 3): from paper to frame, both in pixels; a camera that looks at the paper aslant."""
+    """float32 (3, 3): maps paper to frame, both in pixels, for a camera that looks at the paper at an angle."""
     height, width = conditions.frame
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
     moves = conditions.perspective * min(height, width) * rng.uniform(-1, 1, (4, 2))
@@ -195,7 +195,7 @@ def _slant(conditions: PhotoConditions, rng: np.random.Generator) -> np.ndarray:
 
 
 def _smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cell: int) -> np.ndarray:
-    """float32 (H, W) of mean 0 and deviation near 1, correlated over `cell` pixels."""
+    """float32 (H, W) of mean 0 and a standard deviation near 1, correlated over `cell` pixels."""
     coarse = rng.standard_normal((shape[0] // cell + 2, shape[1] // cell + 2), dtype=np.float32)
     return cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_LINEAR) * 1.4
 
@@ -206,7 +206,7 @@ def _ruling(conditions: PhotoConditions, slant: np.ndarray, rng: np.random.Gener
     lines = np.zeros((height, width), np.uint8)
     if conditions.ruling == "plain":
         return lines.astype(np.float32)
-    # Paper rules lie 5 to 8 mm apart; a written digit is about one or two of them high.
+    # Ruled lines are 5 to 8 mm apart; a written digit is about one or two of those spaces high.
     spacing = max(6.0, conditions.size * min(height, width) * rng.uniform(0.35, 1.0))
     turn = np.radians(conditions.rotation)
     directions = [(np.cos(turn), np.sin(turn))]
@@ -225,7 +225,7 @@ def _ruling(conditions: PhotoConditions, slant: np.ndarray, rng: np.random.Gener
 
 
 def _add_surroundings(colours: list[np.ndarray], surroundings: str, rng: np.random.Generator) -> None:
-    """Put a table beyond the paper's edge, or a finger that holds it, into three float32 (H, W)."""
+    """Draw a table beyond the paper's edge, or a finger that holds it, into three float32 (H, W)."""
     if surroundings == "paper":
         return
     height, width = colours[0].shape
@@ -238,10 +238,12 @@ def _add_surroundings(colours: list[np.ndarray], surroundings: str, rng: np.rand
         outline = np.rint([start, end, end + depths[0] * inwards, start + depths[1] * inwards]).astype(np.int32)
         shade = rng.uniform(0.1, 0.9) * np.array((1.0, rng.uniform(0.75, 1), rng.uniform(0.55, 1)))
     else:
-        # The tip of a thumb: an ellipse whose middle lies on the frame's edge.
+        # The tip of a thumb: an ellipse whose centre is on the frame's edge.
         middle = start + rng.uniform(0.2, 0.8) * (end - start)
         axes = np.rint(min(height, width) * rng.uniform((0.07, 0.1), (0.11, 0.16))).astype(int).tolist()
-        outline = cv2.ellipse2Poly(np.rint(middle).astype(int).tolist(), axes, int(rng.integers(180)), 0, 360, 10)
+        outline = np.array(
+            cv2.ellipse2Poly(np.rint(middle).astype(int).tolist(), axes, int(rng.integers(180)), 0, 360, 10), np.int32
+        )
         shade = rng.uniform(0.5, 1.1) * np.array(SKIN)
     for colour, value in zip(colours, shade, strict=True):
         cv2.fillPoly(colour, [outline], float(value))
@@ -273,4 +275,6 @@ def _exposed(light: np.ndarray, conditions: PhotoConditions, rng: np.random.Gene
     # OpenCV's JPEG wants blue first.
     quality = (cv2.IMWRITE_JPEG_QUALITY, int(conditions.jpeg_quality))
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
+    assert decoded is not None, "OpenCV reads what it wrote"
+    return decoded

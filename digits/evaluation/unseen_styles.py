@@ -1,7 +1,7 @@
 """Digits in styles of writing that MNIST hardly shows, for evaluation only: one factor of the report.
 
-MNIST was written by Americans. Each style here is a few Bézier curves whose points move at random;
-nothing is shared with the styles that training may add, so a score on these tells of unseen hands.
+MNIST was written by Americans. Each style here is a few Bézier curves whose points move at random. Nothing is shared
+with the styles that training may add, so a score on these tells how well unseen handwriting is read.
 """
 
 from collections.abc import Callable
@@ -9,34 +9,34 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from digits.evaluation.simulated_ink import CANVAS, Stroke, stroke_of_mask
+from digits.evaluation.simulated_ink import MASK_SIZE, Stroke, trace_mask
 
 MARGIN = 18
-"""Free border of the canvas, in canvas pixels."""
+"""Width of the empty border, in mask pixels."""
 PEN_WIDTH = 9
-"""Width of the line before a pen gives it its own, in canvas pixels: about MNIST's."""
+"""Width of the line, in mask pixels, about MNIST's; the simulated pen gives it another one."""
 
 Curve = list[tuple[float, float]]
-"""Control points (x, y) of one stroke, each 0..1 from left to right and from top to bottom; one cubic after another."""
+"""Control points (x, y) of one stroke, each 0..1 from left to right and from top to bottom: one cubic after another."""
 
 
 def written(style: str, rng: np.random.Generator) -> Stroke:
-    """The stroke of one digit in a style of STYLES, different at every call."""
-    _, curves = STYLES[style]
+    """The stroke of one digit in a style of UNSEEN_STYLES, different in every call."""
+    _, curves = UNSEEN_STYLES[style]
     slant, breadth = rng.normal(0, 0.1), np.exp(rng.normal(0, 0.12))
-    mask = np.zeros((CANVAS, CANVAS), np.uint8)
+    mask = np.zeros((MASK_SIZE, MASK_SIZE), np.uint8)
     lines = []
     for curve in curves(rng):
         points = np.array(curve) + rng.normal(0, 0.015, (len(curve), 2))
         line = np.concatenate([_cubic(points[start : start + 4]) for start in range(0, len(points) - 1, 3)])
         lines.append(np.column_stack([breadth * line[:, 0] - slant * (line[:, 1] - 0.5), line[:, 1]]))
-    # The whole digit fits the canvas, its proportions kept.
+    # The whole digit fits into the mask, its proportions kept.
     low, high = np.min([line.min(0) for line in lines], 0), np.max([line.max(0) for line in lines], 0)
-    scale = (CANVAS - 2 * MARGIN) / max(high - low)
+    scale = (MASK_SIZE - 2 * MARGIN) / max(high - low)
     for line in lines:
-        points = (line - (low + high) / 2) * scale + CANVAS / 2
+        points = (line - (low + high) / 2) * scale + MASK_SIZE / 2
         cv2.polylines(mask, [np.rint(points * 16).astype(np.int32)], False, 1, PEN_WIDTH, cv2.LINE_8, 4)
-    return stroke_of_mask(mask)
+    return trace_mask(mask)
 
 
 def _cubic(points: np.ndarray) -> np.ndarray:
@@ -63,7 +63,7 @@ def _straight(start: tuple[float, float], end: tuple[float, float], bend: float 
 
 
 def _oval(x: float, y: float, width: float, height: float, start: float = 0.0, turns: float = 1.0) -> Curve:
-    """An oval around (x, y) from the angle `start` counter-clockwise, angles in turns, 0 at the right."""
+    """An oval around (x, y), counter-clockwise from the angle `start`; angles in turns, 0 at the right."""
     quarters = 4 * turns
     count = int(np.ceil(quarters))
     reach = 4 / 3 * np.tan(np.pi / 2 * quarters / count / 4)
@@ -201,7 +201,7 @@ def _eight_of_two_rings(rng: np.random.Generator) -> list[Curve]:
     return [_oval(0.5, waist / 2, upper, waist, 0.75), _oval(0.5, (1 + waist) / 2, lower, 1 - waist, 0.25)]
 
 
-STYLES: dict[str, tuple[int, Callable[[np.random.Generator], list[Curve]]]] = {
+UNSEEN_STYLES: dict[str, tuple[int, Callable[[np.random.Generator], list[Curve]]]] = {
     "0 slashed": (0, _slashed_nought),
     "1 with up-stroke": (1, _one_with_up_stroke),
     "1 with foot": (1, _one_with_foot),
@@ -215,4 +215,4 @@ STYLES: dict[str, tuple[int, Callable[[np.random.Generator], list[Curve]]]] = {
     "8 of two rings": (8, _eight_of_two_rings),
     "9 curled": (9, _curled_nine),
 }
-"""Name of a style -> its digit and the function that draws its curves."""
+"""Name of a style -> its label and the function that draws its curves."""

@@ -1,4 +1,4 @@
-"""A confidence people can trust: one temperature, fitted on the validation side, and how well it holds.
+"""A confidence people can trust: one temperature, fitted on the validation digits, and how well it holds.
 
 C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017. Dividing the logits by a temperature
 changes no answer, only how sure it sounds.
@@ -6,22 +6,20 @@ changes no answer, only how sure it sounds.
 
 import numpy as np
 
+from digits.errors import CalibrationError
+
 _LOWEST, _HIGHEST = 0.05, 20.0
-"""Temperatures looked at; a trained network needs one near 1."""
+"""Range of the temperatures that are tried; a trained network needs one near 1."""
 _TOLERANCE = 1e-6
 """Width of the last interval of log temperature."""
-
-
-class CalibrationError(ValueError):
-    """Scores and labels that cannot be calibrated: what happened, what was expected, what to do."""
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The temperature with the least negative log likelihood of `labels` int (N,) under logits float (N, 10).
 
     The loss is convex in 1 / temperature, so it has one valley over log temperature too: golden-section search
-    finds it. Without any error among the rows colder is always better, until the loss is 0 in float64; the answer is
-    then small but finite.
+    finds it. If every row is right, colder is always better, until the loss is 0 in float64; the result is then small
+    but finite.
     """
     logits, labels = _checked(logits, labels)
     golden = (np.sqrt(5) - 1) / 2
@@ -41,7 +39,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
-    """Mean gap between confidence and accuracy over `bins` equal intervals of confidence, weighted by their rows.
+    """Mean gap between confidence and accuracy over `bins` equal intervals of confidence, weighted by number of rows.
 
     probabilities float (N, 10), labels int (N,); the result lies in 0..1, and 0 is perfect.
     """
@@ -65,12 +63,10 @@ def _checked(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
     fits = scores.ndim == 2 and labels.shape == scores.shape[:1] and len(labels) > 0
     if not (fits and labels.dtype.kind in "iu" and labels.min() >= 0 and labels.max() < scores.shape[1]):
         raise CalibrationError(
-            f"scores {scores.shape} and labels {labels.dtype} {labels.shape}\n"
-            "  expected: scores (N, 10) and whole labels (N,) from 0 to 9, N at least 1\n"
-            "  what to do: give the validation side's logits and labels, row by row"
+            f"scores {scores.shape} and labels {labels.dtype} {labels.shape}",
+            "scores (N, 10) and whole labels (N,) from 0 to 9, N at least 1",
+            "give the logits and labels of the validation digits, row by row",
         )
     if not np.isfinite(scores).all():
-        raise CalibrationError(
-            "a score is not finite\n  expected: finite numbers\n  what to do: train again; the network diverged"
-        )
+        raise CalibrationError("a score is not finite", "finite numbers", "train again; the network diverged")
     return scores, labels

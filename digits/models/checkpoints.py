@@ -1,7 +1,7 @@
 """Checkpoints: a network as plain arrays with a JSON record beside them, and the best one so far.
 
-A checkpoint is a folder: weights.npz (arrays, never pickled), optimizer.npz (to go on training), checkpoint.json
-(all that is needed to rebuild and to judge the network, and the SHA-256 of the arrays), and model.keras for other
+A checkpoint is a folder: weights.npz (arrays, never pickled), optimizer.npz (to resume training), checkpoint.json
+(all that is needed to rebuild and judge the network, and the SHA-256 of the arrays), and model.keras for other
 Keras users, which this project never loads. best.json of a storage path names the best one.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from digits.config import Architecture
-from digits.errors import ConfigurationError
+from digits.errors import CheckpointError, ConfigurationError
 from digits.storage import Storage
 
 FORMAT = 1
@@ -27,14 +27,6 @@ RECORD, WEIGHTS, OPTIMIZER, KERAS_MODEL, BEST = (
     "model.keras",
     "best.json",
 )
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that is missing, damaged or not ours."""
-
-    def __init__(self, happened: str, expected: str = "a checkpoint folder written by digits", remedy: str = ""):
-        remedy = remedy or "name another checkpoint, or make one with: make train"
-        super().__init__(f"{happened}\n  expected: {expected}\n  what to do: {remedy}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +48,7 @@ class Checkpoint:
 
     @property
     def temperature(self) -> float:
-        """Divides the logits before softmax, so that confidence means what it says; 1 if not calibrated."""
+        """Divides the logits before the softmax, so that confidence means what it says; 1 if not calibrated."""
         return float(self.record.get("calibration", {}).get("temperature", 1.0))
 
 
@@ -68,7 +60,7 @@ def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def unpack_arrays(data: bytes, name: str) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file; CheckpointError where it is damaged or holds anything but arrays."""
+    """The arrays of an .npz file; CheckpointError if it is damaged or holds anything but arrays."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}
@@ -77,7 +69,7 @@ def unpack_arrays(data: bytes, name: str) -> dict[str, np.ndarray]:
 
 
 def write_record(folder: Storage, record: Mapping[str, Any]) -> None:
-    """Write checkpoint.json: the last file of a checkpoint, so that a folder with it is complete."""
+    """Write checkpoint.json. It comes last, so that a folder that has one is complete."""
     (folder / RECORD).write_bytes(json.dumps({"format": FORMAT, **record}, indent=1, allow_nan=False).encode())
 
 
@@ -91,7 +83,7 @@ def write(
 ) -> None:
     """Write a checkpoint folder; `record` holds at least name and architecture (a dictionary).
 
-    `optimizer` lets training go on from here; `keras_model`, a .keras file, is for other Keras users.
+    `optimizer` lets training resume from here; `keras_model`, a .keras file, is for other Keras users.
     """
     files = {WEIGHTS: pack_arrays(weights)}
     if optimizer is not None:
@@ -121,7 +113,7 @@ def read_arrays(folder: Storage, record: Mapping[str, Any], name: str) -> dict[s
 
 
 def read_record(folder: Storage) -> dict[str, Any]:
-    """The content of checkpoint.json, its form checked."""
+    """The checked content of checkpoint.json."""
     try:
         record = json.loads((folder / RECORD).read_bytes())
     except (OSError, ValueError) as error:
@@ -160,7 +152,7 @@ def best_checkpoint(storage_path: str) -> str:
 
 
 def read_best(storage: Storage) -> dict[str, Any]:
-    """The content of best.json; CheckpointError where there is none or it names nothing."""
+    """The content of best.json; CheckpointError if there is none or it names no checkpoint."""
     entry = storage / BEST
     if not entry.exists():
         raise CheckpointError(f"there is no {entry}", "the best.json that training writes", "train first: make train")
@@ -177,10 +169,10 @@ def read_best(storage: Storage) -> dict[str, Any]:
 
 
 def register_best(storage: Storage, *, checkpoint: str, score: float, details: Mapping[str, Any]) -> bool:
-    """Name a checkpoint in best.json if its score beats the present one's; returns whether it did.
+    """Name a checkpoint in best.json if its score beats that of the one named there; returns whether it did.
 
-    `checkpoint` is a path inside the storage path (or elsewhere, then in full). A best.json that names nothing
-    readable is beaten by anything; one that names something better stays. The file is replaced in one step.
+    `checkpoint` is a path inside the storage path, or a full path elsewhere. Anything beats a best.json that names no
+    readable checkpoint. The file is replaced in one step.
     """
     try:
         present = read_best(storage)

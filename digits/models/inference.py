@@ -1,31 +1,24 @@
 """From what the network sees to ten probabilities: the one prediction function of evaluation and service.
 
-The checkpoint's arrays become an ONNX graph in memory, run by ONNX Runtime: no TensorFlow, no file. Measured, improved
-network, one thread of a 2-core x86-64 machine: 0.09 ms for one image, 2.1 ms for 32; this module is imported in 0.2 s
-by a process that holds 107 MB then (a TensorFlow import: 3.4 s, 713 MB); probabilities differ from Keras' by less than
-2e-7. 28,000 digits on both cores (jobs/benchmark.py --parts evaluation, three turns): 0.23 times what model.predict
-takes for the baseline network, 0.33 times for the improved one.
+The checkpoint's arrays become an ONNX graph in memory, run by ONNX Runtime: no TensorFlow, no file.
+Time, memory and agreement with Keras: docs/performance.md (jobs/benchmark.py --parts evaluation).
 """
 
 import os
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from digits.config import CHANNELS, IMAGE_SIZE, NUM_CLASSES, Architecture
+from digits.errors import InferenceError
 from digits.models.checkpoints import Checkpoint
 
 _CHUNK = 64
-"""Images per run of the graph: bounds memory, and larger runs are not faster."""
+"""Images per run of the graph: bounds memory; larger runs are no faster."""
 _OPSET, _IR_VERSION = 17, 8
 """Versions of the ONNX standard that the graph is written in; every operator used exists since then."""
-
-
-class InferenceError(ValueError):
-    """Weights or images that break the contract: what happened, what was expected, what to do."""
 
 
 class Classifier:
@@ -45,8 +38,9 @@ class Classifier:
     ) -> None:
         if not (np.isfinite(temperature) and temperature > 0):
             raise InferenceError(
-                f"temperature = {temperature}\n  expected: a finite number above 0\n"
-                "  what to do: use 1.0, or the one that calibration.fit_temperature returns"
+                f"temperature = {temperature}",
+                "a finite number above 0",
+                "use 1.0, or the one that calibration.fit_temperature returns",
             )
         _check_weights(architecture, weights)
         self.architecture = architecture
@@ -58,45 +52,38 @@ class Classifier:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Without the arena a large batch gives its memory back when it is done.
         options.enable_cpu_mem_arena = False
-        self._color, self._gray = (
+        self._grey, self._colour = (
             onnxruntime.InferenceSession(
                 build_graph(architecture, weights, channels), options, providers=["CPUExecutionProvider"]
             )
-            for channels in (CHANNELS, 1)
+            for channels in (1, CHANNELS)
         )
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Scores before the softmax, not divided by the temperature: uint8 (N, 28, 28, 3) -> float32 (N, 10)."""
-        expected = (IMAGE_SIZE, IMAGE_SIZE, CHANNELS)
-        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != expected:
+        """Scores before the softmax, not divided by the temperature, of images in grey or in colour.
+
+        uint8 (N, 28, 28) or (N, 28, 28, 3) -> float32 (N, 10). InferenceError for anything else.
+        """
+        shapes = (IMAGE_SIZE, IMAGE_SIZE), (IMAGE_SIZE, IMAGE_SIZE, CHANNELS)
+        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] not in shapes:
             described = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
             raise InferenceError(
-                f"images are {described}\n  expected: an array uint8 (N, 28, 28, 3)\n"
-                "  what to do: make them with photos.prepare_photo or images.to_rgb"
+                f"images are {described}",
+                "an array uint8 (N, 28, 28), or (N, 28, 28, 3) in colour",
+                "make them with prepare_photo or resize_photo",
             )
-        chunks = [self._run(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
+        graph, pixels = (self._grey, images[..., None]) if images.ndim == 3 else (self._colour, images)
+        chunks = [
+            graph.run(None, {"images": pixels[start : start + _CHUNK]})[0] for start in range(0, len(pixels), _CHUNK)
+        ]
         return np.concatenate(chunks) if chunks else np.zeros((0, NUM_CLASSES), np.float32)
 
-    def _run(self, images: np.ndarray) -> np.ndarray:
-        """Scores of some images, each by the graph of its own kind, so that none depends on its neighbours."""
-        red, green, blue = (
-            plane.reshape(-1, IMAGE_SIZE, IMAGE_SIZE, 1)
-            for plane in cv2.split(images.reshape(-1, IMAGE_SIZE, CHANNELS))
-        )
-        gray = ((red == green) & (red == blue)).all(axis=(1, 2, 3))
-        if gray.all():
-            return self._gray.run(None, {"images": red})[0]
-        logits = np.empty((len(images), NUM_CLASSES), np.float32)
-        logits[gray] = self._gray.run(None, {"images": red[gray]})[0]
-        logits[~gray] = self._color.run(None, {"images": images[~gray]})[0]
-        return logits
-
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities of the ten digits: uint8 (N, 28, 28, 3) -> float32 (N, 10)."""
+        """Calibrated probabilities of the ten digits: uint8 (N, 28, 28) or (N, 28, 28, 3) -> float32 (N, 10)."""
         return softmax(self.logits(images) / np.float64(self.temperature)).astype(np.float32)
 
 
-def classifier_of(checkpoint: Checkpoint, num_threads: int | None = None) -> Classifier:
+def build_classifier(checkpoint: Checkpoint, num_threads: int | None = None) -> Classifier:
     """The calibrated classifier of a checkpoint; each call uses all cores unless told otherwise."""
     return Classifier(
         checkpoint.architecture,
@@ -107,7 +94,7 @@ def classifier_of(checkpoint: Checkpoint, num_threads: int | None = None) -> Cla
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Rows of scores (N, 10) as probabilities float64 (N, 10)."""
+    """Scores (N, 10) as probabilities float64 (N, 10), row by row."""
     exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True, initial=-np.inf))
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
@@ -115,10 +102,10 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def build_graph(architecture: Architecture, weights: Mapping[str, np.ndarray], channels: int = CHANNELS) -> bytes:
     """The network as a serialised ONNX model: `images` uint8 (N, 28, 28, channels) to `logits` float32 (N, 10).
 
-    One channel stands for three equal ones, as every prepared photo and every digit of MNIST has them: the first kernel
-    is summed over its channels, and the network answers the same with less arithmetic.
-    ONNX convolves channels first, the checkpoint's arrays are channels last: kernels are turned here, once. The
-    rescaling by 1/255 is folded into the first kernel (a valid convolution has no padding that it could miss).
+    One channel, for grey images, stands for three equal ones: the first kernel is summed over its channels, and the
+    network answers the same with less arithmetic.
+    ONNX convolves channels first, while the checkpoint's arrays are channels last: kernels are transposed here, once.
+    The rescaling by 1/255 is folded into the first kernel (there is no padding that it could miss).
     """
     nodes = [
         helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
@@ -180,12 +167,14 @@ def _check_weights(architecture: Architecture, weights: Mapping[str, np.ndarray]
         wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
         name = wrong[0]
         raise InferenceError(
-            f"weight {name} has shape {found.get(name)}\n  expected: {expected.get(name)}\n"
-            "  what to do: give the weights and the architecture of one checkpoint"
+            f"weight {name} has shape {found.get(name)}",
+            str(expected.get(name)),
+            "give the weights and the architecture of one checkpoint",
         )
     for name, array in weights.items():
         if not np.isfinite(array).all():
             raise InferenceError(
-                f"weight {name} holds a value that is not finite\n  expected: finite numbers\n"
-                "  what to do: the training diverged; train again with a smaller learning rate"
+                f"weight {name} holds a value that is not finite",
+                "finite numbers",
+                "the training diverged; train again with a smaller learning rate",
             )

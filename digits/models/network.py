@@ -1,7 +1,8 @@
 """The networks: one function builds every architecture, from uint8 digits to ten probabilities."""
 
+import itertools
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import keras
@@ -16,21 +17,25 @@ def build_model(architecture: Architecture) -> keras.Sequential:
     Its weights, in order, are those of `architecture.weight_shapes()`. Initial weights and dropout follow
     `keras.utils.set_random_seed`. Only this network divides by 255.
     """
-    return _network(architecture, CHANNELS, keras.layers.Conv2D, keras.layers.Dropout)
+    return _stack_layers(architecture, CHANNELS, keras.layers.Conv2D, keras.layers.Dropout)
 
 
-def build_training_model(architecture: Architecture) -> keras.Sequential:
-    """The same network with the same weights for grey digits in one channel, uint8 (N, 28, 28, 1): faster to train."""
+def build_training_model(architecture: Architecture, seed: int) -> keras.Sequential:
+    """The same network with the same weights for grey digits in one channel, uint8 (N, 28, 28, 1): faster to train.
+
+    `seed` is that of its dropout; in training `digits.models.layers.forward` runs it.
+    """
     from digits.models.layers import Dropout, GreyConv2D  # for TensorFlow only, unlike the network itself
 
-    return _network(architecture, 1, GreyConv2D, Dropout)
+    numbers = itertools.count()
+    return _stack_layers(architecture, 1, GreyConv2D, lambda rate: Dropout(rate, seed=seed, number=next(numbers)))
 
 
-def _network(
+def _stack_layers(
     architecture: Architecture,
     channels: int,
     first_convolution: type[keras.layers.Conv2D],
-    dropout: type[keras.layers.Dropout],
+    dropout: Callable[[float], keras.layers.Layer],
 ) -> keras.Sequential:
     layers = [keras.Input((IMAGE_SIZE, IMAGE_SIZE, channels), dtype="uint8"), keras.layers.Rescaling(1 / 255)]
     for index, (filters, rate) in enumerate(zip(architecture.filters, architecture.dropouts, strict=True)):

@@ -1,1 +1,1 @@
-"""From a photo to what a network sees: paper, ink, strokes, MNIST's form. No Ray, no TensorFlow."""
+"""From a photo to what a network sees: ink, strokes, MNIST's form. No Ray, no TensorFlow."""

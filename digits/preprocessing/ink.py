@@ -1,28 +1,31 @@
-"""Separates ink from paper: what light, shadow, texture and things in the frame do is told from what a pen did.
+"""Separates ink from paper: tells what a pen did from what light, shadow, texture and objects in the frame do.
 
-Ink is what differs from the paper around it and is narrower than anything else that does. Used twice on
-the way from a photo to 28x28: in the overview, to find the digit, and in the close-up, to take its strokes.
+Ink is what differs from the paper around it and is narrower than anything else that does. It is separated twice on the
+way from a photo to 28x28: in the overview, to find the digit, and in the close-up, to extract its strokes.
 """
+
+from typing import Any
 
 import cv2
 import numpy as np
 
 OVERVIEW_STROKE = 0.3
-"""Widest stroke that is looked for in the overview, as a fraction of the photo's shorter side."""
+"""Widest stroke looked for in the overview, as a fraction of the photo's shorter side."""
 FILLING_STROKE = 0.6
-"""The same where the border shows that the frame holds one sheet of paper, so that the digit may fill it."""
+"""The same where the border shows nothing but one sheet of paper, so that the digit may fill the frame."""
 NEIGHBOURHOOD = 0.5
-"""Side of the neighbourhood whose median colour is the paper's, as a fraction of the photo's shorter side."""
+"""Side of the neighbourhood whose median colour is taken as the paper's, as a fraction of the photo's shorter side."""
 BORDER = 0.04
 """Width of the border that shows the paper's colour, as a fraction of the photo's shorter side."""
 UNIFORM_SPREAD = 0.12
-"""Border pixels count as one sheet of paper if four in five differ from it by less than this part of the contrast."""
+"""A border shows one sheet of paper if four in five of its pixels differ from its colour by less than this fraction
+of the contrast."""
 DARKEST_SHADOW = 0.3
-"""Ink in a shadow is strengthened as if the shadow left at least this part of the light."""
+"""Ink in a shadow is amplified as if the shadow let at least this fraction of the light through."""
 
 
 def percentile(values: np.ndarray, percent: float) -> float:
-    """`np.percentile` of values of any shape, which spends a tenth of a millisecond on what this does not need."""
+    """`np.percentile` for values of any shape, without the tenth of a millisecond that its options cost."""
     flat = values.ravel()
     place = (len(flat) - 1) * percent / 100
     low = int(place)
@@ -32,7 +35,7 @@ def percentile(values: np.ndarray, percent: float) -> float:
 
 
 def resize_to(image: np.ndarray, longer_side: int) -> np.ndarray:
-    """Scale (H, W, ...) so that its longer side has that many pixels: averages to shrink, cubic to enlarge."""
+    """Scale (H, W, ...) to a longer side of that many pixels: by averaging to shrink, by cubic curves to enlarge."""
     height, width = image.shape[:2]
     scale = longer_side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -40,14 +43,15 @@ def resize_to(image: np.ndarray, longer_side: int) -> np.ndarray:
 
 
 def ink_colours(view: np.ndarray, cut_out: bool) -> tuple[np.ndarray, float]:
-    """Signed difference of every pixel from its paper, float32 (H, W, 3), zero where there is no ink; and the noise.
+    """Signed difference of every pixel from the paper, float32 (H, W, 3), zero where there is no ink; and the noise.
 
-    `view` is uint8 (H, W, 3). `cut_out` says that the picture is cut out around its digit, so that more than half
-    of it may be ink, on paper of one colour. The noise is in grey levels.
+    `view` is uint8 (H, W, 3). `cut_out` says that the picture is cropped to its digit: more than half of it may be
+    ink, and its paper has one colour. The noise is in grey levels.
     """
     smooth = cv2.GaussianBlur(view, (0, 0), max(view.shape) / 300)
     colour = border_colour(smooth)
-    one_paper = (*colour.tolist(), 0)
+    # OpenCV takes a colour in place of a picture, which its types do not know.
+    one_paper: Any = (*colour.tolist(), 0)
     if cut_out:
         return cv2.subtract(smooth, one_paper, dtype=cv2.CV_32F), _noise(smooth)
     uniform = _is_uniform_border(smooth, colour)
@@ -60,10 +64,10 @@ def ink_colours(view: np.ndarray, cut_out: bool) -> tuple[np.ndarray, float]:
 
 
 def _without_strokes(view: np.ndarray, width: int, beyond: bool) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 (H, W, 3) without what is dark, and without what is light, and narrower than `width` pixels.
+    """uint8 (H, W, 3) twice: without the dark, and without the light things narrower than `width` pixels.
 
-    The edge of a shadow, a table or a finger stays where it is. With `beyond`, these are taken to go on beyond the
-    frame: else the corner in which a slanted edge leaves it would be narrow.
+    The edge of a shadow, a table or a finger stays where it is. With `beyond`, these are taken to continue outside the
+    frame; otherwise the corner where a slanted edge leaves it would count as narrow.
     """
     width = max(3, width)
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (width, width))
@@ -94,7 +98,7 @@ def _border(view: np.ndarray) -> np.ndarray:
 
 
 def _is_uniform_border(view: np.ndarray, paper: np.ndarray) -> bool:
-    """Whether the picture, uint8 (H, W, 3), is framed by one sheet of evenly lit paper of the colour uint8 (3,)."""
+    """Whether the border of uint8 (H, W, 3) shows one evenly lit sheet of paper of the colour uint8 (3,)."""
 
     def distance(pixels: np.ndarray) -> np.ndarray:
         red, green, blue = np.abs(pixels.astype(np.int16) - paper.astype(np.int16)).T
@@ -106,16 +110,16 @@ def _is_uniform_border(view: np.ndarray, paper: np.ndarray) -> bool:
 
 def _noise(view: np.ndarray) -> float:
     """Standard deviation of the fine grain of uint8 (H, W, 3), whether of paper or of ink."""
-    gray = cv2.transform(view.astype(np.float32), np.full((1, 3), 1 / 3))
-    grain = np.abs(gray - cv2.GaussianBlur(gray, (0, 0), 2))
+    grey = cv2.transform(view.astype(np.float32), np.full((1, 3), 1 / 3))
+    grain = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 2))
     return 1.48 * percentile(grain[::2, ::2], 50)
 
 
 def ink_strength(view: np.ndarray, ink_direction: np.ndarray, stroke_width: float) -> np.ndarray:
     """How much ink each pixel of a close-up has, in grey levels under full light: uint8 (h, w, 3) to float32 (h, w).
 
-    `ink_direction`, float32 (3,), points from the paper's colour to the ink's; strokes may be up to two and a half
-    times `stroke_width`, in pixels, where they meet.
+    `ink_direction`, float32 (3,), points from the paper's colour to the ink's. Strokes are about `stroke_width` pixels
+    wide, and may be up to two and a half times as wide where they meet.
     """
     if ink_direction.sum() > 0:  # light ink on dark paper is the negative of dark ink on light paper
         view, ink_direction = 255 - view, -ink_direction
@@ -131,5 +135,5 @@ def ink_strength(view: np.ndarray, ink_direction: np.ndarray, stroke_width: floa
 
 
 def _closed(image: np.ndarray, width: float) -> np.ndarray:
-    """An image (h, w) without what is dark and narrower than so many pixels."""
+    """An image (h, w) without the dark things in it that are narrower than `width` pixels."""
     return cv2.morphologyEx(image, cv2.MORPH_CLOSE, np.ones((max(3, round(width)) | 1,) * 2, np.uint8))

@@ -1,7 +1,7 @@
 """From ink to what the network sees: the second half of the way from a photo to 28x28.
 
-Chooses the strokes that belong to the digit, brings them to MNIST's stroke width, and places them as
-MNIST was made: 20x20 box, aspect kept, centre of mass at the centre.
+Selects the strokes that belong to the digit, brings them to MNIST's stroke width, and places them as in MNIST: in a
+20x20 box, proportions kept, centred by mass.
 """
 
 from collections.abc import Iterator
@@ -10,40 +10,39 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from digits.config import IMAGE_SIZE
+from digits.config import IMAGE_SIZE, MNIST_BOX, MNIST_CENTRE
 from digits.preprocessing.ink import percentile
 
-BOX_SIZE = 20
-"""Longer side of a digit in MNIST, in pixels."""
-CENTER = 14.0
-"""Where MNIST has the centre of mass, as a pixel index on both axes; 6,000 training digits: 14.00 and 13.99."""
 THINNEST_STROKE = 2.6
 """Strokes thinner than this are widened to it, in pixels of the 20x20 box; MNIST's median is 2.5."""
 THICKEST_STROKE = 4.2
-"""Strokes thicker than this are thinned to it; 96 in 100 of MNIST's digits have thinner ones."""
+"""Strokes thicker than this are thinned to it; 96 % of MNIST's digits have thinner ones."""
 SUPERSAMPLING = 6
 """A digit is drawn this many times larger and averaged down, as MNIST was from 128x128 originals."""
 FAINTEST, FULL = 0.25, 0.6
-"""Ink up to the first fraction of the digit's own level is paper, ink from the second on is solid."""
+"""Fractions of the digit's own level: ink up to the first counts as paper, ink from the second on as solid."""
 MAX_GAP = 0.3
-"""A piece belongs to the digit if it is not farther from it than this, as a fraction of the digit's longer side."""
+"""Widest gap between a digit and a piece that belongs to it, as a fraction of the digit's longer side."""
 MAX_GAP_OF_EQUALS = 0.12
-"""The same for a piece beside the digit and about as tall: it is rather the digit's neighbour."""
+"""The same for a piece that stands beside the digit and is about as tall: it is more likely a neighbour."""
 MIN_PIECE = 0.03
-"""A piece has at least this part of the digit's ink; smaller ones are specks."""
+"""Smallest piece of a digit, as a fraction of the digit's area; smaller ones are specks."""
 MIN_PIECE_LEVEL = 0.6
-"""A piece is at least this part as dark as the digit; fainter ones are show-through, ruling or a finger's edge."""
+"""Faintest piece of a digit, as a fraction of the digit's ink level; fainter are show-through, ruling, fingers."""
 MAX_PIECES = 12
 
 
-def center_of_mass(ink: np.ndarray) -> tuple[float, float]:
+def centre_of_mass(ink: np.ndarray) -> tuple[float, float]:
     """x and y of the centre of mass, in pixel indices, of ink (H, W) that is not all zero."""
     moments = cv2.moments(ink)
     return moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]
 
 
-def masses_of(labels: np.ndarray, ink: np.ndarray, count: int) -> np.ndarray:
-    """Ink of each of `count` components, float64 (count,): labels int32 (h, w) and ink float32 (h, w); 0 is paper's."""
+def weigh_components(labels: np.ndarray, ink: np.ndarray, count: int) -> np.ndarray:
+    """Total ink of each of `count` components, float64 (count,).
+
+    `labels` int32 (h, w) numbers the components, 0 is paper; `ink` is float32 (h, w).
+    """
     inked = np.flatnonzero(labels.astype(bool))
     return np.bincount(labels.ravel()[inked], weights=ink.ravel()[inked], minlength=count)
 
@@ -56,7 +55,7 @@ def stroke_width(mask: np.ndarray) -> float:
 
 
 def select_strokes(ink: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
-    """Keep the digit's strokes and make them solid: float32 (h, w) in 0..1, cut to the digit.
+    """Keep the digit's strokes and make them solid: float32 (h, w) in 0..1, cropped to the digit.
 
     `ink` is float32 (h, w), 1 at the digit's own level; `box` (left, top, right, bottom) is where the digit was found.
     """
@@ -65,7 +64,7 @@ def select_strokes(ink: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarra
     otsu, _ = cv2.threshold(levels[top:bottom, left:right], 0, 255, cv2.THRESH_OTSU)
     threshold = float(np.clip(0.85 * otsu / 255, FAINTEST, 0.5))
     count, labels = cv2.connectedComponents((ink > threshold).astype(np.uint8), connectivity=8)
-    masses = masses_of(labels[top:bottom, left:right], ink[top:bottom, left:right], count)
+    masses = weigh_components(labels[top:bottom, left:right], ink[top:bottom, left:right], count)
     strokes = join_pieces(ink, labels, int(np.argmax(masses))) if count > 2 else labels.astype(np.uint8)
     x, y, width, height = cv2.boundingRect(strokes)
     inside = np.s_[y : y + height, x : x + width]
@@ -115,7 +114,7 @@ class _Piece:
 
 
 def _pieces_in(labels: np.ndarray, main: int) -> Iterator[_Piece]:
-    """What may have been broken from component `main` of labels int32 (h, w), largest first: no specks, not cut off."""
+    """Components of int32 (h, w) that may have broken off `main`, largest first: no specks, none cut by the frame."""
     height, width = labels.shape
     areas = np.bincount(labels.ravel())
     smallest = MIN_PIECE * areas[main]
@@ -124,20 +123,20 @@ def _pieces_in(labels: np.ndarray, main: int) -> Iterator[_Piece]:
         if areas[i] < smallest:
             return
         mask = labels == i
-        x, y, w, h = box = cv2.boundingRect(mask.astype(np.uint8))
+        x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
         if x > 1 and y > 1 and x + w < width - 1 and y + h < height - 1:
             window = np.s_[y : y + h, x : x + w]
-            yield _Piece(int(areas[i]), box, window, mask[window])
+            yield _Piece(int(areas[i]), (x, y, w, h), window, mask[window])
 
 
 def normalise_stroke_width(strokes: np.ndarray) -> np.ndarray:
-    """Bring strokes, float32 (h, w) in 0..1, to a width that MNIST has; the picture grows by what they gain."""
+    """Bring strokes, float32 (h, w) in 0..1, to a width found in MNIST; the array grows or shrinks with them."""
     longer = max(strokes.shape)
     width = stroke_width(strokes > 0.5)
-    scale = longer / BOX_SIZE
-    # Widening makes the digit longer too, so that less than the whole difference is needed.
+    scale = longer / MNIST_BOX
+    # Widening makes the digit longer too, so less than the whole difference is needed.
     if width < THINNEST_STROKE * scale:
-        radius = (THINNEST_STROKE * scale - width) / 2 / (1 - THINNEST_STROKE / BOX_SIZE)
+        radius = (THINNEST_STROKE * scale - width) / 2 / (1 - THINNEST_STROKE / MNIST_BOX)
         radius = int(radius + 0.5)
         if radius > 0:
             padded = cv2.copyMakeBorder(strokes, radius, radius, radius, radius, cv2.BORDER_CONSTANT)
@@ -158,14 +157,14 @@ def _disc(radius: int) -> np.ndarray:
 def draw_as_mnist(strokes: np.ndarray) -> np.ndarray:
     """Place strokes, float32 (h, w) in 0..1, in MNIST's frame: uint8 (28, 28)."""
     strokes = normalise_stroke_width(strokes)
-    scale = BOX_SIZE * SUPERSAMPLING / max(strokes.shape)
+    scale = MNIST_BOX * SUPERSAMPLING / max(strokes.shape)
     size = (max(1, round(strokes.shape[1] * scale)), max(1, round(strokes.shape[0] * scale)))
     digit = cv2.resize(strokes, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    canvas = np.zeros((IMAGE_SIZE * SUPERSAMPLING,) * 2, dtype=np.float32)
-    middle = (CENTER + 0.5) * SUPERSAMPLING - 0.5
-    x, y = center_of_mass(digit)
-    left = int(np.clip(round(middle - x), 0, canvas.shape[1] - digit.shape[1]))
-    top = int(np.clip(round(middle - y), 0, canvas.shape[0] - digit.shape[0]))
-    canvas[top : top + digit.shape[0], left : left + digit.shape[1]] = digit
-    small = cv2.resize(canvas, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA)
+    large = np.zeros((IMAGE_SIZE * SUPERSAMPLING,) * 2, dtype=np.float32)
+    middle = (MNIST_CENTRE + 0.5) * SUPERSAMPLING - 0.5
+    x, y = centre_of_mass(digit)
+    left = int(np.clip(round(middle - x), 0, large.shape[1] - digit.shape[1]))
+    top = int(np.clip(round(middle - y), 0, large.shape[0] - digit.shape[0]))
+    large[top : top + digit.shape[0], left : left + digit.shape[1]] = digit
+    small = cv2.resize(large, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA)
     return np.round(small * 255).astype(np.uint8)

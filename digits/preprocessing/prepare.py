@@ -1,10 +1,9 @@
 """From any photo of one digit to what the network sees: light ink on black, drawn the way MNIST was made.
 
-The whole way, in order: digits.paper tells ink from paper in a reduced photo; this file finds the digit there and
-cuts it out of the photo; digits.paper separates its ink again, closely; digits.strokes draws it as 28x28.
+Step by step: ink.py separates ink from paper in a reduced photo, the overview; this file finds the digit there and
+crops the photo to it, the close-up; ink.py separates its ink again; mnist_form.py draws it as 28x28.
 
-Measured on one core of an AMD EPYC (OpenCV 5.0.0, Pillow 13.0, decoding included): 18 to 31 ms for a 12-megapixel
-JPEG, 0.1 ms for a 28x28 PNG in MNIST's form, 1.1 to 1.5 ms for another one.
+How fast: docs/performance.md, "One picture, one prediction".
 """
 
 import math
@@ -13,17 +12,24 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from digits.config import IMAGE_SIZE
-from digits.images import invert, to_rgb
+from digits.config import IMAGE_SIZE, MNIST_BOX, MNIST_CENTRE
+from digits.errors import NoDigitFound
+from digits.images import invert
 from digits.preprocessing.ink import ink_colours, ink_strength, percentile, resize_to
-from digits.preprocessing.mnist_form import center_of_mass, draw_as_mnist, masses_of, select_strokes, stroke_width
+from digits.preprocessing.mnist_form import (
+    centre_of_mass,
+    draw_as_mnist,
+    select_strokes,
+    stroke_width,
+    weigh_components,
+)
 
 OVERVIEW_SIZE = 280
 """Longer side of the reduced photo in which the digit is looked for, in pixels."""
 SMALLEST_OVERVIEW = 112
 """Smaller pictures are enlarged to this first, so that strokes are a few pixels wide."""
 TINY = 48
-"""Longer side, in pixels, up to which a picture is taken to be cut out around its digit, on paper of one colour."""
+"""Pictures of at most this many pixels a side are taken to be cropped to their digit, on paper of one colour."""
 CLOSE_UP_SIZE = 120
 """Longer side of the digit in the close-up from which its strokes are taken, in pixels."""
 MARGIN = 0.45
@@ -35,27 +41,17 @@ MIN_CONTRAST_TO_NOISE = 3.0
 MIN_LEVEL_TO_NOISE = 9.0
 """Least ratio of the digit's ink to the noise of the paper; faint pencil has 20 and more, pure noise at most 8."""
 MAX_CANDIDATES = 20
-"""Things in a photo that are looked at as its digit, from the inkiest on."""
+"""How many things in a photo are considered as its digit, the inkiest first."""
 GAIN = 1.05
-"""A part of the ink that stands out at a higher threshold must count this many times as much, to be taken instead."""
+"""What stands out at a higher threshold must score this many times as much to be taken instead."""
 SPECKS = 0.001
-"""Part of the photo that may differ even where it is blank."""
+"""Fraction of a photo that may differ from the paper although the photo is blank."""
 MAX_RIVALS = 12
-"""Most things in a photo that are as inky as the digit and at least RIVAL_MASS as heavy; texture has hundreds."""
+"""Most things in a photo that may rival its digit; texture has hundreds."""
 RIVAL_MASS = 0.15
+"""A rival is as inky as the digit and holds at least this fraction of its ink."""
 MAX_CONTOURS = 30
-"""Most outlines of a digit and its holes: an 8 has three, net and noise have dozens."""
-
-
-class NoDigitFound(ValueError):
-    """A photo in which nothing looks like one handwritten digit; the message says why and what to do.
-
-    `reason` is one word for counting: not_a_photo, too_small, blank, noise or clutter.
-    """
-
-    def __init__(self, reason: str, happened: str, expected: str, remedy: str) -> None:
-        super().__init__(f"{happened}\n  expected: {expected}\n  what to do: {remedy}")
-        self.reason = reason
+"""Most outlines that a digit and its holes may have: an 8 has three, a net or noise has dozens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,55 +67,56 @@ class Place:
 
 
 def prepare_photo(photo: np.ndarray) -> np.ndarray:
-    """Draw the digit in a photo as MNIST would have: uint8 (H, W, 3) to uint8 (28, 28, 3), light ink on black.
+    """Draw the digit in a photo as MNIST would have: uint8 (H, W, 3) to uint8 (28, 28), light ink on black.
 
-    Raises NoDigitFound if the photo is blank, noise, or nothing like one digit.
+    Raises NoDigitFound if the photo is blank, is noise, or shows nothing like one digit.
     """
     _require_photo(photo)
     if (digit := _already_drawn_as_mnist(photo)) is not None:
-        return to_rgb(digit)
+        return digit
     place = find_digit(photo)
     ink, box = close_up(photo, place)
-    return to_rgb(draw_as_mnist(select_strokes(ink, box)))
+    return draw_as_mnist(select_strokes(ink, box))
 
 
 def _require_photo(photo: np.ndarray) -> None:
     if not (isinstance(photo, np.ndarray) and photo.dtype == np.uint8 and photo.ndim == 3 and photo.shape[2] == 3):
         raise NoDigitFound(
-            "not_a_photo",
             f"got {getattr(photo, 'dtype', type(photo).__name__)} {getattr(photo, 'shape', '')}",
             "a photo as uint8 (height, width, 3)",
             "decode the picture with digits.images.decode_image",
+            reason="not_a_photo",
         )
     if min(photo.shape[:2]) < 6:
         raise NoDigitFound(
-            "too_small",
             f"the picture is {photo.shape[1]} x {photo.shape[0]} pixels",
             "at least 6 x 6 pixels",
             "send a larger picture of the digit",
+            reason="too_small",
         )
 
 
 def _already_drawn_as_mnist(photo: np.ndarray) -> np.ndarray | None:
     """The picture itself, uint8 (28, 28), if it is a digit in MNIST's form, in either polarity.
 
-    That is: grey, on paper that is exactly black (or white), 20 pixels long, centred by its centre of mass.
+    That is: grey, on paper that is exactly black (or white), about 20 pixels long, centred by mass.
     """
     if photo.shape[:2] != (IMAGE_SIZE, IMAGE_SIZE) or np.ptp(photo, axis=2).any():
         return None
-    gray = photo[..., 0]
-    for digit in (gray, invert(gray)):
+    grey = photo[..., 0]
+    for digit in (grey, invert(grey)):
         if digit[0].any() or digit[-1].any() or digit[:, 0].any() or digit[:, -1].any():
             continue
         _, _, width, height = cv2.boundingRect(digit)
-        x, y = center_of_mass(digit) if digit.any() else (0.0, 0.0)
-        if 19 <= max(width, height) <= 21 and max(abs(x - 14), abs(y - 14)) < 1 and digit.max() > 200:
+        x, y = centre_of_mass(digit) if digit.any() else (0.0, 0.0)
+        fits = abs(max(width, height) - MNIST_BOX) <= 1 and max(abs(x - MNIST_CENTRE), abs(y - MNIST_CENTRE)) < 1
+        if fits and digit.max() > 200:
             return digit
     return None
 
 
 def find_digit(photo: np.ndarray) -> Place:
-    """Look for the digit in a reduced photo: uint8 (H, W, 3)."""
+    """Find the digit of a photo, uint8 (H, W, 3), in a reduced copy; NoDigitFound if there is none."""
     longer = max(photo.shape[:2])
     cut_out = longer <= TINY
     size = min(max(longer, SMALLEST_OVERVIEW), OVERVIEW_SIZE)
@@ -130,10 +127,10 @@ def find_digit(photo: np.ndarray) -> Place:
     found = _main_component(ink, faintest, touching=0.3 if cut_out else 0.1)
     if found is None:
         raise NoDigitFound(
-            "blank",
             "the picture shows nothing that differs from its background",
             "one digit, darker or lighter than its paper",
             "write with more contrast, or take the photo closer and in better light",
+            reason="blank",
         )
     mask, (x, y, width, height) = found
     inside = np.s_[y : y + height, x : x + width]
@@ -151,41 +148,42 @@ def find_digit(photo: np.ndarray) -> Place:
 def _require_one_digit(ink: np.ndarray, inside: tuple[slice, slice], mask: np.ndarray, noise: float) -> None:
     """Refuse noise, texture, nets and pages of text.
 
-    `ink` is float32 (H, W), `inside` the box of the digit that was chosen, and `mask`, bool of its size, the digit.
+    `ink` is float32 (H, W), `inside` the box of the chosen digit, and `mask`, bool of the size of that box, the digit.
     """
     ink_of_digit = ink[inside][mask]
     level = percentile(ink_of_digit, 90)
     if level < MIN_LEVEL_TO_NOISE * noise:
         raise NoDigitFound(
-            "noise",
             "nothing in the picture stands out from its noise",
             "one digit, clearly darker or lighter than its paper",
             "take the photo closer, in better light",
+            reason="noise",
         )
     inky = ink > 0.4 * level  # the mask may follow fainter ink, ragged by noise
     contours, _ = cv2.findContours((mask & inky[inside]).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     if len(contours) > MAX_CONTOURS or _has_rivals(inky, ink, RIVAL_MASS * float(ink_of_digit.sum())):
         raise NoDigitFound(
-            "clutter",
             "the picture shows texture, a net or many things, none of which stands out as a digit",
             "one digit on paper",
             "take the photo closer, so that one digit fills much of it",
+            reason="clutter",
         )
 
 
 def _has_rivals(inky: np.ndarray, ink: np.ndarray, mass: float) -> bool:
     """Whether more than MAX_RIVALS components of `inky`, bool (H, W), have more ink, float32 (H, W), than `mass`."""
     count, labels = cv2.connectedComponents(inky.astype(np.uint8), connectivity=8)
-    return count > MAX_RIVALS and int((masses_of(labels, ink, count) > mass).sum()) > MAX_RIVALS
+    return count > MAX_RIVALS and int((weigh_components(labels, ink, count) > mass).sum()) > MAX_RIVALS
 
 
 def _main_component(
     ink: np.ndarray, lowest: float, touching: float
 ) -> tuple[np.ndarray, tuple[int, int, int, int]] | None:
-    """The connected ink that is most likely the digit, over several thresholds from `lowest` up, of float32 (H, W).
+    """The connected ink of float32 (H, W) that is most likely the digit, at any threshold from `lowest` up.
 
-    Returns it as a mask, bool (h, w), and where that lies: left, top, w, h. A component counts by its ink, less the
-    farther it is from the middle of the frame, and only by the part `touching` of it where it touches the frame.
+    Returns a mask, bool (h, w), and where it lies: left, top, w, h; None if nothing stands out. A component scores by
+    its ink, but less the farther it is from the middle of the frame, and only by the fraction `touching` of it if it
+    touches the frame's edge.
     """
     best, best_score = None, 0.0
     threshold, left, top, inked = lowest, 0, 0, ink
@@ -198,7 +196,7 @@ def _main_component(
         if total <= GAIN * best_score:
             break  # no part of what is left can be that much heavier than the best one
         count, labels = cv2.connectedComponents(above, connectivity=8)
-        mass = masses_of(labels, inked, count) if count > 2 else np.array([0, total])
+        mass = weigh_components(labels, inked, count) if count > 2 else np.array([0, total])
         for i in np.argsort(-mass)[:MAX_CANDIDATES]:
             if mass[i] <= GAIN * best_score:
                 break
@@ -213,20 +211,21 @@ def _main_component(
 
 
 def _plausibility(component: np.ndarray, box: tuple[int, int, int, int], frame: tuple[int, int]) -> float:
-    """By how much of its ink a component counts, uint8 (h, w) in a box of a frame (H, W): 1 in the middle."""
+    """Fraction of its ink by which a component scores, uint8 (h, w) in a box of a frame (H, W): 1 in the middle."""
     moments = cv2.moments(component, binaryImage=True)
     x, y = moments["m10"] / moments["m00"] + box[0], moments["m01"] / moments["m00"] + box[1]
     return 1 - 0.6 * math.hypot(x - frame[1] / 2, y - frame[0] / 2) / max(frame)
 
 
 def _touches(box: tuple[int, int, int, int], frame: tuple[int, int]) -> bool:
-    """Whether a box touches its frame (H, W)."""
+    """Whether a box touches the edge of its frame (H, W)."""
     x, y, width, height = box
     return x <= 1 or y <= 1 or x + width >= frame[1] - 1 or y + height >= frame[0] - 1
 
 
 def close_up(photo: np.ndarray, place: Place) -> tuple[np.ndarray, tuple[int, int, int, int]]:
-    """Cut out the digit with some paper around it and separate its ink: float32 (h, w) in 0..1, and its box."""
+    """Crop the photo to the digit and some paper around it, and separate the ink: float32 (h, w) in 0..1, and the
+    digit's box in it."""
     H, W = photo.shape[:2]
     left, top, right, bottom = np.array(place.box) * (W, H, W, H)
     size = max(right - left, bottom - top)
@@ -248,5 +247,5 @@ def close_up(photo: np.ndarray, place: Place) -> tuple[np.ndarray, tuple[int, in
     inside = ink[box[1] : box[3], box[0] : box[2]]
     level = percentile(inside[::2, ::2], 98)
     if level < MIN_CONTRAST:
-        raise NoDigitFound("blank", "the picture is blank", "a digit on paper", "take the photo again")
+        raise NoDigitFound("the picture is blank", "a digit on paper", "take the photo again", reason="blank")
     return np.clip(ink / level, 0, 1), box

@@ -8,9 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from digits.errors import ConfigurationError
-from digits.images import UnreadableImage
-from digits.reading.answer import NotADigit
+from digits.errors import ConfigurationError, NotADigit, UnreadableImage
 from digits.reading.reader import Reader
 
 

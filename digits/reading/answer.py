@@ -1,21 +1,8 @@
-"""What reading a picture gives: its digits in reading order, or the reason why there are none."""
+"""What reading a picture gives: its digits in reading order."""
 
 from dataclasses import dataclass
 
 import numpy as np
-
-
-class NotADigit(ValueError):
-    """A picture in which no digit is read; the message says why and what to do.
-
-    `reason` is one word for counting: blank (nothing stands out of the paper) or unlike (something does, but it is
-    not enough like a digit).
-    """
-
-    def __init__(self, reason: str, happened: str) -> None:
-        remedy = "photograph the digits from nearer, in even light, and nothing else beside them"
-        super().__init__(f"{happened}\n  expected: at least one handwritten digit\n  what to do: {remedy}")
-        self.reason = reason
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,10 +15,9 @@ from typing import Any, Self
 import cv2
 import numpy as np
 
-from digits.errors import require
+from digits.errors import CheckpointError, NotADigit, require
 from digits.images import decode_image, upright_size
-from digits.models.checkpoints import CheckpointError
-from digits.reading.answer import NotADigit, ReadDigit, Reading
+from digits.reading.answer import ReadDigit, Reading
 from digits.reading.detect import FINE_SIDE, Candidates, Detector
 from digits.reading.lines import lines_of, numbers_of
 from digits.reading.merge import Found, Thresholds, likely, merged
@@ -84,11 +83,11 @@ class Reader:
     def _read(self, grey: np.ndarray, size: tuple[int, ...]) -> Reading:
         """Read a grey picture whose boxes are told in a frame of `size`, (width, height) in pixels."""
         if int(grey.max()) - int(grey.min()) < FAINTEST:
-            raise NotADigit("blank", "the picture is blank")
+            raise NotADigit("the picture is blank", reason="blank")
         every, turn = self.find(grey)
         found = likely(every, self.thresholds)
         if not found:
-            raise NotADigit("unlike", "nothing in the picture is enough like a handwritten digit")
+            raise NotADigit("nothing in the picture is enough like a handwritten digit", reason="unlike")
         digits, numbers = [], 0
         for line_number, line in enumerate(lines_of(found)):
             groups = numbers_of(line)

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from digits.config import NUM_CLASSES
-from digits.evaluation.metrics import Predictions
+from digits.evaluation.metrics import LabelledPredictions
 from digits.training.state import EpochResult
 
 COLOURS = ("#4269d0", "#ef8e2c", "#3ca951", "#a463f2", "#ff5c49", "#6cc5b0")
@@ -33,7 +34,7 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def quiet(axes) -> None:
+def quiet(axes: Axes) -> None:
     """Leave only the lines that carry something."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color=PALE, linewidth=0.6)
@@ -81,7 +82,7 @@ def learning_curves(histories: Mapping[str, Sequence[Sequence[EpochResult]]]) ->
     return png(figure)
 
 
-def confusion_matrix(predictions: Predictions, title: str) -> bytes:
+def confusion_matrix(predictions: LabelledPredictions, title: str) -> bytes:
     """Counts of true digit against answer; mistakes are coloured by how many they are, hits are left pale."""
     counts = predictions.confusion()
     mistakes = counts - np.diag(np.diag(counts))
@@ -110,7 +111,7 @@ def confusion_matrix(predictions: Predictions, title: str) -> bytes:
     return png(figure)
 
 
-def prediction_grid(images: np.ndarray, predictions: Predictions, title: str, num_columns: int = 12) -> bytes:
+def prediction_grid(images: np.ndarray, predictions: LabelledPredictions, title: str, num_columns: int = 12) -> bytes:
     """Digits with their answers, the most confident mistakes first (red: answer, true digit), then some hits.
 
     images uint8 (N, 28, 28) or (N, 28, 28, 3) in the order of the predictions; at most 60 are shown.
@@ -127,7 +128,8 @@ def prediction_grid(images: np.ndarray, predictions: Predictions, title: str, nu
     for place, index in enumerate(shown):
         answer, label = predictions.answers[index], predictions.labels[index]
         if answer == label:
-            text, look = f"{answer}", {"fontsize": 9, "color": "#888888"}
+            text = f"{answer}"
+            look: dict[str, Any] = {"fontsize": 9, "color": "#888888"}
         else:
             text = f"{answer}, not {label} ({predictions.confidences[index]:.0%})"
             look = {"fontsize": 7, "color": WRONG, "fontweight": "bold"}
@@ -143,7 +145,7 @@ def tiled_axes(figure: Figure, num_rows: int, num_columns: int) -> Axes:
     return axes
 
 
-def show_tile(axes: Axes, image: np.ndarray, row: int, column: int, text: str, **look: object) -> None:
+def show_tile(axes: Axes, image: np.ndarray, row: int, column: int, text: str, **look: Any) -> None:
     """One picture in a grid, uint8 (28, 28) or (28, 28, 3), with a line of text above it."""
     bottom = (row + 1) * TILE_HEIGHT
     inside = (column + 0.04, column + 0.96, bottom, bottom - 0.92)

@@ -15,6 +15,7 @@ import numpy as np
 from digits.evaluation.comparison import Comparison, Gain, gains
 from digits.evaluation.corruptions import FAMILIES
 from digits.evaluation.factors import PATHS, FactorResult
+from digits.evaluation.metrics import show_mean
 from digits.images import encode_png
 from digits.reporting.page_style import STYLE
 
@@ -34,7 +35,7 @@ class PhotoReading:
     photo: np.ndarray
     """uint8 (H, W, 3), the photo or its thumbnail."""
     seen: np.ndarray
-    """uint8 (28, 28, 3)."""
+    """uint8 (28, 28), or (28, 28, 3) in colour: what the network saw."""
     label: int
     answer: int | None
     """None where preparation found no digit."""
@@ -86,14 +87,12 @@ def thumbnail(photo: np.ndarray, longer_side: int = THUMBNAIL) -> np.ndarray:
 
 def percent(values: np.ndarray) -> str:
     """float (S,) in 0..1 as its mean in percent, with the standard deviation where there are several trainings."""
-    mean = f"{100 * values.mean():.1f}"
-    return f"{mean} ± {100 * values.std(ddof=1):.1f} %" if len(values) > 1 else f"{mean} %"
+    return f"{show_mean(100 * values, '.1f')} %"
 
 
 def points(differences: np.ndarray) -> str:
     """float (S,) as its mean in percentage points with its sign, and the standard deviation as in `percent`."""
-    mean = f"{100 * differences.mean():+.1f}"
-    return f"{mean} ± {100 * differences.std(ddof=1):.1f}" if len(differences) > 1 else mean
+    return show_mean(100 * differences, "+.1f")
 
 
 def _gains_section(comparison: Comparison, pictures: Mapping[str, bytes]) -> str:

@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter
 
 from digits.reporting.figures import COLOURS, INK, PALE, WRONG, new_figure, png, quiet
 from digits.tuning.pareto import pareto_front
-from digits.tuning.searches import TrialResult, ranked, score_of
+from digits.tuning.searches import TrialResult, ranked
 
 COLOUR_OF = {"improved": COLOURS[1], "baseline": COLOURS[2], "drawn": COLOURS[0]}
 LOGARITHMIC = ("filters", "learning_rate")
@@ -24,10 +26,10 @@ LINE_HEIGHT = 13
 def scale_by_errors(axes: Axes, scores: Sequence[float]) -> None:
     """Draw scores, in per cent, by the logarithm of their errors: good networks lie far enough apart to be told."""
 
-    def depth(score: np.ndarray) -> np.ndarray:
+    def depth(score: npt.ArrayLike) -> Any:
         return -np.log10(np.maximum(100.2 - np.asarray(score), 1e-3))
 
-    def score(depth: np.ndarray) -> np.ndarray:
+    def score(depth: npt.ArrayLike) -> Any:
         return 100.2 - 10.0 ** -np.asarray(depth)
 
     axes.set_yscale("function", functions=(depth, score))
@@ -113,11 +115,11 @@ def trial_curves(trials: Sequence[TrialResult], score_name: str, max_epochs: int
         if not trial.history:
             continue
         epochs = [epoch.epoch for epoch in trial.history]
-        scores = [100 * score_of(epoch) for epoch in trial.history]
+        scores = [100 * epoch.score for epoch in trial.history]
         all_scores += scores
         published = trial.candidate.published
         colour = COLOUR_OF[trial.candidate.name]
-        style = {"color": colour, "alpha": 1 if published or trial is best else 0.45}
+        style: dict[str, Any] = {"color": colour, "alpha": 1 if published or trial is best else 0.45}
         axes.plot(epochs, scores, linewidth=3 if trial is best else 1.5, **style)
         end = {"finished": ("o", colour), "stopped early": ("x", colour)}.get(trial.status, ("X", WRONG))
         axes.plot(epochs[-1], scores[-1], marker=end[0], color=end[1], markersize=6)
@@ -127,7 +129,7 @@ def trial_curves(trials: Sequence[TrialResult], score_name: str, max_epochs: int
     axes.set_xlim(0.8, max_epochs * 1.15 + 0.5)
     scale_by_errors(axes, all_scores)
     label_ends(axes, max_epochs, labels)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel(f"{score_name}, %")
     axes.set_title("Learning curves; a cross marks an early stop", loc="left")
@@ -163,7 +165,7 @@ def fronts(trials: Sequence[TrialResult], milliseconds: dict[int, float], score_
         axes.set_xlabel(name)
         quiet(axes)
         axes.set_title(f"{len(front)} of {len(scored)} networks are on the front", loc="left", fontsize=11)
-    scale_by_errors(figure.axes[0], 100 * scores)
+    scale_by_errors(figure.axes[0], (100 * scores).tolist())
     figure.axes[0].set_ylabel(f"{score_name}, %")
     figure.legend(handles=legend(trials, "on the front", "beaten"), ncols=5, frameon=False, loc="outside lower center")
     return png(figure)

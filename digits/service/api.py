@@ -1,7 +1,7 @@
 """The HTTP API and the page, as a FastAPI application that knows no Ray.
 
-POST /predict takes pictures, /v2 speaks the Open Inference Protocol, / is the page. Whatever a client does wrong ends
-in one shape, {"detail": "..."}, with a 4xx status; under /v2 the protocol's own key, error, repeats the text.
+POST /predict takes pictures, /v2 speaks the Open Inference Protocol, / is the page. Every mistake of a client is
+answered in one shape, {"detail": "..."}, with a 4xx status; under /v2 the protocol's own key, error, repeats the text.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -23,7 +23,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 import digits
-from digits.images import encode_png
+from digits.errors import RequestError
+from digits.images import encode_png, to_rgb
 from digits.service import inference_protocol as protocol
 from digits.service.gate import Gate, problem
 from digits.service.limits import Limits
@@ -38,7 +39,7 @@ _PAGE_HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-# curl --data-binary and fetch announce a raw body with these; what a picture is, its bytes say.
+# curl --data-binary and fetch announce a raw body with these; its bytes tell whether it is a picture.
 _RAW_TYPES = frozenset({"", "application/octet-stream", "application/x-www-form-urlencoded"})
 _MULTIPART = "multipart/form-data"
 _STATUS_OF_REFUSAL = {"unknown_format": 415, "too_many_pixels": 413}
@@ -51,6 +52,11 @@ class Refused(HTTPException):
     def __init__(self, status_code: int, reason: str, detail: str) -> None:
         super().__init__(status_code, detail)
         self.reason = reason
+
+    @classmethod
+    def because(cls, status_code: int, error: RequestError) -> Self:
+        """The refusal that tells a client of `error`."""
+        return cls(status_code, error.reason, str(error))
 
 
 class Prediction(BaseModel):
@@ -138,7 +144,7 @@ def create_api(service: Service, *, limits: Limits | None = None, api_key: str |
         title="digits",
         version=digits.__version__,
         summary="Reads handwritten digits.",
-        # The pages that FastAPI brings load scripts of another host; ours works without the internet.
+        # FastAPI's own pages load scripts from another host; ours work without the internet.
         docs_url=None,
         redoc_url=None,
         responses={401: _PROBLEMS[401]},
@@ -186,12 +192,14 @@ def create_api(service: Service, *, limits: Limits | None = None, api_key: str |
         elif content_type.startswith("image/") or content_type in _RAW_TYPES:
             pictures = [await request.body()]
         else:
-            raise Refused(
+            raise Refused.because(
                 415,
-                "content_type",
-                f"the body is announced as {content_type[:100]}\n"
-                "  expected: image/*, application/octet-stream or multipart/form-data\n"
-                "  what to do: send the picture's bytes as they are, or in a form field named file",
+                RequestError(
+                    f"the body is announced as {content_type[:100]}",
+                    "image/*, application/octet-stream or multipart/form-data",
+                    "send the picture's bytes as they are, or in a form field named file",
+                    reason="content_type",
+                ),
             )
         model = current_model()
         answers = await in_thread(partial(service.recognise, model, pictures))
@@ -239,7 +247,7 @@ def create_api(service: Service, *, limits: Limits | None = None, api_key: str |
 
         try:
             content, headers = await in_thread(work)
-        except protocol.ProtocolError as error:
+        except RequestError as error:
             raise Refused(400, f"tensor_{error.reason}", str(error)) from error
         return Response(content, headers=headers)
 
@@ -247,7 +255,7 @@ def create_api(service: Service, *, limits: Limits | None = None, api_key: str |
 
 
 async def _read_files(request: Request, max_files: int) -> list[bytes]:
-    """The content of every form field `file`, in order."""
+    """The content of every form field named `file`, in order."""
     try:
         async with request.form(max_files=max_files, max_fields=max_files) as form:
             files = [field for field in form.getlist("file") if isinstance(field, UploadFile)]
@@ -255,11 +263,14 @@ async def _read_files(request: Request, max_files: int) -> list[bytes]:
     except FormParserError as error:
         raise Refused(400, "form", f"the form cannot be parsed: {error}") from error
     if not pictures:
-        raise Refused(
+        raise Refused.because(
             422,
-            "form",
-            "the form has no file in a field named file\n  expected: one or several pictures\n"
-            "  what to do: send each picture as a form field named file, as curl -F file=@seven.jpg does",
+            RequestError(
+                "the form has no file in a field named file",
+                "one or several pictures",
+                "send each picture as a form field named file, as curl -F file=@seven.jpg does",
+                reason="form",
+            ),
         )
     return pictures
 
@@ -274,7 +285,7 @@ def _describe(answer: Answer | Refusal, model: Model, explain: bool) -> dict[str
         "model": model.name,
     }
     if explain:
-        described["image"] = "data:image/png;base64," + base64.b64encode(encode_png(answer.seen)).decode()
+        described["image"] = "data:image/png;base64," + base64.b64encode(encode_png(to_rgb(answer.seen))).decode()
     return described
 
 
@@ -283,7 +294,7 @@ def _json(content: Any) -> Response:
 
 
 def _handle_errors(api: FastAPI, service: Service) -> None:
-    """Give every error the one shape."""
+    """Give every error the same shape."""
 
     @api.exception_handler(HTTPException)
     async def on_http_exception(request: Request, error: HTTPException) -> Response:
@@ -299,7 +310,7 @@ def _handle_errors(api: FastAPI, service: Service) -> None:
 
     @api.exception_handler(ClientDisconnect)
     async def on_disconnect(request: Request, error: ClientDisconnect) -> Response:
-        return problem(request.url.path, 499, "the client went away")  # nobody reads it, but it is no failure of ours
+        return problem(request.url.path, 499, "the client went away")  # nobody reads it, but it was no failure of ours
 
     @api.exception_handler(Exception)
     async def on_bug(request: Request, error: Exception) -> Response:

@@ -1,11 +1,9 @@
 """The service on Ray Serve: one deployment that decodes, prepares and predicts in its own process.
 
-Requests are not batched across clients: one image costs 0.09 ms and one of a batch of 32 costs 0.065 ms, less than
-the wait for others would. Every setting of the deployment stands in serve/config.yaml.
+Requests are not batched across clients: the wait for others would cost more than the prediction
+(docs/log.md, "Serving"). Every setting of the deployment stands in serve/config.yaml.
 
-Measured (jobs/benchmark.py --parts service; three turns, 2-core AMD EPYC that the clients share, 16 connections): 840
-small PNGs a second, 29 times what FastAPI with Keras' model.predict answers and 0.41 times what it answers with ONNX
-Runtime; a 12-megapixel JPEG takes 39 ms, 0.37 times a full decode with Pillow.
+How fast: docs/performance.md (jobs/benchmark.py --parts service).
 """
 
 import asyncio
@@ -18,17 +16,17 @@ from pydantic import BaseModel, ConfigDict
 from ray import serve
 from ray.serve import metrics
 
-from digits.errors import require
 from digits.service.api import create_api
+from digits.service.gate import read_api_key
 from digits.service.limits import Limits
-from digits.service.service import ROOT, Service
+from digits.service.service import Service
 
 _CONFIDENCE_BOUNDARIES = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999]
 _LATENCY_BOUNDARIES_MS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000]
 
 
 class Arguments(BaseModel):
-    """What `args` of the application may hold."""
+    """The `args` of the application."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,7 +35,7 @@ class Arguments(BaseModel):
     storage_path: str | None = None
     """Like user_config.storage_path."""
     api_key_file: str | None = None
-    """File whose first line is the API key; without it everything is open."""
+    """File whose first line is the API key; without one, everything is open."""
     limits: Limits = Limits()
 
 
@@ -72,7 +70,7 @@ class RayMetrics:
 @serve.deployment
 @serve.ingress()
 class DigitClassifier:
-    """Answers HTTP requests with the model that user_config chooses."""
+    """Answers HTTP requests with the model that user_config names."""
 
     def __init__(self, arguments: Arguments) -> None:
         self.arguments = arguments
@@ -85,7 +83,7 @@ class DigitClassifier:
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Ray Serve calls this before the replica is healthy, and again when only user_config changed.
 
-        Ray would stop a running replica that raises here, so a broken checkpoint is refused by keeping the old one.
+        Ray would stop a running replica that raises here, so a broken checkpoint is refused and the old one kept.
         """
         await asyncio.to_thread(self.service.swap, user_config)
         log = logging.getLogger("ray.serve")
@@ -93,17 +91,3 @@ class DigitClassifier:
             log.error("The new checkpoint is refused, the old one goes on: %s", self.service.refused)
         elif self.service.model is not None:
             log.info("In service: %s", self.service.model.name)
-
-
-def read_api_key(file: Path) -> str:
-    """The first line of `file`; ConfigurationError if there is none."""
-    file = ROOT / file.expanduser()
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    key = lines[0].strip() if lines else ""
-    require(
-        len(key) >= 16,
-        f"api_key_file = {file} holds no API key",
-        "a readable file whose first line is a key of at least 16 characters",
-        f"make one: (umask 077; openssl rand -hex 24 > {file})",
-    )
-    return key

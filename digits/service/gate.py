@@ -1,25 +1,29 @@
-"""What every request passes first: the API key, and the size of the body, declared or streamed."""
+"""What every request passes through first: the check of its API key and of its body's size, declared or streamed."""
 
 import base64
 import binascii
 import hmac
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-OPEN_PATHS = frozenset({"/health", "/v2/health/live", "/v2/health/ready"})
-"""Paths that need no API key: load balancers ask them."""
+from digits.errors import RequestError, require
+from digits.service.service import ROOT
 
-# The rest of a body that is too large is not read: the connection ends with the answer.
+OPEN_PATHS = frozenset({"/health", "/v2/health/live", "/v2/health/ready"})
+"""Paths that need no API key, for load balancers."""
+
+# The rest of a body that is too large is never read: the connection ends with the answer.
 _HANG_UP = {"connection": "close"}
 
 
 class Gate:
-    """ASGI middleware that refuses what is not allowed before anything is read, and counts what is read after."""
+    """ASGI middleware that refuses what is not allowed before reading it, and counts the bytes of what is read."""
 
     def __init__(
         self, app: ASGIApp, *, max_body_bytes: int, api_key: str | None, on_rejected: Callable[[str], None]
@@ -37,7 +41,7 @@ class Gate:
         if self.api_key is not None and scope["path"] not in OPEN_PATHS and not self._has_key(headers):
             self.on_rejected("api_key")
             detail = "the API key is missing or wrong\n  what to do: send the header Authorization: Bearer KEY"
-            # With Basic a browser asks the person; the key is the password, under any name.
+            # With Basic, a browser asks the person for a name and a password: any name, and the key.
             await problem(scope["path"], 401, detail, {"www-authenticate": 'Basic realm="digits"'})(
                 scope, receive, send
             )
@@ -61,9 +65,12 @@ class Gate:
         await self.app(scope, counted, send)
 
     def _too_large(self) -> str:
-        return (
-            f"the body is larger than {self.max_body_bytes:,} bytes\n  expected: at most that many\n"
-            "  what to do: send a smaller picture; 2,000 pixels a side are more than enough"
+        return str(
+            RequestError(
+                f"the body is larger than {self.max_body_bytes:,} bytes",
+                "at most that many",
+                "send a smaller picture; 2,000 pixels a side are more than enough",
+            )
         )
 
     def _has_key(self, headers: Headers) -> bool:
@@ -80,6 +87,20 @@ class Gate:
 
 
 def problem(path: str, status_code: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The one shape of every error; clients of the Open Inference Protocol read the key error."""
+    """The shape of every error; clients of the Open Inference Protocol read its key `error`."""
     extra = {"error": detail} if path.startswith("/v2") else {}
     return Response(json.dumps({"detail": detail, **extra}), status_code, headers, media_type="application/json")
+
+
+def read_api_key(file: Path) -> str:
+    """The first line of `file`; ConfigurationError if there is none."""
+    file = ROOT / file.expanduser()
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    key = lines[0].strip() if lines else ""
+    require(
+        len(key) >= 16,
+        f"api_key_file = {file} holds no API key",
+        "a readable file whose first line is a key of at least 16 characters",
+        f"make one: (umask 077; openssl rand -hex 24 > {file})",
+    )
+    return key

@@ -5,26 +5,21 @@ Tensors travel as JSON or, by the binary tensor data extension, as raw bytes beh
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 
 from digits.config import CHANNELS, IMAGE_SIZE, NUM_CLASSES
+from digits.errors import RequestError
 
 MODEL_NAME = "digits"
 INPUT_NAME, OUTPUT_NAME = "images", "probabilities"
 HEADER_LENGTH = "inference-header-content-length"
 """HTTP header: length of the JSON part in bytes; what follows it is binary tensor data."""
 _IMAGE_SHAPE = (IMAGE_SIZE, IMAGE_SIZE, CHANNELS)
-
-
-class ProtocolError(ValueError):
-    """A request that breaks the protocol; `reason` is one word for counting."""
-
-    def __init__(self, reason: str, happened: str, expected: str, remedy: str) -> None:
-        super().__init__(f"{happened}\n  expected: {expected}\n  what to do: {remedy}")
-        self.reason = reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,21 +51,21 @@ def model_metadata() -> dict[str, Any]:
 
 
 def parse_request(body: bytes, header_length: str | None, max_batch: int) -> InferenceRequest:
-    """The images that a body holds; `header_length` is the HTTP header's text. Raises nothing but ProtocolError."""
+    """The images in a body; `header_length` is the text of that HTTP header. Raises nothing but RequestError."""
     length = _header_length(header_length, len(body))
     request = _parse_json(body[:length])
     inputs = request.get("inputs")
     if not (isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], dict)):
-        raise ProtocolError(
-            "inputs", "the request does not have one input", "inputs: a list of one tensor", _see_metadata()
+        raise RequestError(
+            "the request does not have one input", "inputs: a list of one tensor", _see_metadata(), reason="inputs"
         )
     tensor = inputs[0]
     if tensor.get("name") != INPUT_NAME or tensor.get("datatype") != "UINT8":
-        raise ProtocolError(
-            "datatype",
+        raise RequestError(
             f"the input is {_short(tensor.get('name'))} of datatype {_short(tensor.get('datatype'))}",
             f"{INPUT_NAME} of datatype UINT8",
             _see_metadata(),
+            reason="datatype",
         )
     shape = _checked_shape(tensor.get("shape"), max_batch)
     binary_size = _parameters(tensor).get("binary_data_size")
@@ -86,12 +81,31 @@ def parse_request(body: bytes, header_length: str | None, max_batch: int) -> Inf
         images = np.frombuffer(body, np.uint8, offset=length).reshape(shape)
     identity = request.get("id")
     if identity is not None and not (isinstance(identity, str) and len(identity) <= 256):
-        raise ProtocolError("json", "id is not a short text", "a text of up to 256 characters", "change or drop id")
+        raise RequestError(
+            "id is not a short text", "a text of up to 256 characters", "change or drop id", reason="json"
+        )
     return InferenceRequest(images=images, id=identity, binary_output=_binary_output(request))
 
 
+def read_each_by_its_kind(read: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
+    """Let `read` see those images of uint8 (N, 28, 28, 3) that have three equal channels as grey, uint8 (M, 28, 28).
+
+    Clients send every digit in three channels. So one gets the same answer here as from a picture file, faster than in
+    colour, and no answer depends on the rest of the batch. Returns what `read` does: float32 (N, 10).
+    """
+    red, green, blue = (
+        plane.reshape(-1, IMAGE_SIZE, IMAGE_SIZE) for plane in cv2.split(images.reshape(-1, IMAGE_SIZE, CHANNELS))
+    )
+    grey = ((red == green) & (red == blue)).all(axis=(1, 2))
+    if grey.all():
+        return read(red)
+    answers = np.empty((len(images), NUM_CLASSES), np.float32)
+    answers[grey], answers[~grey] = read(red[grey]), read(images[~grey])
+    return answers
+
+
 def build_response(request: InferenceRequest, probabilities: np.ndarray) -> tuple[bytes, dict[str, str]]:
-    """Body and HTTP headers that answer `request` with float32 (N, 10)."""
+    """Body and HTTP headers that answer `request` with `probabilities`, float32 (N, 10)."""
     output: dict[str, Any] = {"name": OUTPUT_NAME, "datatype": "FP32", "shape": list(probabilities.shape)}
     answer: dict[str, Any] = {"model_name": MODEL_NAME, "model_version": "1", "outputs": [output]}
     if request.id is not None:
@@ -109,11 +123,11 @@ def _header_length(text: str | None, body_length: int) -> int:
     if text is None:
         return body_length
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) <= body_length):
-        raise ProtocolError(
-            "json",
+        raise RequestError(
             f"{HEADER_LENGTH} is {_short(text)}, the body has {body_length} bytes",
             "the length of the JSON part in bytes",
             "leave the header out when the whole body is JSON",
+            reason="json",
         )
     return int(text)
 
@@ -126,22 +140,22 @@ def _parse_json(data: bytes) -> dict[str, Any]:
     try:
         request = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise ProtocolError(
-            "json", f"the request is not JSON: {_short(str(error))}", "a JSON object", _see_metadata()
+        raise RequestError(
+            f"the request is not JSON: {_short(str(error))}", "a JSON object", _see_metadata(), reason="json"
         ) from error
     if not isinstance(request, dict):
-        raise ProtocolError("json", "the request is JSON, but no object", "a JSON object", _see_metadata())
+        raise RequestError("the request is JSON, but no object", "a JSON object", _see_metadata(), reason="json")
     return request
 
 
 def _checked_shape(shape: Any, max_batch: int) -> tuple[int, ...]:
     whole = isinstance(shape, list) and len(shape) == 4 and all(_is_whole(size) for size in shape)
     if not whole or tuple(shape[1:]) != _IMAGE_SHAPE or not 1 <= shape[0] <= max_batch:
-        raise ProtocolError(
-            "shape",
+        raise RequestError(
             f"{INPUT_NAME} has the shape {_short(shape)}",
             f"[N, {IMAGE_SIZE}, {IMAGE_SIZE}, {CHANNELS}] with N from 1 to {max_batch}",
             "send larger batches in several requests",
+            reason="shape",
         )
     return tuple(shape)
 
@@ -162,37 +176,44 @@ def _from_json(data: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _binary_output(request: dict[str, Any]) -> bool:
-    """Whether the output is wanted as bytes: the output's own parameter wins over the request's."""
+    """Whether the output is wanted as bytes; the output's own parameter overrides the request's."""
     wanted = _parameters(request).get("binary_data_output", False)
     outputs = request.get("outputs")
     if outputs is not None:
         valid = isinstance(outputs, list) and len(outputs) <= 1 and all(isinstance(item, dict) for item in outputs)
         if not valid or any(item.get("name") != OUTPUT_NAME for item in outputs):
-            raise ProtocolError("outputs", "an output is asked for that is not there", OUTPUT_NAME, _see_metadata())
+            raise RequestError(
+                "an output is asked for that is not there", OUTPUT_NAME, _see_metadata(), reason="outputs"
+            )
         for item in outputs:
             if "classification" in _parameters(item):
-                raise ProtocolError(
-                    "outputs", "the classification extension is not supported", "plain tensors", "drop the parameter"
+                raise RequestError(
+                    "the classification extension is not supported",
+                    "plain tensors",
+                    "drop the parameter",
+                    reason="outputs",
                 )
             wanted = _parameters(item).get("binary_data", wanted)
     if not isinstance(wanted, bool):
-        raise ProtocolError("outputs", "binary data is asked for with no boolean", "true or false", _see_metadata())
+        raise RequestError(
+            "binary data is asked for with no boolean", "true or false", _see_metadata(), reason="outputs"
+        )
     return wanted
 
 
 def _parameters(owner: dict[str, Any]) -> dict[str, Any]:
     parameters = owner.get("parameters", {})
     if not isinstance(parameters, dict):
-        raise ProtocolError("json", "parameters is no JSON object", "a JSON object", "change or drop parameters")
+        raise RequestError("parameters is no JSON object", "a JSON object", "change or drop parameters", reason="json")
     return parameters
 
 
-def _data_error(happened: str) -> ProtocolError:
-    return ProtocolError(
-        "data",
+def _data_error(happened: str) -> RequestError:
+    return RequestError(
         happened,
         "as many whole numbers from 0 to 255 as the shape says, row by row; one byte each when binary",
         "check shape, data and binary_data_size of the input",
+        reason="data",
     )
 
 

@@ -1,4 +1,4 @@
-"""What one request may cost: the one home of every input limit of the service."""
+"""What one request may cost: every input limit of the service."""
 
 from dataclasses import dataclass, fields
 
@@ -7,7 +7,7 @@ from digits.errors import require
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Bounds on one request and on the work done at a time; a picture's pixels are bounded in `digits.images`."""
+    """Bounds on a request and on concurrent work; the pixels of a picture are bounded in `digits.images`."""
 
     max_body_bytes: int = 20_000_000
     """Largest request body, declared or streamed."""

@@ -1,16 +1,16 @@
-"""What the service counts, as a protocol: the API knows no Ray, the deployment plugs Ray's metrics in."""
+"""What the service counts, as a protocol: the API knows no Ray, so the deployment plugs in Ray's metrics."""
 
 from typing import Protocol
 
 
 class Metrics(Protocol):
-    """Receiver of everything worth counting; called from several threads."""
+    """Receives everything worth counting; called from several threads."""
 
     def predicted(self, digit: int, confidence: float) -> None:
         """One image was answered with `digit`, at `confidence` in 0..1."""
 
     def rejected(self, reason: str) -> None:
-        """One input was refused; `reason` is one of few words, fit for a label."""
+        """One input was refused; `reason` is one of a few words, fit for a label."""
 
     def took(self, stage: str, seconds: float) -> None:
         """One stage of a request (decode, prepare or predict) took `seconds`."""

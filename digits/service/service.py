@@ -1,6 +1,6 @@
 """From uploaded bytes to an answer, without HTTP and without Ray: load a checkpoint, decode, prepare, predict.
 
-A model is taken into service whole: loaded, verified and warmed up before the reference to it is swapped.
+A model goes into service as a whole: it is loaded, verified and warmed up before the reference to it is swapped.
 """
 
 import time
@@ -12,15 +12,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from digits.errors import require
-from digits.images import UnreadableImage, decode_image
+from digits.errors import CheckpointError, NoDigitFound, UnreadableImage, require
+from digits.images import decode_image, to_rgb
 from digits.models import checkpoints
 from digits.models.inference import Classifier
-from digits.preprocessing.prepare import NoDigitFound, prepare_photo
+from digits.preprocessing.prepare import prepare_photo
+from digits.service.inference_protocol import read_each_by_its_kind
 from digits.service.metrics import Metrics, NoMetrics
 
 ROOT = Path(__file__).resolve().parents[2]
-"""The project's folder: relative paths start here, wherever Ray runs the service."""
+"""The project's folder, to which paths are relative, wherever Ray runs the service."""
 BEST = "best"
 _DESCRIPTION_KEYS = ("metrics", "training", "data", "calibration", "versions", "created")
 
@@ -32,7 +33,7 @@ class Model:
     name: str
     classifier: Classifier
     description: dict[str, Any]
-    """What people may know about it, JSON-ready: architecture, metrics, training configuration, versions."""
+    """What GET /model tells about it, JSON-ready: architecture, metrics, training configuration, versions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,7 @@ class Answer:
     probabilities: np.ndarray
     """float32 (10,)"""
     seen: np.ndarray
-    """uint8 (28, 28, 3): what the network saw."""
+    """uint8 (28, 28): what the network saw."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ class Refusal:
 
 
 def find_checkpoint(choice: Mapping[str, Any]) -> str:
-    """Path or URI of the checkpoint that a `user_config` chooses.
+    """Path or URI of the checkpoint that a `user_config` names.
 
     `checkpoint` is a folder, a URI, or "best" for the one that best.json of `storage_path` names.
     """
@@ -66,7 +67,7 @@ def find_checkpoint(choice: Mapping[str, Any]) -> str:
     require(
         set(chosen) == {"checkpoint", "storage_path"} and all(isinstance(text, str) for text in chosen.values()),
         f"the service is configured with {dict(choice)}",
-        "the keys checkpoint and storage_path, each a text",
+        "the keys checkpoint and storage_path, both strings",
         "correct user_config in serve/config.yaml",
     )
     if chosen["checkpoint"] == BEST:
@@ -79,17 +80,18 @@ def _absolute(path: str) -> str:
 
 
 def load_model(path: str) -> Model:
-    """Load, verify and warm up the checkpoint at `path`; raises CheckpointError when it cannot serve."""
+    """Load, verify and warm up the checkpoint at `path`; CheckpointError if it cannot serve."""
     checkpoint = checkpoints.load(path)
     classifier = Classifier(checkpoint.architecture, checkpoint.weights, temperature=checkpoint.temperature)
-    # The first run of the graph and of the photo path allocates and compiles; no visitor should wait for that.
+    # The first run of the graphs and of the photo path allocates and compiles: no visitor should wait for that.
     photo = np.full((64, 64, 3), 255, np.uint8)
     photo[12:52, 28:36] = 0
     prepared = prepare_photo(photo)
-    for batch in (1, 8):
-        probabilities = classifier.probabilities(np.repeat(prepared[None], batch, axis=0))
+    for image in (prepared, to_rgb(prepared)):
+        for batch in (1, 8):
+            probabilities = classifier.probabilities(np.repeat(image[None], batch, axis=0))
     if not np.isfinite(probabilities).all():
-        raise checkpoints.CheckpointError(f"the network of {path} answers with numbers that are not finite")
+        raise CheckpointError(f"the network of {path} answers with numbers that are not finite")
     record = checkpoint.record
     return Model(
         name=checkpoint.name,
@@ -104,10 +106,10 @@ def load_model(path: str) -> Model:
 
 
 class Service:
-    """The model in service and what is counted about it; its methods block and belong into a thread."""
+    """The model in service, and what is counted about it; its methods block, so call them in a thread."""
 
     def __init__(self, metrics: Metrics | None = None) -> None:
-        # Requests already run side by side; threads inside one of them would only wait for each other.
+        # Requests already run side by side: threads within one would only wait for each other.
         cv2.setNumThreads(1)
         self.metrics = metrics or NoMetrics()
         self.model: Model | None = None
@@ -117,8 +119,8 @@ class Service:
     def swap(self, choice: Mapping[str, Any]) -> None:
         """Take the checkpoint that `choice` names (see `find_checkpoint`) into service.
 
-        One that cannot serve is refused: the old model goes on and `refused` says why; only without an old model
-        does the error leave this method.
+        One that cannot serve is refused: the old model stays and `refused` says why. Only if there is no old model does
+        this method raise.
         """
         try:
             model = load_model(find_checkpoint(choice))
@@ -133,23 +135,27 @@ class Service:
             self.metrics.swapped(accepted=True)
 
     def recognise(self, model: Model, pictures: Sequence[bytes]) -> list[Answer | Refusal]:
-        """One answer for each picture file, in order; one that shows no digit, or cannot be read, is refused."""
+        """One answer for each picture file, in order; a file that shows no digit, or cannot be read, is refused."""
         prepared = [self._prepare(data) for data in pictures]
         images = [image for image in prepared if isinstance(image, np.ndarray)]
         rows = iter(self.predict(model, np.stack(images)) if images else ())
         return [image if isinstance(image, Refusal) else _answer(image, next(rows)) for image in prepared]
 
     def predict(self, model: Model, images: np.ndarray) -> np.ndarray:
-        """Probabilities of prepared images, counted: uint8 (N, 28, 28, 3) -> float32 (N, 10)."""
+        """Probabilities of prepared images uint8 (N, 28, 28), or of a client's tensor (N, 28, 28, 3), counted.
+
+        float32 (N, 10); what is grey in a tensor is read as grey, whatever stands beside it.
+        """
         start = time.perf_counter()
-        probabilities = model.classifier.probabilities(images)
+        read = model.classifier.probabilities
+        probabilities = read(images) if images.ndim == 3 else read_each_by_its_kind(read, images)
         self.metrics.took("predict", time.perf_counter() - start)
         for digit, confidence in zip(probabilities.argmax(axis=1), probabilities.max(axis=1), strict=True):
             self.metrics.predicted(int(digit), float(confidence))
         return probabilities
 
     def _prepare(self, data: bytes) -> np.ndarray | Refusal:
-        """What the network will see of a picture file: uint8 (28, 28, 3)."""
+        """What the network will see of a picture file: uint8 (28, 28)."""
         start = time.perf_counter()
         try:
             photo = decode_image(data)

@@ -1,8 +1,6 @@
 """How a worker shares its cores or its GPU: in how many parts it computes each batch, and what TensorFlow may take.
 
-Measured (batches of 128 on one core of a 2-core AMD EPYC, TensorFlow 2.21.0, medians of nine turns in one process):
-four parts of 32 train networks with 77 and 111 filters in front 1.2 and 1.3 times as fast as one part, since their
-activations stay in the cache; they change nothing for the improved and the recommended network.
+What parts bring: docs/log.md, "Parts of a batch that stay in the cache".
 """
 
 import os

@@ -4,9 +4,7 @@ Each epoch of each network is reported with a checkpoint into the run's folder (
 group that starts, for the first time or again, goes on from the last epoch that it can read there. This is the side of
 the driver, which imports no TensorFlow; `digits.training.worker` is the other one.
 
-Measured (jobs/benchmark.py --parts training; three seeds, 2-core AMD EPYC, Ray 2.60.0, TensorFlow 2.21.0): a whole job
-takes 0.66 times as long as a plain Keras script for the baseline network and 0.54 times for the improved one, at the
-same accuracy; 17 s of it pass before the first epoch.
+How fast: docs/performance.md (jobs/benchmark.py --parts training).
 """
 
 import re
@@ -18,20 +16,18 @@ from typing import Any
 
 import ray
 import ray.train
-from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from digits.data.files import DigitFiles
-from digits.data.split import split_rows
+from digits import interruptible
+from digits.data.split import Split
+from digits.errors import TrainingError
 from digits.storage import Storage
 from digits.training.resources import Workers
-from digits.training.runs import Run, TrainingError
-from digits.training.task import Task
-from digits.training.tensorflow_cluster import TensorflowConfig
+from digits.training.runs import Run
+from digits.training.task import TrainingTask
+from digits.training.tensorflow_cluster import worker_group
 
-RESIZE_INTERVAL_S = 60.0
-"""How often a group with a range of workers looks for nodes to grow onto, in seconds."""
 MAX_STARTS = 60
 """Attempts to start a group for which there are not enough nodes, of half a minute each."""
 SNAPSHOT = "checkpoint_manager_snapshot.json"
@@ -43,7 +39,7 @@ def train(
     run_dir: Storage,
     workers: Workers,
     *,
-    files: DigitFiles,
+    split: Split,
     on_event: Callable[[dict[str, Any]], None],
     photo_digits: Sequence[ray.ObjectRef] = (),
     max_failures: int = 3,
@@ -53,8 +49,10 @@ def train(
     Ray must be up. A worker or node that dies is replaced and training goes on from the last epoch, `max_failures`
     times; then, or on an error that a retry cannot mend, TrainingError. With a range of workers a lost node makes the
     group smaller, and a new one larger; global batches and learning rate stay what they are (`digits.data.batches`).
+    KeyboardInterrupt leaves it at once; the workers then end with the cluster, or with the connection to it.
     `on_event` is called in a thread of this process with dictionaries whose key event is
 
+        begun      the run's folder is there: it can go on
         progress   network, epoch, fraction of it that is trained
         epoch      network, epochs (how many in all), result (EpochResult)
         resumed    network, epoch: the one that was read and is not repeated
@@ -62,46 +60,30 @@ def train(
         failure    causes: the error of each failed worker, by rank
     """
     run.write(run_dir)
+    on_event({"event": "begun"})
     # The folder tells where training stands. Ray Train's own note would refuse a run of which an epoch was removed, or
     # that another version of Ray began.
     if (run_dir / SNAPSHOT).exists():
         run_dir.filesystem.delete_file((run_dir / SNAPSHOT).path)
     with listening(on_event) as events:
-        task = Task(
-            run=run,
-            run_dir=run_dir,
-            files=files,
-            validates=split_rows(files, run.data),
-            photo_digits=tuple(photo_digits),
-            events=events,
-        )
-        trainer = DataParallelTrainer(
+        task = TrainingTask(run=run, run_dir=run_dir, split=split, photo_digits=tuple(photo_digits), events=events)
+        group = worker_group(
             train_worker,
-            train_loop_config={"task": task},
-            backend_config=TensorflowConfig(),
-            scaling_config=ray.train.ScalingConfig(
-                num_workers=workers.num_workers,
-                use_gpu=workers.use_gpu,
-                resources_per_worker=workers.resources_per_worker,
-                # A worker has all cores of its node where there are as many nodes.
-                placement_strategy="PACK" if workers.use_gpu else "SPREAD",
-                elastic_resize_monitor_interval_s=RESIZE_INTERVAL_S,
-            ),
-            run_config=ray.train.RunConfig(
-                name=run_dir.name,
-                storage_path=run_dir.parent.path,
-                storage_filesystem=run_dir.filesystem,
-                failure_config=ray.train.FailureConfig(max_failures=max_failures, controller_failure_limit=MAX_STARTS),
-                callbacks=[TellFailures(events)],
-            ),
+            {"task": task},
+            workers,
+            run_dir,
+            callbacks=[TellFailures(events)],
+            failures=ray.train.FailureConfig(max_failures=max_failures, controller_failure_limit=MAX_STARTS),
+            # A worker has all cores of its node where there are as many nodes.
+            spread=not workers.use_gpu,
         )
         try:
-            trainer.fit()
+            interruptible.call(group.fit)
         except ray.train.TrainingFailedError as error:
             raise TrainingError(
-                f"training ended early: {cause_of(error)}\n"
-                f"  expected: {len(run.networks)} trained networks in {run_dir}\n"
-                f"  what to do: mend the cause, then go on with --resume {run_dir.name}"
+                f"training ended early: {cause_of(error)}",
+                f"{len(run.networks)} trained networks in {run_dir}",
+                f"mend the cause, then go on with --resume {run_dir.name}",
             ) from error
 
 
@@ -147,16 +129,23 @@ def listening(on_event: Callable[[dict[str, Any]], None]) -> Iterator[Queue]:
 
     with ThreadPoolExecutor(max_workers=1) as pool:
         handed_over = pool.submit(hand_over)
-        try:
-            yield queue
-        except BaseException:
-            # Workers may go on telling for as long as they live.
-            abandoned.set()
-            raise
-        finally:
+
+        def end() -> None:
             ended.set()
             wait([handed_over])
             queue.shutdown()
+
+        try:
+            yield queue
+        except KeyboardInterrupt:
+            abandoned.set()
+            raise  # there is no time to wait for the queue: it ends with the job
+        except BaseException:
+            # Workers may go on telling for as long as they live.
+            abandoned.set()
+            end()
+            raise
+        end()
         handed_over.result()
 
 

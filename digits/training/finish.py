@@ -4,35 +4,41 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from digits.evaluation.metrics import Predictions, evaluate
+from digits.evaluation.metrics import LabelledPredictions, evaluate
 from digits.models import checkpoints
 from digits.models.calibration import expected_calibration_error, fit_temperature
 from digits.models.checkpoints import Checkpoint
-from digits.models.inference import classifier_of, softmax
+from digits.models.inference import build_classifier, softmax
 from digits.storage import Storage
 from digits.training import runs
 from digits.training.runs import Network
+from digits.training.state import EpochResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finished:
+class FinishedNetwork:
     """A finished checkpoint and its calibrated predictions for the validation digits."""
 
     checkpoint: Checkpoint
-    predictions: Predictions
+    predictions: LabelledPredictions
+
+    @property
+    def score(self) -> float:
+        """What the best checkpoint is chosen by."""
+        return EpochResult(**self.checkpoint.record["metrics"]).score
 
 
-def finish(run_dir: Storage, network: Network, images: np.ndarray, labels: np.ndarray) -> Finished:
+def finish(run_dir: Storage, network: Network, images: np.ndarray, labels: np.ndarray) -> FinishedNetwork:
     """Write the finished checkpoint of a network: its best epoch, calibrated and judged on the validation digits.
 
     `images` uint8 (N, 28, 28) and `labels` int (N,). The record keeps the figures of every epoch as training saw
     them (before calibration, which changes the loss but no answer).
     """
     best = runs.best_epoch(run_dir, network)
-    logits = evaluate(classifier_of(best).logits, images, labels).probabilities
+    logits = evaluate(build_classifier(best).logits, images, labels).probabilities
     temperature = fit_temperature(logits, labels)
     probabilities = softmax(logits / np.float64(temperature)).astype(np.float32)
-    predictions = Predictions(probabilities=probabilities, labels=labels)
+    predictions = LabelledPredictions(probabilities=probabilities, labels=labels)
     record = {
         **best.record,
         "name": network.name,
@@ -43,6 +49,5 @@ def finish(run_dir: Storage, network: Network, images: np.ndarray, labels: np.nd
         "validation": {"accuracy": predictions.accuracy, "loss": predictions.loss, "images": len(labels)},
     }
     folder = run_dir / network.name
-    keras_model = checkpoints.read_verified(Storage.open(best.path), best.record, checkpoints.KERAS_MODEL)
-    checkpoints.write(folder, weights=best.weights, record=record, keras_model=keras_model)
-    return Finished(checkpoint=checkpoints.load(str(folder)), predictions=predictions)
+    checkpoints.write(folder, weights=best.weights, record=record, keras_model=runs.read_keras_file(best))
+    return FinishedNetwork(checkpoint=checkpoints.load(str(folder)), predictions=predictions)

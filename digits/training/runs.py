@@ -10,26 +10,22 @@ The folder is the truth: whatever ended a run, it goes on from the last epoch th
 import json
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from digits import __version__
 from digits.config import NUM_PHOTOS, Architecture, DataConfig, Recipe, TrainingConfig
-from digits.errors import ConfigurationError
+from digits.errors import CheckpointError, ConfigurationError
 from digits.models import checkpoints
-from digits.models.checkpoints import Checkpoint, CheckpointError
+from digits.models.checkpoints import Checkpoint
 from digits.storage import Storage
 from digits.training.state import EpochResult, TrainingState
 
-RUN = "run.json"
 PACKAGES = ("ray", "tensorflow", "keras", "numpy", "onnxruntime", "opencv-python-headless", "pillow")
 """Packages whose versions a checkpoint records, beside our own."""
-
-
-class TrainingError(RuntimeError):
-    """Training that ended without its result: what happened, what was expected, what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +47,48 @@ class Network:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """What one run trains, on which digits."""
+class Resumable(ABC):
+    """What a job was asked for, on which digits: noted in its folder as JSON, so that it can go on from there."""
 
-    networks: tuple[Network, ...]
+    FILE: ClassVar[str]
+    """The file that it is noted in."""
+    KIND: ClassVar[str]
+    """What a person calls it."""
+
     data: DataConfig
     fingerprint: str
     """Of the data, see `digits.data.files.DigitFiles`."""
+
+    def write(self, run_dir: Storage) -> None:
+        """Note in the run's folder what was asked for."""
+        (run_dir / self.FILE).write_bytes(json.dumps(asdict(self), indent=1).encode())
+
+    @classmethod
+    def read(cls, run_dir: Storage) -> Self:
+        """What `write` noted; ConfigurationError where there is no such note."""
+        try:
+            values = json.loads((run_dir / cls.FILE).read_bytes())
+            return cls.from_dict({**values, "data": DataConfig(**values["data"])})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigurationError(
+                f"{run_dir} is no {cls.KIND} that can go on: {error}",
+                f"the folder of an earlier {cls.KIND}, with a readable {cls.FILE}",
+                f"name a {cls.KIND} inside the storage path, or start a new one without --resume",
+            ) from error
+
+    @classmethod
+    @abstractmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The same from the JSON object that `write` made; its data are a DataConfig already."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Resumable):
+    """What one run trains, on which digits."""
+
+    FILE, KIND = "run.json", "run"
+
+    networks: tuple[Network, ...]
 
     @classmethod
     def of(cls, recipes: Mapping[str, Recipe], seeds: Sequence[int], data: DataConfig, fingerprint: str) -> Self:
@@ -69,32 +100,20 @@ class Run:
         )
         return cls(networks=networks, data=data, fingerprint=fingerprint)
 
-    def write(self, run_dir: Storage) -> None:
-        """Note in the run's folder what was asked for."""
-        (run_dir / RUN).write_bytes(json.dumps(asdict(self), indent=1).encode())
-
     @classmethod
-    def read(cls, run_dir: Storage) -> Self:
-        """The run that `write` noted; ConfigurationError where there is none."""
-        try:
-            values = json.loads((run_dir / RUN).read_bytes())
-            networks = [
-                Network(
-                    architecture_name=network["architecture_name"],
-                    recipe=Recipe(
-                        architecture=Architecture.from_dict(network["recipe"]["architecture"]),
-                        training=TrainingConfig(**network["recipe"]["training"]),
-                    ),
-                )
-                for network in values["networks"]
-            ]
-            return cls(networks=tuple(networks), data=DataConfig(**values["data"]), fingerprint=values["fingerprint"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigurationError(
-                f"{run_dir} is no run that can go on: {error}\n"
-                f"  expected: the folder of an earlier run, with a readable {RUN}\n"
-                "  what to do: name a run inside the storage path, or start a new one without --resume"
-            ) from error
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """A run from its JSON object."""
+        networks = [
+            Network(
+                architecture_name=network["architecture_name"],
+                recipe=Recipe(
+                    architecture=Architecture.from_dict(network["recipe"]["architecture"]),
+                    training=TrainingConfig(**network["recipe"]["training"]),
+                ),
+            )
+            for network in values["networks"]
+        ]
+        return cls(networks=tuple(networks), data=values["data"], fingerprint=values["fingerprint"])
 
 
 def record_of(run: Run, network: Network, state: TrainingState, num_workers: int) -> dict[str, Any]:
@@ -112,17 +131,26 @@ def record_of(run: Run, network: Network, state: TrainingState, num_workers: int
     }
 
 
-def write_epoch(
-    folder: Storage,
-    run: Run,
-    network: Network,
-    state: TrainingState,
-    num_workers: int,
-    keras_model: bytes | None = None,
-) -> None:
-    """Write the checkpoint of the epoch that `state` ends with; with a .keras file, if it may be the one to keep."""
+def write_epoch(folder: Storage, run: Run, network: Network, state: TrainingState, num_workers: int) -> None:
+    """Write the checkpoint of the epoch that `state` ends with."""
     record = record_of(run, network, state, num_workers)
-    checkpoints.write(folder, weights=state.weights, optimizer=state.optimizer, record=record, keras_model=keras_model)
+    checkpoints.write(folder, weights=state.weights, optimizer=state.optimizer, record=record)
+
+
+def complete_best_epoch(run_dir: Storage, network: Network, keras_file: Callable[[Checkpoint], bytes]) -> None:
+    """Put what `keras_file` gives into the epoch to keep, unless it is there: once a network, when it is trained."""
+    best = best_epoch(run_dir, network)
+    file = Storage.open(best.path) / checkpoints.KERAS_MODEL
+    if not file.exists():
+        file.write_bytes(keras_file(best))
+
+
+def read_keras_file(epoch: Checkpoint) -> bytes:
+    """What `complete_best_epoch` put there; checked where the record knows it, as that of earlier versions does."""
+    folder = Storage.open(epoch.path)
+    if checkpoints.KERAS_MODEL in epoch.record["sha256"]:
+        return checkpoints.read_verified(folder, epoch.record, checkpoints.KERAS_MODEL)
+    return (folder / checkpoints.KERAS_MODEL).read_bytes()
 
 
 def finished_epochs(run_dir: Storage, network: Network) -> list[str]:

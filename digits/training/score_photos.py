@@ -10,9 +10,9 @@ import numpy as np
 import ray
 
 from digits.config import NUM_PHOTOS
-from digits.data.batches import part
-from digits.data.files import DigitFiles
+from digits.data.batches import digits_of_worker
 from digits.data.read import concatenate, read_without_ray
+from digits.data.split import Split, evenly
 from digits.evaluation.photo_score import photo_score_images
 from digits.images import Digits
 from digits.training.resources import DATA_CPUS
@@ -25,30 +25,26 @@ SEED = 0
 """The same photos for every run on the same digits, so that scores can be compared."""
 
 
-def start_photo_digits(files: DigitFiles, validates: np.ndarray) -> list[ray.ObjectRef]:
+def start_photo_digits(split: Split) -> list[ray.ObjectRef]:
     """Start making the photos of validation digits; each reference is a part of uint8 (N, 28, 28) and int64 (N,).
 
-    `validates`, bool (num_digits,), says which originals validate: 1,000 of them, evenly spread, are taken (all, where
-    there are fewer). A label of -1 marks a photo in which no digit was found.
+    Of 1,000 originals, evenly spread over those that validate (of all, where there are fewer). A label of -1 marks a
+    photo in which no digit was found.
     """
-    rows = np.flatnonzero(validates)
-    chosen = np.zeros_like(validates)
-    chosen[rows[np.linspace(0, len(rows) - 1, min(NUM_PHOTOS, len(rows))).astype(int)]] = True
-    images, labels = read_without_ray(files, chosen, inverted_copies=False)
+    images, labels = read_without_ray(split.files, evenly(split.validates, NUM_PHOTOS), inverted_copies=False)
     tasks = [rows for rows in np.array_split(np.arange(len(labels)), NUM_TASKS) if len(rows)]
     return [make_photo_digits.remote(images[rows], labels[rows], SEED) for rows in tasks]
 
 
-def photos_of(photo_digits: Sequence[ray.ObjectRef], rank: int, world_size: int) -> Digits:
+def wait_for_photos(photo_digits: Sequence[ray.ObjectRef], rank: int, world_size: int) -> Digits:
     """A worker's part of the photos that `start_photo_digits` started; waits until they are made."""
-    return part(concatenate(ray.get(list(photo_digits))), rank, world_size)
+    return digits_of_worker(concatenate(ray.get(list(photo_digits))), rank, world_size)
 
 
 @ray.remote(num_cpus=DATA_CPUS / NUM_TASKS, max_calls=1)
 def make_photo_digits(images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """One part of the photos, in one of their three equal channels, as digits lie in memory for training."""
+    """One part of the photos, as the network sees them."""
     # In the moments that the start of training leaves free, which does not wait for them until its first epoch ends.
     # Nothing else is to run in this process afterwards (max_calls).
     os.setpriority(os.PRIO_PROCESS, 0, LOW_PRIORITY)
-    seen, scored = photo_score_images(images, labels, seed)
-    return seen[..., 0], scored
+    return photo_score_images(images, labels, seed)

@@ -30,6 +30,11 @@ class EpochResult:
     images_per_second: float
     """Training digits per second of training, over all workers."""
 
+    @property
+    def score(self) -> float:
+        """What a search optimises and the best checkpoint is chosen by: photo score, else validation accuracy."""
+        return self.validation_accuracy if self.photo_score is None else self.photo_score
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary."""
         return asdict(self)

@@ -1,17 +1,62 @@
-"""How Ray Train's workers become one TensorFlow cluster: each one is told the addresses of all, and which it is.
+"""A group of Ray Train's workers that is one TensorFlow cluster: each is told the addresses of all, and which it is.
 
-Does what `ray.train.tensorflow.TensorflowTrainer` does, but imports no TensorFlow: that trainer cannot be used without,
-so the driver and Ray Train's controller, which only wait for the workers, would each spend four seconds of a core and
-400 MB on it.
+The backend does what that of `ray.train.tensorflow.TensorflowTrainer` does, but imports no TensorFlow: that trainer
+cannot be used without, so the driver and Ray Train's controller, which only wait for the workers, would each spend time
+and memory on it (docs/log.md, "Starting a job").
 """
 
 import json
 import os
 import socket
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
+import ray.train
 from ray.train.backend import Backend, BackendConfig
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+from digits.storage import Storage
+from digits.training.resources import Workers
+
+RESIZE_INTERVAL_S = 60.0
+"""How often a group with a range of workers looks for nodes to grow onto, in seconds."""
+
+
+def worker_group(
+    train_worker: Callable[[dict[str, Any]], None],
+    config: dict[str, Any],
+    workers: Workers,
+    folder: Storage,
+    *,
+    callbacks: Sequence[ray.train.UserCallback],
+    failures: ray.train.FailureConfig | None = None,
+    spread: bool = False,
+) -> DataParallelTrainer:
+    """A group of workers, started by `fit`, each of which calls `train_worker` with `config`.
+
+    What they report lies in `folder`. A failure ends the group unless `failures` says otherwise. With `spread` the
+    workers are put on different nodes as far as there are some, else on as few as possible.
+    """
+    return DataParallelTrainer(
+        train_worker,
+        train_loop_config=config,
+        backend_config=TensorflowConfig(),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=workers.num_workers,
+            use_gpu=workers.use_gpu,
+            resources_per_worker=workers.resources_per_worker,
+            placement_strategy="SPREAD" if spread else "PACK",
+            elastic_resize_monitor_interval_s=RESIZE_INTERVAL_S,
+        ),
+        run_config=ray.train.RunConfig(
+            name=folder.name,
+            storage_path=folder.parent.path,
+            storage_filesystem=folder.filesystem,
+            failure_config=failures,
+            callbacks=list(callbacks),
+        ),
+    )
 
 
 class TensorflowBackend(Backend):

@@ -14,27 +14,28 @@ from typing import TYPE_CHECKING
 import ray.train
 
 from digits.config import TrainingConfig
-from digits.data.batches import Columns, share
-from digits.data.distorted import epochs_of
+from digits.data.batches import Columns, rows_of_worker
+from digits.data.distorted import iterate_epochs
 from digits.data.read import read_sides
-from digits.data.split import part_of
+from digits.data.split import rows_of_groups
 from digits.errors import require
 from digits.images import Digits
+from digits.models.checkpoints import Checkpoint
 from digits.storage import Storage
 from digits.training import runs
-from digits.training.runs import Network
-from digits.training.score_photos import photos_of
+from digits.training.runs import Network, Run
+from digits.training.score_photos import wait_for_photos
 from digits.training.state import TrainingState
-from digits.training.task import Task
+from digits.training.task import TrainingTask
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def train_networks(task: Task) -> None:
+def train_networks(task: TrainingTask) -> None:
     """What each Ray Train worker does: train every network of the run that is not finished yet."""
     require(
-        (task.run_dir / runs.RUN).exists(),
+        (task.run_dir / Run.FILE).exists(),
         f"the run's folder {task.run_dir} is not there on {socket.gethostname()}",
         "storage that every node sees, also nodes that come later",
         f"name a bucket, or a folder that is mounted on all nodes, instead of {task.run_dir.parent}",
@@ -43,13 +44,17 @@ def train_networks(task: Task) -> None:
         worker = TrainingWorker(task=task, pool=pool)
         for network in task.run.networks:
             worker.train(network)
+        if worker.rank == 0:
+            # Made here, so that nobody else imports TensorFlow; last, since it is set up by training.
+            for network in task.run.networks:
+                runs.complete_best_epoch(task.run_dir, network, keras_file)
 
 
 @dataclass(kw_only=True, eq=False)
 class TrainingWorker:
     """One worker of a run: its place among the others and its part of the digits, the same for all networks."""
 
-    task: Task
+    task: TrainingTask
     pool: ThreadPoolExecutor
     """Where digits are read ahead."""
 
@@ -78,19 +83,19 @@ class TrainingWorker:
 
     def read_sides(self, groups: range) -> tuple[Digits, Digits]:
         """Training and validation digits of this worker, with inverted copies where the run has them."""
-        validates = self.task.validates
-        validation = share(int(validates.sum()), self.rank, self.world_size)
+        split = self.task.split
+        validation = rows_of_worker(int(split.validates.sum()), self.rank, self.world_size)
         return read_sides(
-            self.task.files,
-            part_of(~validates, groups),
-            part_of(validates, validation),
-            inverted_copies=self.task.run.data.inverted_copies,
+            split.files,
+            rows_of_groups(split.trains, groups),
+            rows_of_groups(split.validates, validation),
+            inverted_copies=split.inverted_copies,
         )
 
     @cached_property
     def photos(self) -> Digits:
         """This worker's part of the simulated photos."""
-        return photos_of(self.task.photo_digits, self.rank, self.world_size)
+        return wait_for_photos(self.task.photo_digits, self.rank, self.world_size)
 
     def tell(self, event: str, network: Network, **details: object) -> None:
         """Tell the driver of an event that all workers see."""
@@ -99,43 +104,42 @@ class TrainingWorker:
 
     def train(self, network: Network) -> None:
         """Train one network from where it stands to its last epoch, together with all other workers."""
-        run, config = self.task.run, network.recipe.training
         resume = runs.last_state(
             self.task.run_dir, network, on_damage=lambda error: self.tell("damaged", network, message=str(error))
         )
         done = len(resume.history) if resume else 0
         if resume:
             self.tell("resumed", network, epoch=done)
-        if done >= config.epochs:
-            return
-        columns = Columns(
-            num_groups=int((~self.task.validates).sum()),
-            group_size=2 if run.data.inverted_copies else 1,
-            global_batch_size=config.global_batch_size,
-            rank=self.rank,
-            world_size=self.world_size,
-        )
+        if done < network.recipe.training.epochs:
+            self.fit(network, resume, done)
+
+    def fit(self, network: Network, resume: TrainingState | None, done: int) -> None:
+        """Train the epochs of a network that are left after those that are `done`."""
+        split, config = self.task.split, network.recipe.training
+        columns = Columns.of(
+            int(split.trains.sum()), config.global_batch_size, inverted_copies=split.inverted_copies
+        ).of_worker(self.rank, self.world_size)
         sides = self.sides(columns.owned_groups)
         epochs = ahead(self.pool, self.epochs(sides, columns, config, done))
         strategy, cores = self.tensorflow
-        from digits.training.loop import fit
+        from digits.training import loop
 
         def report(state: TrainingState) -> None:
             self.report(network, state)
             self.tell("epoch", network, epochs=config.epochs, result=state.history[-1])
 
-        fit(
-            network.recipe.architecture,
-            config,
+        loop.fit(
+            network.recipe,
             columns,
-            epochs,
-            sides.result()[1],
-            photo_digits=(lambda: self.photos) if self.task.photo_digits else None,
-            cores=cores,
-            strategy=strategy,
-            resume=resume,
+            loop.WorkerDigits(
+                epochs=epochs,
+                validation=sides.result()[1],
+                photos=(lambda: self.photos) if self.task.photo_digits else None,
+            ),
             report=report,
             progress=lambda epoch, fraction: self.tell("progress", network, epoch=epoch, fraction=fraction),
+            resume=resume,
+            device=loop.Device(strategy=strategy, cores=cores),
         )
 
     def epochs(
@@ -143,8 +147,8 @@ class TrainingWorker:
     ) -> Iterator[Digits]:
         """This worker's training digits for each epoch from `first` on, as soon as they are read."""
         training, _ = sides.result()
-        copies = self.task.run.data.inverted_copies
-        yield from epochs_of(training, columns, inverted_copies=copies, config=config, first=first)
+        copies = self.task.split.inverted_copies
+        yield from iterate_epochs(training, columns, inverted_copies=copies, config=config, first=first)
 
     def report(self, network: Network, state: TrainingState) -> None:
         """Report an epoch to Ray Train, with its checkpoint from rank 0: a barrier over all workers."""
@@ -152,14 +156,17 @@ class TrainingWorker:
         if self.rank != 0:
             ray.train.report(result.to_dict(), checkpoint_dir_name=name)
             return
-        from digits.models.network import keras_file
-
         with tempfile.TemporaryDirectory() as folder:
-            # Made here, so that nobody else imports TensorFlow.
-            keras_model = keras_file(network.recipe.architecture, state.weights)
-            runs.write_epoch(Storage.open(folder), self.task.run, network, state, self.world_size, keras_model)
+            runs.write_epoch(Storage.open(folder), self.task.run, network, state, self.world_size)
             checkpoint = ray.train.Checkpoint.from_directory(folder)
             ray.train.report(result.to_dict(), checkpoint=checkpoint, checkpoint_dir_name=name)
+
+
+def keras_file(checkpoint: Checkpoint) -> bytes:
+    """A checkpoint as a .keras file."""
+    from digits.models import network
+
+    return network.keras_file(checkpoint.architecture, checkpoint.weights)
 
 
 def ahead(pool: ThreadPoolExecutor, epochs: Iterator[Digits]) -> Iterator[Digits]:

@@ -1,37 +1,33 @@
-"""Searching for a network on Ray Tune: every candidate is a trial, and the poor ones are stopped early (ASHA).
+"""Searching for a network on Ray Tune: every candidate is a trial, and the poor ones are stopped early.
 
 The search's folder is the truth (see `digits.tuning.searches`): how each trial ended is noted there at once, so that a
 search that was killed goes on without repeating one. Ray Tune's own snapshot is taken every ten seconds at most,
 forgets what early stopping knew, and is a pickle: it is not read.
 
-Measured (jobs/benchmark.py --parts search; one turn on 35,000 digits, 2-core AMD EPYC, Ray 2.60.0): a search of 20
-trials, the winner's full training included, takes 0.11 times as long as 20 full trainings of the recommended network.
+What it costs: docs/performance.md (jobs/benchmark.py --parts search).
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import ray
 import ray.tune
-from ray.tune.schedulers import ASHAScheduler
 
+from digits import interruptible
 from digits.data.batches import Columns
-from digits.data.distorted import distort_columns
-from digits.data.files import IMAGE, LABEL, DigitFiles
-from digits.data.read import TASK_CPUS, read_without_ray
-from digits.data.split import split_rows
+from digits.data.distorted import iterate_epochs
+from digits.data.read import read_without_ray
+from digits.data.split import Split, evenly
 from digits.errors import ConfigurationError
 from digits.storage import Storage
-from digits.training.driver import cause_of
 from digits.training.resources import Workers, choose_workers
-from digits.training.state import EpochResult
 from digits.tuning import searches
+from digits.tuning.early_stopping import EarlyStopping
+from digits.tuning.journal import Journal
 from digits.tuning.searches import TUNE, Search, TrialResult, trial_name
 from digits.tuning.trial_launch import train_alone, train_with_workers
-from digits.tuning.trial_task import TRIAL, TrialTask, report_of
+from digits.tuning.trial_task import TRIAL, TrialTask
 
 GPUS_PER_TRIAL = 0.25
 """Of the default trial, where there are GPUs: these networks fill a small part of one."""
@@ -42,7 +38,7 @@ def search_networks(
     search: Search,
     run_dir: Storage,
     *,
-    files: DigitFiles,
+    split: Split,
     photo_digits: Sequence[ray.ObjectRef],
     resources: dict[str, float],
     num_nodes: int,
@@ -51,20 +47,23 @@ def search_networks(
     """Try all candidates of a search, or those that are left of it; returns what became of each, by number.
 
     Ray must be up and have `resources`, as `ray.cluster_resources()` tells. Ctrl-C ends the search early: trials
-    that had not ended then have the status interrupted, or are missing where they had not begun. `on_event` is called
+    that had not ended then have the status interrupted, or are missing where they had not begun; they end with the
+    cluster, or with the connection to it. `on_event` is called
     with dictionaries whose key event is
 
+        begun      the search's folder is there: it can go on
         prepared   done, total: epochs of training digits
         epoch      trial (number), result (EpochResult)
         ended      trial (TrialResult)
     """
     workers = choose_trial_workers(search, resources, num_nodes)
     search.write(run_dir)
+    on_event({"event": "begun"})
     earlier = {trial.number: trial for trial in searches.read_trials(run_dir)}
     left = [number for number in range(len(search.candidates)) if number not in earlier]
     if not left:
         return list(earlier.values())
-    task = prepare(search, run_dir, files, photo_digits, workers, on_event)
+    task = prepare(search, run_dir, split, photo_digits, workers, on_event)
     journal = Journal(search, run_dir, on_event)
     alone = search.tuning.workers_per_trial == 1
     trainable = ray.tune.with_parameters(train_alone if alone else train_with_workers, task=task)
@@ -87,7 +86,10 @@ def search_networks(
             verbose=0,
         ),
     )
-    tuner.fit()
+    try:
+        interruptible.call(tuner.fit)
+    except KeyboardInterrupt:
+        journal.close()
     return sorted([*earlier.values(), *journal.trials()], key=lambda trial: trial.number)
 
 
@@ -96,13 +98,15 @@ def choose_trial_workers(search: Search, resources: dict[str, float], num_nodes:
     per_trial, gpus = search.tuning.workers_per_trial, search.tuning.gpus_per_trial
     if gpus and gpus > resources.get("GPU", 0):
         raise ConfigurationError(
-            f"{gpus:g} GPUs per trial on a cluster that has {resources.get('GPU', 0):g}\n"
-            "  expected: at most what the cluster has\n  what to do: lower --gpus-per-trial, or leave it out"
+            f"{gpus:g} GPUs per trial on a cluster that has {resources.get('GPU', 0):g}",
+            "at most what the cluster has",
+            "lower --gpus-per-trial, or leave it out",
         )
     try:
         return choose_workers(per_trial, resources, num_nodes)
     except ConfigurationError as error:
-        raise ConfigurationError(str(error).replace("--num-workers", "--workers-per-trial")) from error
+        parts = (part.replace("--num-workers", "--workers-per-trial") for part in error.args)
+        raise ConfigurationError(*parts) from error
 
 
 def resources_of(search: Search, resources: dict[str, float]) -> dict[str, float]:
@@ -130,50 +134,10 @@ def name_of(trial: ray.tune.experiment.Trial) -> str:
     return trial_name(trial.config[TRIAL]["number"])
 
 
-class EarlyStopping(ASHAScheduler):
-    """ASHA over the epochs of trials; the published networks count as rivals, but train to the end.
-
-    So a search cannot end below them. It also knows the results of `earlier` trials, which ended before the search
-    was interrupted.
-    """
-
-    def __init__(self, search: Search, earlier: Sequence[TrialResult]) -> None:
-        super().__init__(
-            time_attr="epoch",
-            metric="score",
-            mode="max",
-            max_t=search.tuning.max_epochs,
-            grace_period=1,
-            reduction_factor=search.tuning.reduction_factor,
-        )
-        self.search = search
-        for trial in earlier:
-            stand_in = SimpleNamespace(trial_id=trial.name, config={TRIAL: {"number": trial.number}})
-            self.on_trial_add(None, stand_in)
-            for epoch in trial.history:
-                self.on_trial_result(None, stand_in, report_of(epoch))
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Called by Ray Tune with each report of a trial: whether it goes on."""
-        decision = super().on_trial_result(tune_controller, trial, result)
-        # A trial that trained to its end returns by itself: ASHA would kill it, and with it a training run's clean end.
-        ends = result["epoch"] >= self.search.tuning.max_epochs
-        published = self.search.candidates[trial.config[TRIAL]["number"]].published
-        return self.CONTINUE if published or ends else decision
-
-
-def evenly(side: np.ndarray, count: int) -> np.ndarray:
-    """At most `count` originals of a side, bool (num_digits,), evenly spread over it."""
-    rows = np.flatnonzero(side)
-    chosen = np.zeros_like(side)
-    chosen[rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]] = True
-    return chosen
-
-
 def prepare(
     search: Search,
     run_dir: Storage,
-    files: DigitFiles,
+    split: Split,
     photo_digits: Sequence[ray.ObjectRef],
     workers: Workers,
     on_event: OnEvent,
@@ -182,115 +146,29 @@ def prepare(
 
     All is there before the first trial starts: trials hold all cores, and a task that they wait for would never run.
     """
-    validates, inverted = split_rows(files, search.data), search.data.inverted_copies
-    chosen = evenly(~validates, search.tuning.train_images)
-    columns = Columns(
-        num_groups=int(chosen.sum()),
-        group_size=2 if inverted else 1,
-        global_batch_size=search.training.global_batch_size,
-    )
-    max_epochs = search.tuning.max_epochs
-    distorted = replace(search.training, epochs=max_epochs).distorted_epochs
+    tuning, copies = search.tuning, split.inverted_copies
+    training = replace(search.training, epochs=tuning.max_epochs, seed=tuning.search_seed)
+    chosen = evenly(split.trains, tuning.train_images)
+    columns = Columns.of(int(chosen.sum()), training.global_batch_size, inverted_copies=copies)
+    digits = read_without_ray(split.files, chosen, inverted_copies=copies)
+    held_out = read_without_ray(split.files, evenly(split.validates, tuning.validation_images), inverted_copies=copies)
+    total = tuning.max_epochs + len(photo_digits)
     epochs: list[ray.ObjectRef] = []
-    if distorted:
-        images, labels = read_without_ray(files, chosen, inverted_copies=False)
-        originals = [ray.put(images), ray.put(labels)]
-        distort = ray.remote(num_cpus=TASK_CPUS)(distort_columns)
-        epochs += [
-            distort.remote(
-                {"epoch": np.array([epoch]), "columns": [np.array(columns.owned)]},
-                originals,
-                columns,
-                inverted,
-                search.tuning.search_seed,
-            )
-            for epoch in range(distorted)
-        ]
-    if distorted < max_epochs:
-        as_they_are = put_digits(*read_without_ray(files, chosen, inverted_copies=inverted))
-        epochs += [as_they_are] * (max_epochs - distorted)
-    held_out = read_without_ray(files, evenly(validates, search.tuning.validation_images), inverted_copies=inverted)
-    wait_for([*dict.fromkeys(epochs), *photo_digits], on_event)
+    present = None
+    for epoch in iterate_epochs(digits, columns, inverted_copies=copies, config=training, first=0):
+        epochs.append(epochs[-1] if epoch is present else ray.put(epoch))
+        present = epoch
+        on_event({"event": "prepared", "done": len(epochs), "total": total})
+    waiting = list(photo_digits)
+    while waiting:
+        _, waiting = ray.wait(waiting, fetch_local=False)
+        on_event({"event": "prepared", "done": total - len(waiting), "total": total})
     return TrialTask(
         search=search,
         run_dir=run_dir,
         epochs=tuple(epochs),
-        num_originals=columns.num_groups,
-        validation=put_digits(*held_out),
+        columns=columns,
+        validation=ray.put(held_out),
         photo_digits=tuple(photo_digits),
         workers=workers,
     )
-
-
-def put_digits(images: np.ndarray, labels: np.ndarray) -> ray.ObjectRef:
-    """Digits in the object store, as tasks return them."""
-    return ray.put({IMAGE: images, LABEL: labels})
-
-
-def wait_for(references: Sequence[ray.ObjectRef], on_event: OnEvent) -> None:
-    """Wait until all objects are there."""
-    waiting = list(references)
-    while waiting:
-        _, waiting = ray.wait(waiting, fetch_local=False)
-        on_event({"event": "prepared", "done": len(references) - len(waiting), "total": len(references)})
-
-
-class Journal(ray.tune.Callback):
-    """Keeps what trials report, and notes in the search's folder how each one ended; runs in the driver."""
-
-    def __init__(self, search: Search, run_dir: Storage, on_event: OnEvent) -> None:
-        self.search, self.run_dir, self.on_event = search, run_dir, on_event
-        self.reports: dict[int, list[dict[str, Any]]] = {}
-        self.ended: dict[int, TrialResult] = {}
-
-    def on_trial_result(self, iteration, trials, trial, result, **info) -> None:
-        """Called by Ray Tune with each report of a trial."""
-        number = trial.config[TRIAL]["number"]
-        self.reports.setdefault(number, []).append(result)
-        if not result["diverged"]:
-            self.on_event({"event": "epoch", "trial": number, "result": epoch_of(result)})
-
-    def on_trial_complete(self, iteration, trials, trial, **info) -> None:
-        """Called by Ray Tune when a trial returned or was stopped early."""
-        number = trial.config[TRIAL]["number"]
-        if number not in self.reports:
-            self.end(number, "failed", "it ended without a report")
-            return
-        last = self.reports[number][-1]
-        if last["diverged"]:
-            self.end(number, "diverged", f"the loss was not finite in epoch {last['epoch']}")
-        else:
-            self.end(number, "finished" if last["epoch"] >= self.search.tuning.max_epochs else "stopped early")
-
-    def on_trial_error(self, iteration, trials, trial, **info) -> None:
-        """Called by Ray Tune when a trial raised an error or its process died."""
-        error = trial.get_pickled_error() or RuntimeError("the trial's process died")
-        self.end(trial.config[TRIAL]["number"], "failed", cause_of(error))
-
-    def end(self, number: int, status: searches.Status, reason: str = "") -> None:
-        """Note how a trial ended."""
-        self.ended[number] = self.result(number, status, reason)
-        searches.write_trial(self.run_dir, self.ended[number])
-        self.on_event({"event": "ended", "trial": self.ended[number]})
-
-    def result(self, number: int, status: searches.Status, reason: str = "") -> TrialResult:
-        """What is known of a trial."""
-        reports = self.reports.get(number, [])
-        return TrialResult(
-            number=number,
-            candidate=self.search.candidates[number],
-            status=status,
-            history=tuple(epoch_of(report) for report in reports if not report["diverged"]),
-            epochs_trained=len(reports),
-            reason=reason,
-        )
-
-    def trials(self) -> list[TrialResult]:
-        """All trials that ended or at least reported."""
-        begun = [self.result(number, "interrupted") for number in self.reports if number not in self.ended]
-        return [*self.ended.values(), *begun]
-
-
-def epoch_of(report: dict[str, Any]) -> EpochResult:
-    """The epoch that a report tells of."""
-    return EpochResult(**{name: report.get(name) for name in EpochResult.__dataclass_fields__})

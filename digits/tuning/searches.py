@@ -14,22 +14,23 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from digits.config import Architecture, DataConfig, Recipe, TrainingConfig
-from digits.errors import ConfigurationError
+from digits.config import Architecture, Recipe, TrainingConfig
 from digits.storage import Storage
-from digits.training.runs import Network
+from digits.training.runs import Network, Resumable
 from digits.training.state import EpochResult
 from digits.tuning.space import Candidate, SearchSpace, TuningConfig, candidates_of
 
-SEARCH, TRIALS, TUNE = "search.json", "trials", "tune"
+TRIALS, TUNE = "trials", "tune"
 Status = Literal["finished", "stopped early", "diverged", "failed", "interrupted"]
 ENDED: tuple[Status, ...] = ("finished", "stopped early")
 FAILED: tuple[Status, ...] = ("diverged", "failed")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Search:
+class Search(Resumable):
     """What one search tries, on which digits, and how its winner is trained."""
+
+    FILE, KIND = "search.json", "search"
 
     space: SearchSpace
     tuning: TuningConfig
@@ -37,9 +38,6 @@ class Search:
     """How the winner is trained in full; a trial differs in learning rate, epochs and seed."""
     seeds: tuple[int, ...]
     """Seeds of the winner's training."""
-    data: DataConfig
-    fingerprint: str
-    """Of the data, see `digits.data.files.DigitFiles`."""
 
     @cached_property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -64,29 +62,17 @@ class Search:
         training = replace(self.training, learning_rate=candidate.learning_rate)
         return Recipe(architecture=candidate.architecture, training=training)
 
-    def write(self, run_dir: Storage) -> None:
-        """Note in the run's folder what was asked for."""
-        (run_dir / SEARCH).write_bytes(json.dumps(asdict(self), indent=1).encode())
-
     @classmethod
-    def read(cls, run_dir: Storage) -> Self:
-        """The search that `write` noted; ConfigurationError where there is none."""
-        try:
-            values = json.loads((run_dir / SEARCH).read_bytes())
-            return cls(
-                space=SearchSpace(**values["space"]),
-                tuning=TuningConfig(**values["tuning"]),
-                training=TrainingConfig(**values["training"]),
-                seeds=tuple(values["seeds"]),
-                data=DataConfig(**values["data"]),
-                fingerprint=values["fingerprint"],
-            )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigurationError(
-                f"{run_dir} is no search that can go on: {error}\n"
-                f"  expected: the folder of an earlier search, with a readable {SEARCH}\n"
-                "  what to do: name a search inside the storage path, or start a new one without --resume"
-            ) from error
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """A search from its JSON object."""
+        return cls(
+            space=SearchSpace(**values["space"]),
+            tuning=TuningConfig(**values["tuning"]),
+            training=TrainingConfig(**values["training"]),
+            seeds=tuple(values["seeds"]),
+            data=values["data"],
+            fingerprint=values["fingerprint"],
+        )
 
 
 def trial_name(number: int) -> str:
@@ -116,7 +102,7 @@ class TrialResult:
     @property
     def score(self) -> float | None:
         """Photo score after the last epoch, or validation accuracy without photos; None for a trial that failed."""
-        return None if self.status in FAILED or not self.history else score_of(self.history[-1])
+        return None if self.status in FAILED or not self.history else self.history[-1].score
 
     def to_row(self) -> dict[str, Any]:
         """One row of trials.csv; what a trial has not is empty."""
@@ -136,11 +122,6 @@ class TrialResult:
             "seconds": sum(epoch.seconds for epoch in self.history),
             "reason": self.reason,
         }
-
-
-def score_of(epoch: EpochResult) -> float:
-    """What a search optimises: the photo score, or validation accuracy where no photos were given."""
-    return epoch.validation_accuracy if epoch.photo_score is None else epoch.photo_score
 
 
 def write_trial(run_dir: Storage, trial: TrialResult) -> None:

@@ -177,15 +177,15 @@ class TuningConfig:
     max_epochs: int = 12
     """Epochs of a trial that is not stopped early."""
     reduction_factor: int = 4
-    """After 1 epoch, and after each so many times as many, about one trial in so many goes on."""
+    """About one trial in this many goes on after epoch 1, and again each time its epochs have grown by this factor."""
     train_images: int = 10_000
     """Training digits of a trial, not counting inverted copies (all, where there are fewer)."""
     validation_images: int = 2_500
     """Validation digits of a trial, not counting inverted copies (all, where there are fewer)."""
     workers_per_trial: int = 1
-    """1: a trial is one process, with one core; more: a trial is a training run with so many workers."""
+    """1: a trial is one process, with one core; more: a trial is a training run with this many workers."""
     gpus_per_trial: float | None = None
-    """Part of a GPU for each one-process trial; left out, a quarter where there are GPUs."""
+    """Fraction of a GPU for each one-process trial; left out, a quarter where there are GPUs."""
     search_seed: int = 0
     """Seed of the networks that are drawn, and of the training of all trials."""
 

@@ -8,13 +8,10 @@ where a trial trains (`digits.tuning.trial_worker`), not by those who wait for i
 import os
 from typing import Any
 
-import ray
-import ray.train
 import ray.tune
-from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from digits.training.tensorflow_cluster import TensorflowConfig
+from digits.training.tensorflow_cluster import worker_group
 from digits.tuning.searches import TUNE
 from digits.tuning.trial_task import TRIAL, TrialTask
 
@@ -33,22 +30,12 @@ def train_alone(config: dict[str, Any], task: TrialTask) -> None:
 
 def train_with_workers(config: dict[str, Any], task: TrialTask) -> None:
     """A trial that is a training run on Ray Train: the function that Ray Tune calls, which itself only waits."""
-    storage, number = task.run_dir / TUNE, config[TRIAL]["number"]
-    DataParallelTrainer(
+    worker_group(
         train_worker,
-        train_loop_config={"task": task, "number": number},
-        backend_config=TensorflowConfig(),
-        scaling_config=ray.train.ScalingConfig(
-            num_workers=task.workers.num_workers,
-            use_gpu=task.workers.use_gpu,
-            resources_per_worker=task.workers.resources_per_worker,
-        ),
-        run_config=ray.train.RunConfig(
-            name=f"workers-{ray.tune.get_context().get_trial_id()}",
-            storage_path=storage.path,
-            storage_filesystem=storage.filesystem,
-            callbacks=[TuneReportCallback()],
-        ),
+        {"task": task, "number": config[TRIAL]["number"]},
+        task.workers,
+        task.run_dir / TUNE / f"workers-{ray.tune.get_context().get_trial_id()}",
+        callbacks=[TuneReportCallback()],
     ).fit()
 
 

@@ -76,7 +76,10 @@ def report_recovery(fault: str, seconds: float) -> None:
 
 
 class Job:
-    """A job in a process of its own, whose lines can be waited for; `before` are words before its command line."""
+    """A job in a process and a group of its own, as a shell starts it, whose lines can be waited for.
+
+    `before` are words before its command line.
+    """
 
     def __init__(self, *arguments: str | Path, env: dict[str, str] | None = None, before: Sequence[str] = ()) -> None:
         self.process = subprocess.Popen(
@@ -86,6 +89,7 @@ class Job:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         self.lines: list[str] = []
         self.arrived = threading.Condition()
@@ -112,6 +116,12 @@ class Job:
             line = found()
         assert line, f"no {text!r} after {PATIENCE_S} s or at the end:\n" + "\n".join(self.lines)
         return line
+
+    def stop(self, number: signal.Signals, *, group: bool = False) -> float:
+        """Send a signal to the job, or to its group as a terminal does; returns when, by time.monotonic."""
+        sent = time.monotonic()
+        os.killpg(self.process.pid, number) if group else self.process.send_signal(number)
+        return sent
 
     def wait(self) -> int:
         """The job's exit code, once it has ended."""

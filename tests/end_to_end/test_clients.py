@@ -1,4 +1,4 @@
-"""Real clients against a real server: tritonclient in both encodings, and every example of the README."""
+"""Real clients against a real server: tritonclient in both encodings, and every example of docs/serving.md."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ from tritonclient.utils import InferenceServerException
 
 from digits.images import encode_png
 
-README = Path(__file__).parents[2] / "README.md"
+SERVING = Path(__file__).parents[2] / "docs" / "serving.md"
 DOCUMENTED_ADDRESS = "127.0.0.1:8000"
 
 
@@ -64,17 +64,18 @@ def test_tritonclient_shows_what_was_wrong(client, images, datatype, message):
     assert raised.value.status() == "400"
 
 
-def readme_examples() -> list:
-    """The README's code blocks that talk to the service."""
+def documented_examples() -> list:
+    """The page's code blocks that talk to the service."""
     blocks = re.findall(
-        r"^```(sh|bash|python)\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        r"^```(sh|bash|python)\n(.*?)^```", SERVING.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )
     wanted = [block for block in blocks if DOCUMENTED_ADDRESS in block[1] and block[1].startswith(("curl ", "import "))]
+    assert len(wanted) >= 2
     return [pytest.param(language, code, id=code.split()[0]) for language, code in wanted]
 
 
-@pytest.mark.parametrize(("language", "code"), readme_examples())
-def test_an_example_of_the_readme_works_as_it_stands(plain_server, test_digits, tmp_path, language, code):
+@pytest.mark.parametrize(("language", "code"), documented_examples())
+def test_a_documented_example_works_as_it_stands(plain_server, test_digits, tmp_path, language, code):
     for name in ("seven.jpg", "seven.png", "another.png"):
         (tmp_path / name).write_bytes(encode_png(test_digits[0][0]))
     code = code.replace(DOCUMENTED_ADDRESS, plain_server.removeprefix("http://"))

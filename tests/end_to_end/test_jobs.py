@@ -1,34 +1,45 @@
 """The jobs as people run them: from the command line to the last line of stdout, and every mistake as one message."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from digits.commands.console import run_job
-from digits.evaluation.simulated_pages import PLAIN, simulated_page
+from digits.evaluation.pages.simulated import PLAIN, simulated_page
 from digits.images import encode_png, to_rgb
 from digits.models import checkpoints
 from jobs import evaluate, make_shards, train
 from tests.end_to_end.conftest import read_shard
+from tests.end_to_end.faults import Job
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(*arguments, timeout=280):
+def run(*arguments, timeout=280, env=None):
     """A job in a process of its own, from the repository's root."""
-    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=timeout, env=env
+    )
 
 
 @pytest.fixture(scope="module")
 def trained(tiny_mnist, tmp_path_factory):
-    """Storage after one run of the training job: both of the article's networks, one epoch, tiny data."""
+    """Storage after one run of the training job: both of the article's networks, one epoch, tiny data.
+
+    With tokens, as Ray has them where nobody says otherwise, and a home folder in which nothing can be written.
+    """
     storage = tmp_path_factory.mktemp("storage")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
     job = run(
-        "jobs/train.py", "--architecture", "both", "--epochs", "1", "--data", tiny_mnist, "--storage-path", storage
+        *("jobs/train.py", "--architecture", "both", "--epochs", "1", "--data", tiny_mnist, "--storage-path", storage),
+        env={**env, "HOME": "/dev/null"},
     )
     assert job.returncode == 0, job.stderr
     return storage, job.stdout
@@ -105,6 +116,18 @@ def test_evaluation_counts_errors_on_pages_and_answers_to_what_shows_no_digit(tr
     assert score["edit_distance"] >= 5 and score["character_error_rate"] == score["edit_distance"] / score["digits"]
     assert document["not_digits"] == {"images": 1, "answered": 0} and document["photos"] is None
     assert Path(document["run_dir"], "pages.csv").read_text().startswith("file,text,read,rotation")
+
+
+def test_an_evaluation_that_is_stopped_says_so(trained):
+    storage, _ = trained
+    job = Job("jobs/evaluate.py", "--storage-path", storage)
+    job.wait_for("parameters, from")
+    sent = job.stop(signal.SIGTERM, group=True)
+    job.wait_for("stopped by Ctrl-C or SIGTERM before the evaluation was written; start it again")
+    assert time.monotonic() - sent < 2
+    assert job.wait() == 130
+    assert "Traceback" not in job.output
+    assert not list(storage.glob("evaluate-*/metrics.json"))
 
 
 MISTAKES = [

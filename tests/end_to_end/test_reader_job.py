@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from digits.reading.answer import NotADigit
+from digits.errors import NotADigit
 from digits.reading.reader import Reader
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,7 +20,8 @@ from digits.data.split import split_rows
 from digits.errors import ConfigurationError
 from digits.images import encode_png, to_rgb
 from digits.preprocessing.prepare import prepare_photo
-from digits.service.deployment import Arguments, read_api_key
+from digits.service.deployment import Arguments
+from digits.service.gate import read_api_key
 from tests.end_to_end.serve_cluster import ROOT, ServeCluster, get_text, processes_of, wait_for
 from tests.end_to_end.serving_load import finish, under_load
 

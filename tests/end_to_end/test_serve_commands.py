@@ -6,11 +6,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+from digits.service.settings import read_settings
+from serve.__main__ import CONFIG, main
 from tests.end_to_end.ports import free_ports
 from tests.end_to_end.serve_cluster import BIN, ROOT, end_processes, get_json, private_environment, wait_for
 
@@ -36,6 +39,108 @@ def test_without_a_checkpoint_the_command_says_at_once_how_to_make_one(folder):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "best.json" in done.stderr and "make train" in done.stderr and "Traceback" not in done.stderr
+
+
+def refusal(*arguments: str | Path) -> str:
+    """What `python -m serve` says about arguments that it does not take, before Ray starts."""
+    with pytest.raises(SystemExit) as raised:
+        main([str(argument) for argument in arguments])
+    message = raised.value.code
+    assert [line.split(":")[0] for line in message.splitlines()] == ["error", "  expected", "  what to do"]
+    return message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.yaml"], "there is no file nowhere.yaml"),
+        (["README.md"], "README.md is no"),
+        (["serve/config.yaml", "README.md"], "2 configurations"),
+        (["storage=runs"], "the argument storage=runs"),
+        (["storage_path="], "the argument storage_path="),
+        (["checkpoint=a", "checkpoint=b"], "checkpoint is given twice"),
+        (["port=0"], "port=0"),
+        (["port=65000"], "RAY_SERVE_HAPROXY_METRICS_PORT=66101"),
+        (["checkpoint=nowhere"], "nowhere"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_in_the_command_line_is_told_in_three_parts(arguments, message):
+    assert message in refusal(*arguments)
+
+
+def test_a_missing_api_key_is_told_before_ray_starts(storage_path):
+    message = refusal(f"storage_path={storage_path}", f"api_key_file={storage_path / 'nowhere'}")
+    assert "holds no API key" in message
+
+
+@pytest.mark.parametrize("taken", ["the service", "HAProxy's statistics", "HAProxy's metrics"])
+def test_a_taken_port_is_one_message_before_ray_starts(storage_path, tmp_path, taken):
+    config = yaml.safe_load((ROOT / "serve" / "config.yaml").read_text())
+    http, stats, metrics = free_ports(3)
+    config["http_options"]["port"] = http
+    config["controller_options"]["runtime_env"]["env_vars"] |= {
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(stats),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    number = {"the service": http, "HAProxy's statistics": stats, "HAProxy's metrics": metrics}[taken]
+    with socket.create_server(("127.0.0.1", number)):
+        message = refusal(tmp_path / "config.yaml", f"storage_path={storage_path}")
+    assert message.startswith(f"error: {taken} cannot listen") and f"port {number}:" in message
+    assert f"port={http + 1}" in message
+
+
+def test_a_taken_port_ends_the_command_long_before_ray_would_be_up(storage_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        arguments = [f"port={server.getsockname()[1]}", f"storage_path={storage_path}"]
+        started = time.monotonic()
+        command = [sys.executable, "-m", "serve", *arguments]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert time.monotonic() - started < 8  # a second on a machine without other work
+    assert done.returncode == 1 and done.stdout == "", done.stdout
+    assert done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 3
+
+
+def test_what_the_command_line_says_goes_where_serve_looks_for_it(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text((ROOT / "serve" / "config.yaml").read_text())
+    settings = read_settings(
+        ["checkpoint=a", str(file), "storage_path=s3://bucket/x=y", "api_key_file=k", "port=8005"], CONFIG
+    )
+    assert settings.user_config == {"checkpoint": "a", "storage_path": "s3://bucket/x=y"}
+    assert settings.arguments == {"api_key_file": "k"}
+    assert [port.number for port in settings.ports({})] == [8005, 8409, 9106]
+    unchanged = read_settings([], file)
+    assert unchanged.config == yaml.safe_load(file.read_text())
+    assert [port.number for port in unchanged.ports({})] == [8000, 8404, 9101]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_two_services_run_beside_each_other(folder, storage_path):
+    environment = private_environment(folder)
+    for name in [name for name in environment if name.startswith("RAY_SERVE_HAPROXY")]:
+        del environment[name]
+    ports = [24_000 + os.getpid() % 1000, 25_000 + os.getpid() % 1000]
+    processes = []
+    for port, name in zip(ports, ("first", "second"), strict=True):
+        arguments = [f"port={port}", f"storage_path={storage_path}", f"checkpoint={storage_path / name}"]
+        with (folder / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "serve", *arguments], cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+        processes.append(process)
+    for port, name in zip(ports, ("first", "second"), strict=True):
+        url = f"http://127.0.0.1:{port}/health"
+        wait_for(
+            lambda url=url, name=name: get_json(url) == {"status": "ok", "model": name}, f"the start of {name}", 200
+        )
+    os.kill(processes[0].pid, signal.SIGINT)
+    assert processes[0].wait(90) == 0
+    assert get_json(f"http://127.0.0.1:{ports[1]}/health") == {"status": "ok", "model": "second"}
+    os.kill(processes[1].pid, signal.SIGINT)
+    assert processes[1].wait(90) == 0
 
 
 @pytest.mark.slow

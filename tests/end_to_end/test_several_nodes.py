@@ -89,14 +89,16 @@ def nodes():
     """Two raylets of a cluster of our own, this process connected to it."""
     import ray
 
-    import digits.cluster  # noqa: F401  sets what Ray reads when it starts
+    from digits import cluster
 
     # A folder of its own: Ray notes the running cluster there, and other programs of this user shall not find it.
     with pytest.MonkeyPatch.context() as patch:
         folder = tempfile.mkdtemp(prefix="ray")
         patch.setenv("RAY_TMPDIR", folder)
         nodes = Nodes()
-        ray.init(address=nodes.cluster.address, log_to_driver=False, logging_level="ERROR")
+        patch.setenv("RAY_ADDRESS", nodes.cluster.address)
+        patch.setenv(cluster.API_SERVER, "")  # which connecting sets, and the end of this takes back
+        cluster.connect()
         nodes.wait_for(2)
         yield nodes
         ray.shutdown()

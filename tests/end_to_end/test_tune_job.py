@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from digits.commands import preparation
 from digits.commands.console import run_job
+from digits.commands.tuning import TuneSettings, tune
 from digits.models import checkpoints
-from jobs import tune
 from tests.end_to_end import faults
 from tests.end_to_end.test_job_submit import head  # noqa: F401  a head node that jobs are submitted to
 
@@ -135,9 +136,9 @@ MISTAKES = [
 def test_a_mistake_is_one_message_before_ray_starts(arguments, words, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["job", *arguments])
-    monkeypatch.setattr(tune.cluster, "connect", lambda: pytest.fail("Ray was started"))
+    monkeypatch.setattr(preparation.cluster, "connect", lambda: pytest.fail("Ray was started"))
     with pytest.raises(SystemExit) as ended:
-        run_job(tune.TuneSettings, tune.tune, None)
+        run_job(TuneSettings, tune, None)
     message = str(ended.value.code)
     assert words in message
     assert "expected: " in message

@@ -5,10 +5,10 @@ import pytest
 
 from digits.config import DataConfig, TrainingConfig
 from digits.data.batches import Columns
-from digits.data.distorted import epochs_of
+from digits.data.distorted import iterate_epochs
 from digits.data.files import find_digits
 from digits.data.read import concatenate, read_digits, read_sides, read_without_ray
-from digits.data.split import part_of, split_rows
+from digits.data.split import rows_of_groups, split_rows
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -51,9 +51,9 @@ def distorted(path, world_size, first=0, epochs=3, seed=0):
         columns = Columns(
             num_groups=files.num_digits, group_size=2, global_batch_size=16, rank=rank, world_size=world_size
         )
-        digits = read_without_ray(files, part_of(side, columns.owned_groups), inverted_copies=True)
+        digits = read_without_ray(files, rows_of_groups(side, columns.owned_groups), inverted_copies=True)
         config = TrainingConfig(epochs=epochs, seed=seed, distort=True)
-        parts.append(list(epochs_of(digits, columns, inverted_copies=True, config=config, first=first)))
+        parts.append(list(iterate_epochs(digits, columns, inverted_copies=True, config=config, first=first)))
     return [concatenate(of_epoch) for of_epoch in zip(*parts, strict=True)]
 
 
@@ -72,6 +72,6 @@ def test_without_distortion_every_epoch_is_the_same(tiny_mnist):
     files = find_digits(tiny_mnist)
     columns = Columns(num_groups=600, group_size=1, global_batch_size=16)
     digits = read_without_ray(files, np.ones(600, bool), inverted_copies=False)
-    first, second = epochs_of(digits, columns, inverted_copies=False, config=TrainingConfig(epochs=2), first=0)
+    first, second = iterate_epochs(digits, columns, inverted_copies=False, config=TrainingConfig(epochs=2), first=0)
     assert first[0] is second[0]
     assert len(first[0]) == 600

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from digits.config import BASELINE, TrainingConfig
+from digits.config import BASELINE, Recipe, TrainingConfig
 from digits.data.batches import Columns
 from digits.models.layers import Dropout
 from digits.models.network import build_model, build_training_model
 from digits.training.batch_parts import in_parts, parts_of
-from digits.training.loop import fit
+from digits.training.loop import Device, WorkerDigits, fit
+
+DROPPING = replace(BASELINE, dropouts=(0.15, 0.18, 0.2), dense_units=16, dense_dropout=0.3)
+"""A network that drops activations after each layer."""
 
 
 @pytest.fixture(scope="module")
@@ -23,50 +26,64 @@ def digits():
     return (rng.integers(0, 100, (100, 28, 28)) + 15 * labels[:, None, None]).astype(np.uint8), labels
 
 
-def trained_in(digits, cores, batch_size):
-    """The states of two epochs."""
-    columns = Columns(num_groups=100, group_size=1, global_batch_size=batch_size)
-    config, states = TrainingConfig(epochs=2, global_batch_size=batch_size), []
-    fit(BASELINE, config, columns, [digits] * 2, digits, report=states.append, cores=cores)
+def trained_in(digits, cores, batch_size, *, architecture=BASELINE, resume=None):
+    """The states of two epochs, or of what is left of them."""
+    columns = Columns.of(100, batch_size, inverted_copies=False)
+    recipe = Recipe(architecture=architecture, training=TrainingConfig(epochs=2, global_batch_size=batch_size))
+    own, states = WorkerDigits(epochs=[digits] * (1 if resume else 2), validation=digits), []
+    fit(recipe, columns, own, report=states.append, resume=resume, device=Device(cores=cores))
     return states
+
+
+def dropped(rate, shape, *, seed=0, number=0, step=0, place=0):
+    """What dropout lets through of ones."""
+    return Dropout(rate, seed=seed, number=number).drop(tf.ones(shape), tf.constant(step, tf.int64), place).numpy()
 
 
 @pytest.mark.parametrize("rate", [0.15, 0.5])
 def test_dropout_drops_its_rate_scales_the_rest_and_draws_anew(rate):
-    keras.utils.set_random_seed(0)
-    layer, ones = Dropout(rate), tf.ones((31, 23, 129))
-    first, second = (layer(ones, training=True).numpy() for _ in range(2))
+    shape = (31, 23, 129)
+    first, second = dropped(rate, shape), dropped(rate, shape, step=1)
     assert np.unique(first) == pytest.approx([0, 1 / (1 - rate)])
-    for dropped in (first == 0, second == 0):
+    others = [second, dropped(rate, shape, number=1), dropped(rate, shape, seed=1), dropped(rate, shape, place=31)]
+    for zeros in (first == 0, *(other == 0 for other in others)):
         # Four standard deviations of the share, for the whole and for the shares along each axis.
-        assert dropped.mean() == pytest.approx(rate, abs=4 * np.sqrt(rate * (1 - rate) / dropped.size))
+        assert zeros.mean() == pytest.approx(rate, abs=4 * np.sqrt(rate * (1 - rate) / zeros.size))
         for axis in range(3):
-            shares = dropped.mean(axis=tuple({0, 1, 2} - {axis}))
-            size = dropped.size / len(shares)
+            shares = zeros.mean(axis=tuple({0, 1, 2} - {axis}))
+            size = zeros.size / len(shares)
             assert np.abs(shares - rate).max() < 5 * np.sqrt(rate * (1 - rate) / size)
-    # Which are dropped together is chance, between draws and between neighbours, whose bits come from one number.
-    assert ((first == 0) & (second == 0)).mean() == pytest.approx(rate**2, abs=0.01)
+    # Which are dropped together is chance: between steps, layers, seeds and digits, and between neighbours, whose bits
+    # come from one number.
+    for other in others:
+        assert ((first == 0) & (other == 0)).mean() == pytest.approx(rate**2, abs=0.01)
     neighbours = first.reshape(-1)[: first.size // 2 * 2].reshape(-1, 2) == 0
     assert neighbours.all(axis=1).mean() == pytest.approx(rate**2, abs=0.01)
 
 
+@pytest.mark.parametrize("activations", [1, 12, 13, 128, 1000])
+def test_a_digit_drops_the_same_wherever_it_is_computed(activations):
+    whole = dropped(0.3, (40, activations), seed=7, number=2, step=11)
+    parts = [dropped(0.3, (8, activations), seed=7, number=2, step=11, place=place) for place in range(0, 40, 8)]
+    assert np.array_equal(np.concatenate(parts), whole)
+
+
 def test_a_rate_between_two_of_256_levels_is_exact_on_average():
-    keras.utils.set_random_seed(0)
-    dropped = Dropout(0.15)(tf.ones((1000, 2000)), training=True).numpy() == 0
-    assert dropped.mean() == pytest.approx(0.15, abs=0.001)  # 38 of 256 are 0.1484
+    zeros = dropped(0.15, (1000, 2000)) == 0
+    assert zeros.mean() == pytest.approx(0.15, abs=0.001)  # 38 of 256 are 0.1484
 
 
 def test_the_network_that_trains_on_one_channel_is_the_one_that_everybody_builds():
     architecture = replace(BASELINE, dense_units=16)
     models = []
-    for build in (build_model, build_training_model):
+    for build in (build_model, lambda architecture: build_training_model(architecture, seed=3)):
         keras.utils.set_random_seed(3)
         models.append(build(architecture))
     for one, other in zip(*(model.trainable_variables for model in models), strict=True):
         assert np.array_equal(one, other)
-    gray = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1), np.uint8)
+    grey = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1), np.uint8)
     results = []
-    for model, images in zip(models, (np.repeat(gray, 3, axis=-1), gray), strict=True):
+    for model, images in zip(models, (np.repeat(grey, 3, axis=-1), grey), strict=True):
         with tf.GradientTape() as tape:
             probabilities = model(images, training=True)
             loss = -tf.reduce_mean(tf.math.log(probabilities[:, 0]))
@@ -76,25 +93,33 @@ def test_the_network_that_trains_on_one_channel_is_the_one_that_everybody_builds
 
 
 def test_dropout_takes_any_rate_that_the_configuration_allows():
-    almost_everything = Dropout(1 - 1e-9)(tf.ones((100, 100)), training=True).numpy()
+    almost_everything = dropped(1 - 1e-9, (100, 100))
     assert np.isfinite(almost_everything).all()
     assert (almost_everything == 0).mean() > 0.99
+    assert (dropped(0.999, (2000, 500)) == 0).mean() == pytest.approx(0.999, abs=5e-4)
 
 
 def test_dropout_passes_everything_when_it_does_not_train():
     ones = tf.ones((2, 3))
-    assert np.array_equal(Dropout(0.5)(ones, training=False), ones)
-    assert np.array_equal(Dropout(0.5)(ones), ones)
+    assert np.array_equal(Dropout(0.5, seed=0, number=0)(ones), ones)
 
 
-def test_a_batch_in_parts_trains_as_the_whole_batch(digits):
-    whole, parts = trained_in(digits, 1, 50), trained_in(digits, 3, 50)
+@pytest.mark.parametrize("architecture", [BASELINE, DROPPING], ids=["baseline", "dropping"])
+def test_a_batch_in_parts_trains_as_the_whole_batch(digits, architecture):
+    whole, parts = (trained_in(digits, cores, 50, architecture=architecture) for cores in (1, 3))
     assert parts_of(50, 3) == 3
     for one, other in zip(whole, parts, strict=True):
         assert other.history[-1].train_loss == pytest.approx(one.history[-1].train_loss, abs=1e-5)
         assert other.history[-1].train_accuracy == one.history[-1].train_accuracy
         for name, weights in one.weights.items():
             np.testing.assert_allclose(other.weights[name], weights, atol=1e-5, err_msg=name)
+
+
+def test_a_resumed_training_draws_the_masks_of_an_uninterrupted_one(digits):
+    first, last = trained_in(digits, 1, 50, architecture=DROPPING)
+    (resumed,) = trained_in(digits, 1, 50, architecture=DROPPING, resume=first)
+    for name, weights in last.weights.items():
+        assert np.array_equal(resumed.weights[name], weights), name
 
 
 def test_parts_are_neither_too_small_nor_too_large_and_padding_is_no_digit():

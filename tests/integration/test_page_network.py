@@ -9,9 +9,9 @@ from digits.models.page_onnx import onnx_file
 from digits.models.page_targets import CHANNELS, PageArchitecture, targets_of
 from digits.reading.detect import Detector
 from digits.storage import Storage
-from digits.training import page_run
-from digits.training.page_loop import fit
-from digits.training.page_run import PageTraining
+from digits.training.reader import run as runs
+from digits.training.reader.loop import fit
+from digits.training.reader.run import PageTraining
 
 SMALL = PageArchitecture(stem=8, fine=8, trunk=16, head=8, dilations=(1, 2))
 
@@ -64,9 +64,9 @@ def test_training_learns_and_what_was_interrupted_goes_on_as_if_it_had_not_been(
     losses = [epoch.centre_loss for epoch in whole[-1].history]
     assert losses[-1] < 0.7 * losses[0]
     assert [epoch.error_rate for epoch in whole[-1].history][-1] == 0.5
-    folder = Storage.open(tmp_path) / page_run.epoch_name(2)
-    page_run.write_state(folder, whole[1])
-    resumed = trained(4, resume=page_run.read_state(folder))
+    folder = Storage.open(tmp_path) / runs.epoch_name(2)
+    runs.write_state(folder, whole[1])
+    resumed = trained(4, resume=runs.read_state(folder))
     assert [epoch.epoch for epoch in resumed[-1].history] == [1, 2, 3, 4]
     for path, mean in whole[-1].mean.items():
         assert np.allclose(resumed[-1].mean[path], mean, atol=1e-4), path

@@ -2,13 +2,14 @@
 
 import shutil
 
+import keras
 import numpy as np
 import pytest
 
-from digits.config import BASELINE, DataConfig, Recipe, TrainingConfig
+from digits.config import RECIPES, DataConfig, Recipe, TrainingConfig
 from digits.data.files import find_digits
 from digits.data.read import read_without_ray
-from digits.data.split import split_rows
+from digits.data.split import Split, split_rows
 from digits.models import checkpoints
 from digits.storage import Storage
 from digits.training import driver, runs
@@ -18,69 +19,87 @@ from digits.training.runs import Run
 pytestmark = pytest.mark.usefixtures("cluster")
 
 EPOCHS = 3
-RECIPE = Recipe(architecture=BASELINE, training=TrainingConfig(epochs=EPOCHS, global_batch_size=50))
+TRAINING = TrainingConfig(epochs=EPOCHS, global_batch_size=50)
+ALL_NETWORKS = {name: Recipe(architecture=recipe.architecture, training=TRAINING) for name, recipe in RECIPES.items()}
 
 
-def train(path, run_dir, num_workers, recipes=None):
-    """Train on a folder of digits; returns the events and the last state of the first network."""
+def train(path, run_dir, num_workers, recipes):
+    """Train on a folder of digits; returns the events and the last state of each network, by its name."""
     files, events = find_digits(path), []
-    run = Run.of(recipes or {"baseline": RECIPE}, (0,), DataConfig(path=path), files.fingerprint)
+    run = Run.of(recipes, (0,), DataConfig(path=path), files.fingerprint)
     workers = driver.Workers(num_workers=num_workers, use_gpu=False, cpus_per_worker=1)
-    driver.train(run, run_dir, workers, files=files, on_event=events.append)
-    return events, runs.last_state(run_dir, run.networks[0], on_damage=pytest.fail)
+    split = Split.make(files, run.data)
+    driver.train(run, run_dir, workers, split=split, on_event=events.append)
+    states = {
+        network.architecture_name: runs.last_state(run_dir, network, on_damage=pytest.fail) for network in run.networks
+    }
+    return events, states
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tiny_mnist, tmp_path_factory):
-    """One worker, three epochs, no interruption."""
+    """All networks, by one worker, three epochs each, no interruption."""
     run_dir = Storage.open(tmp_path_factory.mktemp("runs")) / "uninterrupted"
-    return run_dir, *train(tiny_mnist, run_dir, 1)
+    return run_dir, *train(tiny_mnist, run_dir, 1, ALL_NETWORKS)
 
 
 def test_loss_falls_and_every_epoch_is_told_and_kept(uninterrupted):
-    run_dir, events, state = uninterrupted
-    losses = [epoch.train_loss for epoch in state.history]
-    assert losses == sorted(losses, reverse=True)
-    assert losses[-1] < 0.8 * losses[0]
-    told = [event["result"] for event in events if event["event"] == "epoch"]
-    assert tuple(told) == state.history
-    assert run_dir.folders() == [f"baseline-seed0-epoch{epoch:03d}" for epoch in (1, 2, 3)]
+    run_dir, events, states = uninterrupted
+    for name, state in states.items():
+        losses = [epoch.train_loss for epoch in state.history]
+        assert losses == sorted(losses, reverse=True)
+        assert losses[-1] < 0.8 * losses[0]
+        told = [
+            event["result"] for event in events if event["event"] == "epoch" and event["network"].startswith(f"{name}-")
+        ]
+        assert tuple(told) == state.history
+        kept = [folder for folder in run_dir.folders() if folder.startswith(f"{name}-")]
+        assert kept == [f"{name}-seed0-epoch{epoch:03d}" for epoch in (1, 2, 3)]
 
 
 def test_two_workers_end_with_the_weights_of_one(uninterrupted, tiny_mnist, tmp_path):
     run_dir, _, alone = uninterrupted
     shared_dir = Storage.open(tmp_path) / "shared"
-    _, shared = train(tiny_mnist, shared_dir, 2)
-    # Sums in another order differ in the last bit; sixty steps of Adam make at most some 1e-4 of it. A gradient summed
-    # twice, which Adam hides but for its epsilon, already differs by 1e-3 after the first epoch.
-    first = [checkpoints.load(str(folder / "baseline-seed0-epoch001")).weights for folder in (run_dir, shared_dir)]
-    for name, weights in alone.weights.items():
-        np.testing.assert_allclose(first[1][name], first[0][name], rtol=0, atol=1e-4, err_msg=f"{name}, first epoch")
-        np.testing.assert_allclose(shared.weights[name], weights, rtol=0, atol=5e-4, err_msg=name)
-    for one, other in zip(alone.history, shared.history, strict=True):
-        # Each validation digit is counted once, whoever holds it.
-        assert other.validation_accuracy == pytest.approx(one.validation_accuracy, abs=1 / 240 + 1e-9)
-        assert other.validation_loss == pytest.approx(one.validation_loss, abs=1e-3)
+    _, shared = train(tiny_mnist, shared_dir, 2, ALL_NETWORKS)
+    for name in ALL_NETWORKS:
+        first = [checkpoints.load(str(folder / f"{name}-seed0-epoch001")) for folder in (run_dir, shared_dir)]
+        assert [checkpoint.record["training"]["num_workers"] for checkpoint in first] == [1, 2]
+        # Sums in another order differ in the last bit; sixty steps of Adam make at most some 1e-4 of it. A gradient
+        # summed twice, which Adam hides but for its epsilon, already differs by 1e-3 after the first epoch, and so do
+        # masks of dropout that depend on the worker.
+        for layer, weights in alone[name].weights.items():
+            what = f"{name}, {layer}"
+            first_epoch = [checkpoint.weights[layer] for checkpoint in first]
+            np.testing.assert_allclose(*first_epoch, rtol=0, atol=1e-4, err_msg=f"{what}, first epoch")
+            np.testing.assert_allclose(shared[name].weights[layer], weights, rtol=0, atol=5e-4, err_msg=what)
+        for one, other in zip(alone[name].history, shared[name].history, strict=True):
+            # Each validation digit is counted once, whoever holds it.
+            assert other.validation_accuracy == pytest.approx(one.validation_accuracy, abs=1 / 240 + 1e-9)
+            assert other.validation_loss == pytest.approx(one.validation_loss, abs=1e-3)
 
 
 def test_an_interrupted_run_goes_on_from_its_last_readable_epoch(uninterrupted, tiny_mnist, tmp_path):
     complete_dir, _, complete = uninterrupted
     run_dir = Storage.open(tmp_path) / "interrupted"
-    for epoch in (1, 2):
-        name = f"baseline-seed0-epoch{epoch:03d}"
-        shutil.copytree((complete_dir / name).path, (run_dir / name).path)
+    for name in ALL_NETWORKS:
+        for epoch in (1, 2):
+            folder = f"{name}-seed0-epoch{epoch:03d}"
+            shutil.copytree((complete_dir / folder).path, (run_dir / folder).path)
     weights = run_dir / "baseline-seed0-epoch002" / checkpoints.WEIGHTS
     weights.write_bytes(weights.read_bytes()[:1000])
-    events, resumed = train(tiny_mnist, run_dir, 1)
-    assert [event["epoch"] for event in events if event["event"] == "resumed"] == [1]
+    events, resumed = train(tiny_mnist, run_dir, 1, ALL_NETWORKS)
+    assert [event["epoch"] for event in events if event["event"] == "resumed"] == [1, 2, 2]
     assert "epoch002" in next(event["message"] for event in events if event["event"] == "damaged")
-    assert len(resumed.history) == EPOCHS
-    for name, array in complete.weights.items():
-        np.testing.assert_allclose(resumed.weights[name], array, atol=1e-5, err_msg=name)
+    for name in ALL_NETWORKS:
+        assert len(resumed[name].history) == EPOCHS
+        for layer, array in complete[name].weights.items():
+            # Dropout goes on with the masks of the uninterrupted run.
+            np.testing.assert_allclose(resumed[name].weights[layer], array, atol=1e-5, err_msg=f"{name}, {layer}")
 
 
 def test_the_finished_checkpoint_is_the_best_epoch_calibrated(uninterrupted, tiny_mnist):
-    run_dir, _, state = uninterrupted
+    run_dir, _, states = uninterrupted
+    state = states["baseline"]
     files = find_digits(tiny_mnist)
     run = Run.read(run_dir)
     images, labels = read_without_ray(files, split_rows(files, run.data), inverted_copies=True)
@@ -92,3 +111,31 @@ def test_the_finished_checkpoint_is_the_best_epoch_calibrated(uninterrupted, tin
     assert finished.predictions.loss <= best.validation_loss + 1e-6
     assert 0 <= record["calibration"]["expected_calibration_error"] < 0.5
     assert {"weights.npz", "model.keras", "checkpoint.json"} <= set((run_dir / "baseline-seed0").files())
+
+
+def test_the_keras_file_is_written_once_for_each_network_and_holds_its_best_epoch(uninterrupted):
+    run_dir, _, _ = uninterrupted
+    for network in Run.read(run_dir).networks:
+        epochs = runs.finished_epochs(run_dir, network)
+        with_file = [name for name in epochs if checkpoints.KERAS_MODEL in (run_dir / name).files()]
+        best = runs.best_epoch(run_dir, network)
+        assert with_file == [best.name]
+        model = keras.models.load_model(f"{best.path}/{checkpoints.KERAS_MODEL}")
+        for array, weights in zip(model.get_weights(), best.weights.values(), strict=True):
+            np.testing.assert_array_equal(array, weights)
+
+
+def test_a_network_that_was_trained_but_lacks_its_keras_file_gets_it_when_it_goes_on(
+    uninterrupted, tiny_mnist, tmp_path
+):
+    complete_dir, _, _ = uninterrupted
+    run_dir, trained = Storage.open(tmp_path) / "stopped", {"baseline": ALL_NETWORKS["baseline"]}
+    for epoch in (1, 2, 3):
+        name = f"baseline-seed0-epoch{epoch:03d}"
+        shutil.copytree(
+            (complete_dir / name).path, (run_dir / name).path, ignore=shutil.ignore_patterns(checkpoints.KERAS_MODEL)
+        )
+    events, _ = train(tiny_mnist, run_dir, 2, trained)
+    assert not [event for event in events if event["event"] == "epoch"]
+    (network,) = Run.read(run_dir).networks
+    assert runs.read_keras_file(runs.best_epoch(run_dir, network))

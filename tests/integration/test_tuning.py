@@ -8,19 +8,18 @@ import numpy as np
 import pytest
 import ray
 
+from digits.commands.tuning import winner_of
 from digits.commands.tuning_report import best_trial, document_of, report_trials
 from digits.config import DataConfig, TrainingConfig
 from digits.data.files import find_digits
 from digits.data.read import read_without_ray
-from digits.data.split import split_rows
-from digits.errors import ConfigurationError
+from digits.data.split import Split, split_rows
+from digits.errors import ConfigurationError, TrainingError
 from digits.models import checkpoints
 from digits.storage import Storage
-from digits.training.runs import TrainingError
 from digits.tuning import searches
 from digits.tuning.searches import Search
 from digits.tuning.space import SearchSpace, TuningConfig
-from jobs import tune
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -50,7 +49,7 @@ def run(search, run_dir):
     trials = search_networks(
         search,
         run_dir,
-        files=files,
+        split=Split.make(files, search.data),
         photo_digits=[ray.put((images, labels))],
         resources=ray.cluster_resources(),
         num_nodes=1,
@@ -118,7 +117,7 @@ def test_a_search_goes_on_with_what_is_left_of_it_and_a_trial_with_what_is_left_
 
 
 def test_a_poor_trial_is_stopped_by_what_trials_before_it_reached_but_no_published_one(searched):
-    from digits.tuning.driver import EarlyStopping
+    from digits.tuning.early_stopping import EarlyStopping
     from digits.tuning.trial_task import TRIAL, report_of
 
     search, _, trials, _ = searched
@@ -126,19 +125,17 @@ def test_a_poor_trial_is_stopped_by_what_trials_before_it_reached_but_no_publish
     for number, earlier, expected in ((2, [], "CONTINUE"), (2, trials[:2], "STOP"), (0, trials[:2], "CONTINUE")):
         scheduler = EarlyStopping(search, earlier)
         trial = SimpleNamespace(trial_id="new", config={TRIAL: {"number": number}})
-        scheduler.on_trial_add(None, trial)
         assert scheduler.on_trial_result(None, trial, poor) == expected
 
 
 def test_all_trials_train_on_the_same_distorted_digits(tiny_mnist, tmp_path):
     from digits.tuning.driver import choose_trial_workers, prepare
-    from digits.tuning.trial_worker import digits_in
 
     search = a_search(tiny_mnist)
     files = find_digits(tiny_mnist)
     workers = choose_trial_workers(search, {"CPU": 4}, 1)
-    task = prepare(search, Storage.open(tmp_path), files, [], workers, lambda event: None)
-    (first, labels), (second, _) = digits_in(task.epochs[0]), digits_in(task.epochs[1])
+    task = prepare(search, Storage.open(tmp_path), Split.make(files, search.data), [], workers, lambda event: None)
+    (first, labels), (second, _) = ray.get(list(task.epochs[:2]))
     assert len(task.epochs) == MAX_EPOCHS
     assert first.shape == (600, 28, 28)
     assert not first.flags.writeable
@@ -159,7 +156,7 @@ def test_more_workers_than_the_cluster_has_are_refused_by_the_flag_that_asked_fo
 def test_a_search_in_which_everything_failed_says_why(searched):
     diverged = [trial for trial in searched[2] if trial.status == "diverged"]
     with pytest.raises(TrainingError, match=r"all 1 trials failed \(trial-02: the loss was not finite"):
-        tune.winner_of(diverged)
+        winner_of(diverged)
 
 
 @pytest.mark.slow

@@ -34,7 +34,6 @@ def test_an_architecture_survives_json():
         {"dropouts": (0.1,)},
         {"filters": (0, 16, 32)},
         {"filters": ()},
-        {"dense_units": 0},
         {"dense_dropout": 0.5},
         {"pool_after": (3,)},
         {"filters": (8,) * 6, "dropouts": (0,) * 6, "pool_after": (0, 1, 2)},
@@ -45,6 +44,10 @@ def test_an_impossible_architecture_is_refused_in_three_parts(changes):
         replace(BASELINE, **changes)
     assert "expected: " in str(error.value)
     assert "what to do: " in str(error.value)
+
+
+def test_no_dense_units_are_no_dense_layer():
+    assert replace(IMPROVED, dense_units=0, dense_dropout=0) == replace(IMPROVED, dense_units=None, dense_dropout=0)
 
 
 def test_an_architecture_with_unknown_keys_is_refused():

@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from digits.errors import UnreadableImage
 from digits.images import (
     DECODED_SIZE,
     FORMATS,
     MAX_JPEG_SCANS,
     MAX_PIXELS,
-    UnreadableImage,
     decode_image,
     encode_png,
     invert,
@@ -255,11 +255,11 @@ def test_invert_exchanges_dark_and_light_and_is_its_own_inverse():
 
 
 def test_to_rgb_repeats_one_channel_three_times():
-    gray = np.random.default_rng(2).integers(0, 256, (2, 28, 28), dtype=np.uint8)
-    rgb = to_rgb(gray)
+    grey = np.random.default_rng(2).integers(0, 256, (2, 28, 28), dtype=np.uint8)
+    rgb = to_rgb(grey)
     assert rgb.shape == (2, 28, 28, 3)
     for channel in range(3):
-        np.testing.assert_array_equal(rgb[..., channel], gray)
+        np.testing.assert_array_equal(rgb[..., channel], grey)
 
 
 def test_resize_photo_keeps_a_28x28_picture_and_squeezes_others():

@@ -14,7 +14,7 @@ from digits.benchmarks.parquet import read_parquet
 from digits.evaluation.metrics import Predict, evaluate
 from digits.models import checkpoints
 from digits.models.checkpoints import Checkpoint
-from digits.models.inference import classifier_of
+from digits.models.inference import build_classifier
 
 
 def keras_predict(checkpoint: Checkpoint, batch_size: int) -> Predict:
@@ -32,7 +32,7 @@ def main(side: str, path: str, folder: str, num_digits: int, batch_size: int) ->
     images, labels = np.concatenate([originals, 255 - originals]), np.tile(labels[: num_digits // 2], 2)
     checkpoint = checkpoints.load(path)
     if side == "ours":
-        predict = classifier_of(checkpoint).probabilities
+        predict = build_classifier(checkpoint).probabilities
         evaluate(predict, images[:1000], labels[:1000])
         start = time.perf_counter()
         evaluate(predict, images, labels)

@@ -1,4 +1,4 @@
-"""Images a second of training steps alone: digits.fitting.fit, or a raw compiled TensorFlow loop over a tensor.
+"""Images a second of training steps alone: digits.training.loop.fit, or a raw compiled TensorFlow loop over a tensor.
 
 Both run batches of 32 with Adam on the same network. Arguments: fit, fit-alone or raw, folder of digits, network,
 number of digits, epochs, threads. Prints the rate of each epoch after the first, which compiles.
@@ -16,11 +16,11 @@ import numpy as np
 import tensorflow as tf
 
 from digits.benchmarks.parquet import read_parquet
-from digits.config import RECIPES, Architecture
+from digits.config import RECIPES, Architecture, Recipe
 from digits.data.batches import Columns
 from digits.images import Digits
 from digits.models.network import build_model
-from digits.training.loop import fit
+from digits.training.loop import Device, WorkerDigits, fit
 
 BATCH_SIZE = 32
 
@@ -34,21 +34,16 @@ def fit_rates(
     if "TF_CONFIG" in os.environ:
         config = json.loads(os.environ["TF_CONFIG"])
         task, world_size = config["task"]["index"], len(config["cluster"]["worker"])
-    columns = Columns(
-        num_groups=len(labels), group_size=1, global_batch_size=BATCH_SIZE, rank=task, world_size=world_size
-    )
+    columns = Columns.of(len(labels), BATCH_SIZE, inverted_copies=False).of_worker(task, world_size)
     rows = slice(columns.owned_groups.start, columns.owned_groups.stop)
     mine = images[rows], labels[rows]
     rates: list[float] = []
     fit(
-        architecture,
-        replace(RECIPES["baseline"].training, epochs=epochs),
+        Recipe(architecture=architecture, training=replace(RECIPES["baseline"].training, epochs=epochs)),
         columns,
-        [mine] * epochs,
-        (images[:100], labels[:100]),
+        WorkerDigits(epochs=[mine] * epochs, validation=(images[:100], labels[:100])),
         report=lambda state: rates.append(state.history[-1].images_per_second),
-        cores=cores,
-        strategy=strategy,
+        device=Device(strategy=strategy, cores=cores),
     )
     return rates
 

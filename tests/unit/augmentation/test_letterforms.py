@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from digits.augmentation import letterforms
-from digits.augmentation.hand import BOX, CENTRE, Hand, draw
-from digits.augmentation.letterforms import STYLES, synthesise
+from digits.augmentation.hand import Hand, draw
+from digits.augmentation.letterforms import LETTERFORMS, synthesise
+from digits.config import MNIST_BOX, MNIST_CENTRE
 
 EACH_DIGIT = np.repeat(np.arange(10), 30)
 
@@ -62,15 +63,15 @@ def test_no_labels_give_no_digits():
 
 
 def test_every_digit_has_letterforms_of_its_own():
-    assert sorted(STYLES) == list(range(10))
-    forms = [form for by_frequency in STYLES.values() for form in by_frequency]
+    assert sorted(LETTERFORMS) == list(range(10))
+    forms = [form for by_frequency in LETTERFORMS.values() for form in by_frequency]
     assert len(set(forms)) == len(forms)
     assert all(form.__doc__ for form in forms)
 
 
 @pytest.mark.parametrize("digit", range(10))
 def test_every_letterform_is_drawn_inside_the_frame(digit):
-    for form in STYLES[digit]:
+    for form in LETTERFORMS[digit]:
         for image in examples(form, 20):
             assert image.max() > 100, form.__name__
 
@@ -79,11 +80,11 @@ def test_digits_are_boxed_and_centred_by_mass_as_in_mnist(written):
     rows, columns = np.indices((28, 28))
     weight = written.astype(float)
     total = weight.sum((1, 2))
-    assert np.abs((weight * rows).sum((1, 2)) / total - CENTRE).max() < 0.7
-    assert np.abs((weight * columns).sum((1, 2)) / total - CENTRE).max() < 0.7
+    assert np.abs((weight * rows).sum((1, 2)) / total - MNIST_CENTRE).max() < 0.7
+    assert np.abs((weight * columns).sum((1, 2)) / total - MNIST_CENTRE).max() < 0.7
     ink = written > 100
     sides = np.maximum(extent(ink, 1), extent(ink, 2))
-    assert sides.min() >= BOX - 3 and sides.max() <= BOX + 2
+    assert sides.min() >= MNIST_BOX - 3 and sides.max() <= MNIST_BOX + 2
 
 
 def test_zeros_eights_and_bowls_enclose_what_their_shape_encloses():

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from digits.commands.seen_photos import SeenPhotos, readings_of
 from digits.commands.study import load_compared
 from digits.config import BASELINE, IMPROVED, DataConfig, Recipe, TrainingConfig
 from digits.errors import ConfigurationError
@@ -12,7 +13,6 @@ from digits.models import checkpoints
 from digits.storage import Storage
 from digits.training.runs import Network, Run, write_epoch
 from digits.training.state import EpochResult, TrainingState
-from jobs.evaluate import SeenPhotos, readings_of
 
 EPOCH = EpochResult(
     epoch=1,
@@ -84,13 +84,13 @@ def test_a_path_without_a_checkpoint_or_run_is_refused(write, tmp_path):
 
 
 def test_a_photo_without_a_digit_has_no_answer_unless_it_is_resized():
-    seen = np.zeros((2, 28, 28, 3), np.uint8)
+    prepared = np.zeros((2, 28, 28), np.uint8)
     photos = SeenPhotos(
         names=["a.png", "b.png"],
         thumbnails=[np.zeros((9, 9, 3), np.uint8)] * 2,
         labels=np.array([4, 4]),
-        resized=seen + 1,
-        prepared=(seen, np.array([4, -1])),
+        resized=np.ones((2, 28, 28, 3), np.uint8),
+        prepared=(prepared, np.array([4, -1])),
     )
 
     def fours(images):

@@ -62,3 +62,11 @@ def test_a_worker_without_a_column_has_no_rows():
     order = columns.order(0, 0)
     assert order.shape == (20, 1)
     assert (order == -1).all()
+
+
+def test_a_worker_owns_its_part_of_the_columns_of_all_digits():
+    columns = Columns.of(100, 8, inverted_copies=True)
+    assert (columns.num_groups, columns.group_size, columns.global_batch_size) == (100, 2, 8)
+    assert list(columns.owned) == list(range(8))
+    assert [list(columns.of_worker(rank, 2).owned) for rank in range(2)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert Columns.of(100, 8, inverted_copies=False).group_size == 1

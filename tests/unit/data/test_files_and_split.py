@@ -6,9 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from digits.config import DataConfig
-from digits.data.files import DataError, find_digits
+from digits.data.files import find_digits
 from digits.data.read import invert_batch, read_without_ray
 from digits.data.split import split_rows
+from digits.errors import DataError
 
 
 def images_column(images):

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from digits.evaluation.comparison import ComparedNetwork, Comparison, compare, gains, mean_and_deviation, measures
+from digits.evaluation.comparison import ComparedNetwork, Comparison, compare, gains, measures, over_trainings
 from digits.evaluation.corruptions import FAMILIES
 from digits.evaluation.factors import FACTORS, FactorResult
 from digits.reporting.factor_figures import comparison_pictures
@@ -52,7 +52,7 @@ def comparison() -> Comparison:
     return Comparison(
         networks=networks,
         validation=dict.fromkeys(names, 0.98 + seeds),
-        corruptions={name: np.full((3, 15), 0.8) for name in names},
+        corruptions={name: np.full((3, len(FAMILIES)), 0.8) for name in names},
         factors=factors,
         photos=photos,
     )
@@ -61,7 +61,11 @@ def comparison() -> Comparison:
 def test_every_training_reads_everything():
     rng = np.random.default_rng(0)
     digits, labels = rng.integers(0, 256, (8, 28, 28), dtype=np.uint8), np.array([1, 1, 1, 1, 2, 2, 3, 3])
-    photos = {path: (np.zeros((4, 28, 28, 3), np.uint8), np.array([1, 1, 2, -1])) for path in ("resized", "prepared")}
+    found = np.array([1, 1, 2, -1])
+    photos = {
+        "resized": (np.zeros((4, 28, 28, 3), np.uint8), found),
+        "prepared": (np.zeros((4, 28, 28), np.uint8), found),
+    }
     result = compare(
         [network("ones and twos", "baseline", False, always(1), always(2))],
         validation=(digits, labels),
@@ -70,7 +74,7 @@ def test_every_training_reads_everything():
         photos=photos,
     )
     assert result.validation["ones and twos"].tolist() == [0.5, 0.25]
-    assert result.corruptions["ones and twos"].shape == (2, 15)
+    assert result.corruptions["ones and twos"].shape == (2, len(FAMILIES))
     assert (result.corruptions["ones and twos"] == [[0.5], [0.25]]).all()
     # A photo without a digit, label -1, is an error of every network.
     assert result.photos["ones and twos", "prepared"].tolist() == [0.5, 0.25]
@@ -114,12 +118,12 @@ def test_networks_with_different_numbers_of_seeds_are_compared_by_their_means(co
 
 
 def test_figures_are_mean_and_sample_deviation():
-    assert mean_and_deviation(np.array([0.1, 0.3])) == {
+    assert over_trainings(np.array([0.1, 0.3])) == {
         "mean": pytest.approx(0.2),
         "deviation": pytest.approx(0.2 / np.sqrt(2)),
         "trainings": 2,
     }
-    assert mean_and_deviation(np.array([0.1]))["deviation"] is None
+    assert over_trainings(np.array([0.1]))["deviation"] is None
 
 
 def test_the_document_is_json_and_complete(comparison):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from digits.evaluation.metrics import Predictions, evaluate
+from digits.evaluation.metrics import LabelledPredictions, evaluate
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def predictions():
     probabilities = rng.dirichlet(np.full(10, 0.3), 500)
     probabilities[np.arange(500), labels] += 0.5
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    return Predictions(probabilities=probabilities.astype(np.float32), labels=labels)
+    return LabelledPredictions(probabilities=probabilities.astype(np.float32), labels=labels)
 
 
 def test_figures_agree_with_scikit_learn(predictions):
@@ -38,28 +38,31 @@ def test_mistakes_come_with_the_most_confident_first(predictions):
 
 def test_an_answer_of_probability_zero_has_a_finite_loss():
     probabilities = np.eye(10, dtype=np.float32)[[3]]
-    assert np.isfinite(Predictions(probabilities=probabilities, labels=np.array([4])).loss)
+    assert np.isfinite(LabelledPredictions(probabilities=probabilities, labels=np.array([4])).loss)
 
 
-def test_every_digit_is_predicted_once_in_order():
-    images = np.arange(4_500, dtype=np.uint16).astype(np.uint8)[:, None, None] * np.ones((28, 28), np.uint8)
+@pytest.mark.parametrize("shape", [(28, 28), (28, 28, 3)], ids=["grey", "colour"])
+def test_every_image_is_predicted_once_in_its_own_shape(shape):
+    brightness = np.arange(4_500, dtype=np.uint16).astype(np.uint8)
+    images = brightness.reshape(-1, *(1 for _ in shape)) * np.ones(shape, np.uint8)
     seen = []
 
     def predict(batch):
         assert batch.dtype == np.uint8
-        assert batch.shape[1:] == (28, 28, 3)
-        seen.extend(batch[:, 0, 0, 0])
-        return np.eye(10, dtype=np.float32)[batch[:, 0, 0, 0] % 10]
+        assert batch.shape[1:] == shape
+        pixels = batch.reshape(len(batch), -1)[:, 0]
+        seen.extend(pixels)
+        return np.eye(10, dtype=np.float32)[pixels % 10]
 
-    predictions = evaluate(predict, images, images[:, 0, 0] % 10)
-    assert np.array_equal(seen, images[:, 0, 0])
+    predictions = evaluate(predict, images, brightness % 10)
+    assert np.array_equal(seen, brightness)
     assert predictions.accuracy == 1
 
 
 def test_no_answer_is_wrong_for_every_label_and_costs_a_guess():
     probabilities = np.eye(10, dtype=np.float32)[[0, 3, 7]]
     probabilities[:2] = 0  # no digit was found in the first two photos
-    predictions = Predictions(probabilities=probabilities, labels=np.array([0, 3, 7]))
+    predictions = LabelledPredictions(probabilities=probabilities, labels=np.array([0, 3, 7]))
     assert predictions.answers.tolist() == [-1, -1, 7]
     assert predictions.accuracy == pytest.approx(1 / 3)
     assert predictions.loss == pytest.approx(2 / 3 * np.log(10))

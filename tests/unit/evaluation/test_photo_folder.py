@@ -2,7 +2,8 @@
 
 import pytest
 
-from digits.evaluation.photo_folder import PhotoFolderError, find_photos
+from digits.errors import PhotoFolderError
+from digits.evaluation.photo_folder import find_photos
 
 
 def touch(folder, *names):

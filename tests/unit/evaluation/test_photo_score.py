@@ -23,10 +23,10 @@ def digits() -> np.ndarray:
 
 def test_images_are_what_the_network_sees_in_the_order_of_the_digits(digits):
     images, labels = photo_score_images(digits, np.array([0, 1] * 3), seed=4)
-    assert images.dtype == np.uint8 and images.shape == (6, 28, 28, 3)
+    assert images.dtype == np.uint8 and images.shape == (6, 28, 28)
     assert labels.tolist() == [0, 1, 0, 1, 0, 1]
     # Light ink on black: the hole of a nought is dark, the middle of a one is light.
-    middle = images[:, 12:16, 12:16].mean(axis=(1, 2, 3))
+    middle = images[:, 12:16, 12:16].mean(axis=(1, 2))
     assert (middle[0::2] < 100).all() and (middle[1::2] > 100).all()
 
 
@@ -67,7 +67,7 @@ def test_the_score_is_the_fraction_of_right_answers(digits):
 
     def reads_holes(seen: np.ndarray) -> np.ndarray:
         """An independent reader: what is light in the middle is a one."""
-        return np.eye(10, dtype=np.float32)[(seen[:, 12:16, 12:16].mean(axis=(1, 2, 3)) > 100).astype(int)]
+        return np.eye(10, dtype=np.float32)[(seen[:, 12:16, 12:16].mean(axis=(1, 2)) > 100).astype(int)]
 
     assert evaluate(reads_holes, images, labels).accuracy == 1.0
     assert evaluate(reads_holes, images, labels[::-1]).accuracy == 0.0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from digits.errors import ConfigurationError
-from digits.evaluation.simulated_ink import stroke_of, thinned
+from digits.evaluation.simulated_ink import thinned, trace_stroke
 from digits.evaluation.simulated_photos import PhotoConditions, photo_set, random_conditions, simulate_photo
 
 STUDIO = PhotoConditions(
@@ -206,7 +206,7 @@ def test_thinning_leaves_one_pixel_wide_lines_and_keeps_a_ring_closed(ring):
 
 
 def test_a_stroke_knows_its_width_and_place(bar):
-    stroke = stroke_of(bar)
+    stroke = trace_stroke(bar)
     assert stroke.half_width == pytest.approx(8, abs=1)
     left, top, width, height = stroke.box
     assert (left, top, width, height) == pytest.approx((48, 16, 16, 80), abs=3)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from digits.models.calibration import CalibrationError, expected_calibration_error, fit_temperature
+from digits.errors import CalibrationError
+from digits.models.calibration import expected_calibration_error, fit_temperature
 from digits.models.inference import softmax
 
 

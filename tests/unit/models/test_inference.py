@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from digits.config import BASELINE, IMPROVED, Architecture
-from digits.models.inference import Classifier, InferenceError
+from digits.errors import InferenceError
+from digits.images import to_rgb
+from digits.models.inference import Classifier
 
 
 def random_weights(architecture: Architecture, seed: int = 0) -> dict[str, np.ndarray]:
@@ -67,18 +69,18 @@ def test_an_answer_does_not_depend_on_its_neighbours_in_the_batch():
     np.testing.assert_allclose(together[[0, 255, 256, 699]], alone, atol=1e-6)
 
 
-def test_grey_and_coloured_images_are_answered_alike_also_side_by_side():
-    weights, images = random_weights(IMPROVED), random_images(5)
-    images[1::2] = images[1::2, ..., :1]
-    classifier = Classifier(IMPROVED, weights)
-    together = classifier.logits(images)
-    np.testing.assert_allclose(together, numpy_logits(IMPROVED, weights, images), atol=1e-4)
-    for rows in (slice(1, None, 2), slice(0, None, 2)):
-        np.testing.assert_allclose(classifier.logits(images[rows]), together[rows], atol=1e-6)
+@pytest.mark.parametrize("architecture", [BASELINE, IMPROVED, ODD], ids=["baseline", "improved", "odd"])
+def test_a_grey_image_is_answered_like_the_same_image_in_three_equal_channels(architecture):
+    weights, grey = random_weights(architecture), random_images(70)[..., 0]
+    classifier = Classifier(architecture, weights)
+    expected = numpy_logits(architecture, weights, to_rgb(grey))
+    np.testing.assert_allclose(classifier.logits(grey), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(classifier.probabilities(grey), classifier.probabilities(to_rgb(grey)), atol=1e-6)
 
 
 def test_no_images_give_no_rows():
-    assert Classifier(BASELINE, random_weights(BASELINE)).probabilities(random_images(0)).shape == (0, 10)
+    for images in (random_images(0), random_images(0)[..., 0]):
+        assert Classifier(BASELINE, random_weights(BASELINE)).probabilities(images).shape == (0, 10)
 
 
 @pytest.mark.parametrize(
@@ -86,10 +88,11 @@ def test_no_images_give_no_rows():
     [
         np.zeros((1, 28, 28, 3), np.float32),
         np.zeros((28, 28, 3), np.uint8),
+        np.zeros((28, 28), np.uint8),
         np.zeros((1, 28, 28, 1), np.uint8),
         [[0]],
     ],
-    ids=["dtype", "no-batch-axis", "channels", "list"],
+    ids=["dtype", "one colour image", "one grey image", "channels", "list"],
 )
 def test_images_that_break_the_contract_are_refused(images):
     with pytest.raises(InferenceError, match="expected: an array uint8"):

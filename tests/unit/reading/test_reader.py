@@ -9,14 +9,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from digits.errors import ConfigurationError
-from digits.evaluation.page_score import PageScore
-from digits.evaluation.pages_without_digits import WITHOUT_DIGITS, page_without_digits
-from digits.evaluation.simulated_pages import CONDITIONS, PLAIN, simulated_page
-from digits.images import UnreadableImage, encode_png
-from digits.models.checkpoints import CheckpointError
+from digits.errors import CheckpointError, ConfigurationError, NotADigit, UnreadableImage
+from digits.evaluation.pages.score import PageScore
+from digits.evaluation.pages.simulated import CONDITIONS, PLAIN, simulated_page
+from digits.evaluation.pages.without_digits import WITHOUT_DIGITS, page_without_digits
+from digits.images import encode_png
 from digits.reading.__main__ import main
-from digits.reading.answer import NotADigit
 from digits.reading.reader import NETWORK, RECORD, SHIPPED, Reader, read
 from tests.conftest import SHIPPED as MNIST
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from digits.evaluation.comparison import ComparedNetwork, Comparison
+from digits.evaluation.corruptions import FAMILIES
 from digits.evaluation.factors import FACTORS, FactorResult
 from digits.reporting.page import PhotoReading, largest_loss, percent, points, report_html
 
@@ -54,7 +55,7 @@ def comparison() -> Comparison:
             ),
         ),
         validation={"small & <quick>": np.array([0.97, 0.98])},
-        corruptions={"small & <quick>": np.full((2, 15), 0.8)},
+        corruptions={"small & <quick>": np.full((2, len(FAMILIES)), 0.8)},
         factors={
             "everyday": FactorResult(factor=FACTORS["everyday"], accuracy=everyday, examples=[photo]),
             "size": FactorResult(factor=size, accuracy=accuracy, examples=[photo] * len(size.levels)),
@@ -67,7 +68,7 @@ def reading(name: str, label: int, answer: int | None, confidence: float) -> Pho
     return PhotoReading(
         name=name,
         photo=np.full((300, 200, 3), 200, np.uint8),
-        seen=np.zeros((28, 28, 3), np.uint8),
+        seen=np.zeros((28, 28), np.uint8),
         label=label,
         answer=answer,
         confidence=confidence,

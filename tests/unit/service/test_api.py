@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from digits.config import BASELINE
 from digits.errors import ConfigurationError
-from digits.images import decode_image, encode_png
+from digits.images import decode_image, encode_png, to_rgb
 from digits.models import checkpoints
 from digits.models.inference import Classifier
 from digits.preprocessing.prepare import prepare_photo
@@ -147,7 +147,7 @@ def test_explain_adds_what_the_network_saw(client):
     answer = client.post("/predict?explain=true", content=SEVEN).json()
     prefix, _, data = answer["image"].partition(",")
     assert prefix == "data:image/png;base64"
-    np.testing.assert_array_equal(decode_image(base64.b64decode(data)), prepare_photo(drawn_digit()))
+    np.testing.assert_array_equal(decode_image(base64.b64decode(data)), to_rgb(prepare_photo(drawn_digit())))
 
 
 def test_several_files_keep_their_order_and_a_bad_one_spoils_none(client, metrics):
@@ -356,6 +356,23 @@ def test_tensors_are_answered_like_the_direct_call(client):
     answer = client.post("/v2/models/digits/infer", json={"inputs": [tensor]}).json()
     expected = Classifier(BASELINE, random_weights(0), temperature=1.5).probabilities(images)
     np.testing.assert_allclose(np.reshape(answer["outputs"][0]["data"], (3, 10)), expected, atol=1e-6)
+
+
+def test_a_grey_tensor_is_answered_as_the_picture_file_is_and_not_by_its_neighbours(client):
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28, 3), dtype=np.uint8)
+    images[1::2] = images[1::2, ..., :1]
+    classifier = Classifier(BASELINE, random_weights(0), temperature=1.5)
+    expected = np.empty((5, 10), np.float32)
+    expected[1::2], expected[::2] = (
+        classifier.probabilities(images[1::2, ..., 0]),
+        classifier.probabilities(images[::2]),
+    )
+
+    for rows in (slice(None), slice(1, None, 2), slice(0, None, 2), slice(1, 2)):
+        sent = images[rows]
+        tensor = {"name": "images", "datatype": "UINT8", "shape": sent.shape, "data": sent.ravel().tolist()}
+        answer = client.post("/v2/models/digits/infer", json={"inputs": [tensor]}).json()
+        np.testing.assert_allclose(np.reshape(answer["outputs"][0]["data"], (-1, 10)), expected[rows], atol=1e-7)
 
 
 def test_broken_tensors_have_both_error_keys(client, metrics):

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from digits.errors import RequestError
 from digits.service.inference_protocol import (
     HEADER_LENGTH,
     InferenceRequest,
-    ProtocolError,
     build_response,
     parse_request,
+    read_each_by_its_kind,
 )
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 3), dtype=np.uint8)
@@ -36,6 +37,22 @@ def parse(data: bytes, header_length: str | None = None, max_batch: int = 8) -> 
 def binary(size: int = IMAGES.size, raw: bytes = IMAGES.tobytes(), **more) -> tuple[bytes, str]:
     header = body(tensor(data=..., parameters={"binary_data_size": size}), **more)
     return header + raw, str(len(header))
+
+
+def test_images_with_three_equal_channels_are_read_in_grey_and_the_others_in_colour():
+    images = np.random.default_rng(2).integers(0, 256, (5, 28, 28, 3), dtype=np.uint8)
+    images[1::2] = images[1::2, ..., :1]
+    batches = []
+
+    def read(batch: np.ndarray) -> np.ndarray:
+        batches.append(batch)
+        return np.repeat(batch.reshape(len(batch), -1)[:, :1], 10, axis=1).astype(np.float32)
+
+    answers = read_each_by_its_kind(read, images)
+
+    assert np.array_equal(answers[:, 0], images[:, 0, 0, 0])
+    grey, colour = batches
+    assert np.array_equal(grey, images[1::2, ..., 0]) and np.array_equal(colour, images[::2])
 
 
 @pytest.mark.parametrize("data", [IMAGES.tolist(), IMAGES.ravel().tolist()], ids=["nested", "flat"])
@@ -117,7 +134,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("data", REFUSED.values(), ids=REFUSED)
 def test_what_breaks_the_protocol_is_refused(data):
-    with pytest.raises(ProtocolError, match=r"expected: (.|\n)*what to do: "):
+    with pytest.raises(RequestError, match=r"expected: (.|\n)*what to do: "):
         parse(data)
 
 
@@ -139,7 +156,7 @@ def test_what_breaks_the_protocol_is_refused(data):
     ],
 )
 def test_binary_lengths_that_do_not_fit_are_refused(data, length):
-    with pytest.raises(ProtocolError):
+    with pytest.raises(RequestError):
         parse(data, length)
 
 
@@ -156,5 +173,5 @@ json_values = st.recursive(
 )
 def test_any_json_is_read_or_refused(changes, more):
     data = json.dumps({"inputs": [{**tensor(data=[]), **changes}], **more}).encode()
-    with contextlib.suppress(ProtocolError):
+    with contextlib.suppress(RequestError):
         parse(data)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from digits.config import BASELINE, DataConfig, Recipe, TrainingConfig
-from digits.errors import ConfigurationError
-from digits.models.checkpoints import CheckpointError
+from digits.errors import CheckpointError, ConfigurationError
+from digits.models import checkpoints
 from digits.storage import Storage
 from digits.training import runs
 from digits.training.runs import Run
@@ -38,6 +38,32 @@ def write_epochs(run_dir, run, figures):
         weights = {name: np.full(shape, number, np.float32) for name, shape in BASELINE.weight_shapes().items()}
         state = TrainingState(weights=weights, optimizer={"000": np.array(number)}, history=tuple(history))
         runs.write_epoch(run_dir / run.networks[0].epoch_name(number), run, run.networks[0], state, num_workers=1)
+
+
+def test_the_keras_file_is_made_once_for_the_best_epoch(tmp_path):
+    run, run_dir, made = make_run(), Storage.open(tmp_path), []
+
+    def keras_file(checkpoint):
+        made.append(checkpoint.record["metrics"]["epoch"])
+        return b"keras"
+
+    write_epochs(run_dir, run, [(0.5, None), (0.9, None), (0.7, None)])
+    for _ in range(2):
+        runs.complete_best_epoch(run_dir, run.networks[0], keras_file)
+    assert made == [2]
+    assert runs.read_keras_file(runs.best_epoch(run_dir, run.networks[0])) == b"keras"
+
+
+def test_a_damaged_keras_file_of_an_earlier_version_whose_record_knows_it_is_refused(tmp_path):
+    run, run_dir = make_run(), Storage.open(tmp_path)
+    write_epochs(run_dir, run, [(0.5, None)])
+    epoch = runs.best_epoch(run_dir, run.networks[0])
+    folder = Storage.open(epoch.path)
+    checkpoints.write(folder, weights=epoch.weights, record=epoch.record, keras_model=b"keras")
+    assert runs.read_keras_file(runs.best_epoch(run_dir, run.networks[0])) == b"keras"
+    (folder / checkpoints.KERAS_MODEL).write_bytes(b"other")
+    with pytest.raises(CheckpointError, match="damaged"):
+        runs.read_keras_file(runs.best_epoch(run_dir, run.networks[0]))
 
 
 def test_a_run_is_read_as_it_was_written(tmp_path):

@@ -169,8 +169,8 @@ def test_epochs_saved_count_no_epoch_that_a_failed_trial_would_not_have_trained(
 
 
 def test_the_score_is_validation_accuracy_where_there_are_no_photos():
-    assert searches.score_of(epoch(1, None, accuracy=0.7)) == 0.7
-    assert searches.score_of(epoch(1, 0.4, accuracy=0.7)) == 0.4
+    assert epoch(1, None, accuracy=0.7).score == 0.7
+    assert epoch(1, 0.4, accuracy=0.7).score == 0.4
 
 
 def test_rows_are_csv_with_the_hyper_parameters(tmp_path):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from digits.evaluation.page_score import PageScore, edit_distance, score_simulated
-from digits.evaluation.pages_without_digits import WITHOUT_DIGITS
-from digits.evaluation.simulated_pages import CONDITIONS
+from digits.evaluation.pages.score import PageScore, edit_distance, score_simulated
+from digits.evaluation.pages.simulated import CONDITIONS
+from digits.evaluation.pages.without_digits import WITHOUT_DIGITS
 
 
 @pytest.mark.parametrize(

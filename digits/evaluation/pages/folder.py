@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from digits.evaluation.page_score import PageScore
-from digits.evaluation.photo_folder import LABELS, PhotoFolderError, is_photo
-from digits.images import UnreadableImage
-from digits.reading.answer import NotADigit, Reading
+from digits.errors import NotADigit, PhotoFolderError, UnreadableImage
+from digits.evaluation.pages.score import PageScore
+from digits.evaluation.photo_folder import LABELS, is_photo
+from digits.reading.answer import Reading
 from digits.reading.reader import Reader
 
 

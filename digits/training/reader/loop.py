@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from digits.models.page_network import build_page_network
 from digits.models.page_targets import DIGITS, NO_DIGIT, SIZES, TURNS, PageArchitecture
-from digits.training.page_run import PageEpoch, PageState, PageTraining
+from digits.training.reader.run import PageEpoch, PageState, PageTraining
 
 AVERAGED = 0.996
 """How much of the running mean of the weights stays at each step, once training has begun well."""

@@ -15,20 +15,20 @@ from digits.config import DataConfig
 from digits.data.files import DigitFiles
 from digits.data.read import read_without_ray
 from digits.data.split import split_rows
-from digits.evaluation.page_score import SimulatedScore, edit_distance, score_simulated
-from digits.evaluation.pages_without_digits import WITHOUT_DIGITS, page_without_digits
-from digits.evaluation.simulated_pages import CONDITIONS, simulated_page
+from digits.errors import NotADigit
+from digits.evaluation.pages.score import SimulatedScore, edit_distance, score_simulated
+from digits.evaluation.pages.simulated import CONDITIONS, simulated_page
+from digits.evaluation.pages.without_digits import WITHOUT_DIGITS, page_without_digits
 from digits.models.page_onnx import onnx_file
 from digits.models.page_targets import PageArchitecture
-from digits.reading.answer import NotADigit
 from digits.reading.detect import Detector
 from digits.reading.lines import lines_of
 from digits.reading.merge import Found, Thresholds, likely
 from digits.reading.reader import Reader, grey_of, write_reader
 from digits.storage import Storage
-from digits.training import page_run
-from digits.training.page_pipeline import TRAINING_DIGITS
-from digits.training.page_run import PageRun, PageState
+from digits.training.reader import run as runs
+from digits.training.reader.run import PageRun, PageState
+from digits.training.reader.squares import TRAINING_DIGITS
 
 PACKAGES = ("ray", "tensorflow", "keras", "numpy", "onnx", "onnxruntime", "opencv-python-headless")
 EPOCH_PAGES, THRESHOLD_PAGES, FINAL_PAGES = 2, 5, 5
@@ -110,7 +110,7 @@ _TRIED: dict[str, Iterable[float]] = {
 
 def finish(run: PageRun, run_dir: Storage, files: DigitFiles) -> dict[str, Any]:
     """Make the best epoch a reader, RUN/reader; returns its record."""
-    state = page_run.best_epoch(run_dir)
+    state = runs.best_epoch(run_dir)
     digits = judging_digits(files)
     architecture = PageArchitecture(**run.architecture)
     network = onnx_file(architecture, state.mean)

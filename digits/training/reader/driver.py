@@ -1,6 +1,6 @@
 """Training of the page network on Ray Train: Ray Data makes pages, beside it one group of workers trains.
 
-The side of the driver, which imports no TensorFlow; `digits.training.page_worker` is the other one. A worker group
+The side of the driver, which imports no TensorFlow; `digits.training.reader.worker` is the other one. A worker group
 that starts, for the first time or again, goes on from the last epoch that it can read in the run's folder.
 """
 
@@ -8,18 +8,17 @@ from collections.abc import Callable
 from typing import Any
 
 import ray.train
-from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
+from digits import interruptible
 from digits.data.files import DigitFiles
-from digits.errors import require
+from digits.errors import TrainingError, require
 from digits.storage import Storage
-from digits.training import page_pipeline
 from digits.training.driver import MAX_STARTS, SNAPSHOT, TellFailures, cause_of, listening
-from digits.training.page_finish import judging_digits
-from digits.training.page_run import PageRun
+from digits.training.reader import squares
+from digits.training.reader.finish import judging_digits
+from digits.training.reader.run import PageRun
 from digits.training.resources import Workers
-from digits.training.runs import TrainingError
-from digits.training.tensorflow_cluster import TensorflowConfig
+from digits.training.tensorflow_cluster import worker_group
 
 
 def train(
@@ -47,39 +46,36 @@ def train(
     )
     if (run_dir / SNAPSHOT).exists():  # the folder tells where training stands
         run_dir.filesystem.delete_file((run_dir / SNAPSHOT).path)
-    shapes = page_pipeline.begin_shapes(files, run.training)
+    shapes = interruptible.call(lambda: squares.begin_shapes(files, run.training))
     with listening(on_event) as events:
-        config = {"run": run, "run_dir": run_dir, "shapes": shapes, "judging": judging_digits(files), "events": events}
-        trainer = DataParallelTrainer(
+        config = {
+            "run": run,
+            "run_dir": run_dir,
+            "shapes": shapes,
+            "judging": judging_digits(files),
+            "events": events,
+        }
+        group = worker_group(
             train_worker,
-            train_loop_config=config,
-            backend_config=TensorflowConfig(),
-            scaling_config=ray.train.ScalingConfig(
-                num_workers=count,
-                use_gpu=workers.use_gpu,
-                resources_per_worker=workers.resources_per_worker,
-                placement_strategy="PACK" if workers.use_gpu else "SPREAD",
-            ),
-            run_config=ray.train.RunConfig(
-                name=run_dir.name,
-                storage_path=run_dir.parent.path,
-                storage_filesystem=run_dir.filesystem,
-                failure_config=ray.train.FailureConfig(max_failures=max_failures, controller_failure_limit=MAX_STARTS),
-                callbacks=[TellFailures(events)],
-            ),
+            config,
+            workers,
+            run_dir,
+            callbacks=[TellFailures(events)],
+            failures=ray.train.FailureConfig(max_failures=max_failures, controller_failure_limit=MAX_STARTS),
+            spread=not workers.use_gpu,
         )
         try:
-            trainer.fit()
+            interruptible.call(group.fit)
         except ray.train.TrainingFailedError as error:
             raise TrainingError(
-                f"training ended early: {cause_of(error)}\n"
-                f"  expected: {run.training.epochs} epochs in {run_dir}\n"
-                f"  what to do: mend the cause, then go on with --resume {run_dir.name}"
+                f"training ended early: {cause_of(error)}",
+                f"{run.training.epochs} epochs in {run_dir}",
+                f"mend the cause, then go on with --resume {run_dir.name}",
             ) from error
 
 
 def train_worker(config: dict[str, Any]) -> None:
     """What each Ray Train worker does."""
-    from digits.training.page_worker import PageTask, train_pages
+    from digits.training.reader.worker import PageTask, train_pages
 
     train_pages(PageTask(**config))

@@ -19,7 +19,7 @@ from digits.data.read import read_without_ray
 from digits.data.split import split_rows
 from digits.models.page_targets import targets_of
 from digits.preprocessing.local_contrast import local_contrast
-from digits.training.page_run import PageTraining
+from digits.training.reader.run import PageTraining
 
 TRAINING_DIGITS = 50_000
 """The first of MNIST's 60,000 are written on training's pages; the others on those that judge it."""
@@ -32,7 +32,7 @@ TASKS = 2
 
 
 def prepared_square(shapes: DigitShapes, seed: int, number: int) -> dict[str, np.ndarray]:
-    """One square as the network is trained on it: maps, centres, boxes, digits (see `training.page_loop`)."""
+    """One square as the network is trained on it: maps, centres, boxes, digits (see `training.reader.loop`)."""
     square = simulated_square(shapes, np.random.default_rng((seed, number)))
     left, top, right, bottom = square.frame
     maps = np.zeros((SIDE, SIDE, 2), np.uint8)

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from digits.evaluation.pages_without_digits import WITHOUT_DIGITS, page_without_digits
-from digits.evaluation.simulated_pages import CONDITIONS, simulated_page
+from digits.evaluation.pages.simulated import CONDITIONS, simulated_page
+from digits.evaluation.pages.without_digits import WITHOUT_DIGITS, page_without_digits
 from tests.conftest import SHIPPED
 
 

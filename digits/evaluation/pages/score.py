@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from digits.evaluation.pages_without_digits import WITHOUT_DIGITS, page_without_digits
-from digits.evaluation.simulated_pages import CONDITIONS, simulated_page
+from digits.evaluation.pages.simulated import CONDITIONS, simulated_page
+from digits.evaluation.pages.without_digits import WITHOUT_DIGITS, page_without_digits
 
 ReadLines = Callable[[np.ndarray], list[str]]
 """uint8 (H, W, 3) -> the digits of each line that is read, without spaces; no line where the picture is refused."""

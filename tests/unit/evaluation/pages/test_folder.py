@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from digits.evaluation.page_folder import PageReading, find_pages, find_pictures, pages_csv, score_of
-from digits.evaluation.photo_folder import PhotoFolderError
+from digits.errors import PhotoFolderError
+from digits.evaluation.pages.folder import PageReading, find_pages, find_pictures, pages_csv, score_of
 from digits.images import encode_png
 from digits.reading.answer import ReadDigit, Reading
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from digits.evaluation.simulated_pages import PLAIN
-from digits.evaluation.simulated_sheets import WORDS, Sheet, photographed, printed_text
+from digits.evaluation.pages.sheets import WORDS, Sheet, photographed, printed_text
+from digits.evaluation.pages.simulated import PLAIN
 
 WITHOUT_DIGITS = ("blank", "words", "letters", "shapes", "texture")
 """Kinds of pages that show no digit."""

@@ -13,8 +13,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from digits.errors import ConfigurationError, require
-from digits.models.checkpoints import CheckpointError, pack_arrays, unpack_arrays
+from digits.errors import CheckpointError, ConfigurationError, require
+from digits.models.checkpoints import pack_arrays, unpack_arrays
 from digits.storage import Storage
 
 RUN, STATE, EPOCH = "run.json", "state.npz", "epoch.json"
@@ -84,7 +84,7 @@ class PageEpoch:
     """Part of the training time in which the network waited for pages."""
     seconds: float
     error_rate: float | None = None
-    """Of simulated pages (see `digits.evaluation.page_score`): wrong, missed and invented digits over all digits."""
+    """Of simulated pages (see `digits.evaluation.pages.score`): wrong, missed and invented digits over all digits."""
     answered: float | None = None
     """Part of simulated pages without digits that were answered."""
 
@@ -123,9 +123,9 @@ class PageRun:
             return cls(**{**values, "training": PageTraining(**values["training"])})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigurationError(
-                f"{run_dir} is no run that can go on: {error}\n"
-                f"  expected: the folder of an earlier run, with a readable {RUN}\n"
-                "  what to do: name a run inside the storage path, or start a new one without --resume"
+                f"{run_dir} is no run that can go on: {error}",
+                f"the folder of an earlier run, with a readable {RUN}",
+                "name a run inside the storage path, or start a new one without --resume",
             ) from error
 
 

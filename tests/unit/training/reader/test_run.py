@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from digits.errors import ConfigurationError
-from digits.models.checkpoints import CheckpointError
+from digits.errors import CheckpointError, ConfigurationError
 from digits.storage import Storage
-from digits.training import page_run
-from digits.training.page_run import PageEpoch, PageRun, PageState, PageTraining
+from digits.training.reader import run as runs
+from digits.training.reader.run import PageEpoch, PageRun, PageState, PageTraining
 
 
 def epoch(number, error_rate=None):
@@ -53,8 +52,8 @@ def test_a_run_and_its_epochs_come_back_as_they_were(tmp_path):
     assert PageRun.read(run_dir) == run
     for number in (1, 2):
         history = tuple(epoch(place) for place in range(1, number + 1))
-        page_run.write_state(run_dir / page_run.epoch_name(number), state(*history))
-    last = page_run.last_state(run_dir, on_damage=lambda error: pytest.fail(str(error)))
+        runs.write_state(run_dir / runs.epoch_name(number), state(*history))
+    last = runs.last_state(run_dir, on_damage=lambda error: pytest.fail(str(error)))
     assert [one.epoch for one in last.history] == [1, 2]
     assert last.weights["stem_conv/kernel"].tolist() == [[2] * 3] * 2
     assert [array.tolist() for array in last.optimizer] == [[0, 1, 2], 2]
@@ -63,24 +62,24 @@ def test_a_run_and_its_epochs_come_back_as_they_were(tmp_path):
 def test_a_damaged_epoch_is_told_and_the_one_before_taken(tmp_path):
     run_dir = Storage.open(tmp_path)
     for number in (1, 2, 3):
-        page_run.write_state(run_dir / page_run.epoch_name(number), state(epoch(number)))
-    (run_dir / "epoch-003" / page_run.STATE).write_bytes(b"no arrays")
-    (run_dir / "epoch-002" / page_run.EPOCH).write_bytes(b"{")
+        runs.write_state(run_dir / runs.epoch_name(number), state(epoch(number)))
+    (run_dir / "epoch-003" / runs.STATE).write_bytes(b"no arrays")
+    (run_dir / "epoch-002" / runs.EPOCH).write_bytes(b"{")
     damaged = []
-    assert page_run.last_state(run_dir, on_damage=damaged.append).history[0].epoch == 1
+    assert runs.last_state(run_dir, on_damage=damaged.append).history[0].epoch == 1
     assert len(damaged) == 2 and all(isinstance(error, CheckpointError) for error in damaged)
 
 
 def test_the_best_epoch_has_the_fewest_errors_on_simulated_pages(tmp_path):
     run_dir = Storage.open(tmp_path)
     with pytest.raises(CheckpointError, match="was judged"):
-        page_run.best_epoch(run_dir)
+        runs.best_epoch(run_dir)
     for number, error_rate in ((1, None), (2, 0.1), (3, 0.04), (4, 0.04), (5, 0.07)):
-        page_run.write_state(
-            run_dir / page_run.epoch_name(number),
+        runs.write_state(
+            run_dir / runs.epoch_name(number),
             state(*(epoch(n) for n in range(1, number)), epoch(number, error_rate)),
         )
-    assert len(page_run.best_epoch(run_dir).history) == 4
+    assert len(runs.best_epoch(run_dir).history) == 4
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):

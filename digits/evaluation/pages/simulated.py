@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from digits.evaluation.simulated_ink import Stroke, stroke_of
-from digits.evaluation.simulated_sheets import Box, PageConditions, Sheet, photographed, print_words
-from digits.evaluation.unseen_styles import STYLES, written
+from digits.evaluation.pages.sheets import Box, PageConditions, Sheet, photographed, print_words
+from digits.evaluation.simulated_ink import Stroke, trace_stroke
+from digits.evaluation.unseen_styles import UNSEEN_STYLES, written
 
 UNSEEN = 0.2
-"""Part of the digits that is written in a style of STYLES instead of MNIST's."""
+"""Part of the digits that is written in a style of UNSEEN_STYLES instead of MNIST's."""
 MOST_TRIES = 20
 """How often a page is begun anew because no line fitted into its frame."""
-_STYLES_OF = {digit: [name for name, (label, _) in STYLES.items() if label == digit] for digit in range(10)}
+_STYLES_OF = {digit: [name for name, (label, _) in UNSEEN_STYLES.items() if label == digit] for digit in range(10)}
 
 
 PLAIN = PageConditions()
@@ -136,7 +136,7 @@ def _digit(digits: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> 
     styles = _STYLES_OF[label]
     if styles and rng.random() < UNSEEN:
         return label, written(styles[rng.integers(len(styles))], rng)
-    return label, stroke_of(digits[row])
+    return label, trace_stroke(digits[row])
 
 
 def _rule_cells(sheet: Sheet, corner: tuple[float, float], cell: tuple[float, float], slope: float) -> None:

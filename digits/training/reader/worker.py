@@ -13,8 +13,9 @@ from ray.util.queue import Queue
 from digits.errors import require
 from digits.models.page_targets import PageArchitecture
 from digits.storage import Storage
-from digits.training import page_finish, page_pipeline, page_run
-from digits.training.page_run import PageRun, PageState
+from digits.training.reader import finish, squares
+from digits.training.reader import run as runs
+from digits.training.reader.run import PageRun, PageState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +29,13 @@ class PageTask:
     judging: tuple[np.ndarray, np.ndarray]
     """Digits and labels that the pages which judge an epoch are written with."""
     events: Queue
-    """What the driver is told, see `page_driver.train`."""
+    """What the driver is told, see `reader.driver.train`."""
 
 
 def train_pages(task: PageTask) -> None:
     """Train from where the run's folder stands to the last epoch, together with all other workers."""
     require(
-        (task.run_dir / page_run.RUN).exists(),
+        (task.run_dir / runs.RUN).exists(),
         f"the run's folder {task.run_dir} is not there on {socket.gethostname()}",
         "storage that every node sees",
         f"name a bucket, or a folder that is mounted on all nodes, instead of {task.run_dir.parent}",
@@ -47,18 +48,18 @@ def train_pages(task: PageTask) -> None:
         if rank == 0:
             task.events.put({"event": event, **details})
 
-    resume = page_run.last_state(task.run_dir, on_damage=lambda error: tell("damaged", message=str(error)))
+    resume = runs.last_state(task.run_dir, on_damage=lambda error: tell("damaged", message=str(error)))
     done = len(resume.history) if resume else 0
     if resume:
         tell("resumed", epoch=done)
     if done >= config.epochs:
         return
-    dataset = page_pipeline.squares(config, task.shapes, done, rank, world_size)
-    batches = page_pipeline.batches(dataset, config.global_batch_size // world_size)
+    dataset = squares.squares(config, task.shapes, done, rank, world_size)
+    batches = squares.batches(dataset, config.global_batch_size // world_size)
 
     import tensorflow as tf
 
-    from digits.training.page_loop import fit
+    from digits.training.reader.loop import fit
 
     cores = max(1, len(os.sched_getaffinity(0)) // context.get_local_world_size())
     tf.config.threading.set_intra_op_parallelism_threads(cores)
@@ -67,11 +68,11 @@ def train_pages(task: PageTask) -> None:
 
     def report(state: PageState) -> None:
         result = state.history[-1]
-        name = page_run.epoch_name(result.epoch)
+        name = runs.epoch_name(result.epoch)
         metrics = {"epoch": result.epoch}
         if rank == 0:
             with tempfile.TemporaryDirectory() as folder:
-                page_run.write_state(Storage.open(folder), state)
+                runs.write_state(Storage.open(folder), state)
                 checkpoint = ray.train.Checkpoint.from_directory(folder)
                 ray.train.report(metrics, checkpoint=checkpoint, checkpoint_dir_name=name)
         else:
@@ -84,7 +85,7 @@ def train_pages(task: PageTask) -> None:
         """Of rank 0, where the learning rate has fallen far enough for the epoch to be kept."""
         if rank != 0 or not config.is_judged(len(state.history)):
             return None
-        judged = page_finish.judge(architecture, state.mean, task.judging)
+        judged = finish.judge(architecture, state.mean, task.judging)
         return {"error_rate": judged.character_error_rate, "answered": judged.answered_fraction}
 
     fit(

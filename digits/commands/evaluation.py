@@ -1,0 +1,226 @@
+"""What jobs/evaluate.py does: judges a checkpoint on its validation digits and on a folder of labelled photos."""
+
+import csv
+import io
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from digits import cluster, stopping
+from digits.commands import study
+from digits.commands.console import show_table, write_files
+from digits.commands.page_reading import read_pages
+from digits.commands.seen_photos import SeenPhotos, read_photos, readings_of
+from digits.commands.settings import StorageSettings
+from digits.config import DataConfig
+from digits.data.files import find_digits
+from digits.data.read import read_without_ray
+from digits.data.split import split_rows
+from digits.errors import require
+from digits.evaluation.metrics import LabelledPredictions, Predict, evaluate
+from digits.evaluation.pages.folder import find_pages, find_pictures
+from digits.evaluation.photo_folder import find_photos
+from digits.images import Digits
+from digits.models import checkpoints
+from digits.models.checkpoints import Checkpoint
+from digits.models.inference import build_classifier
+from digits.reading.reader import Reader
+from digits.reporting import figures
+from digits.reporting.factor_figures import comparison_pictures
+from digits.reporting.page import PhotoReading, report_html
+from digits.storage import Storage
+from digits.training.state import history_csv
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings(StorageSettings):
+    """Command line of jobs/evaluate.py."""
+
+    checkpoint: str | None = None
+    """Folder or URI of a checkpoint; left out, the best one of the storage path."""
+    photos: Path | None = None
+    """Folder of photos, labelled by labels.csv (columns file and label), by folders 0 to 9, or by how names begin."""
+    pages: Path | None = None
+    """Folder of pictures with several digits: labels.csv with columns file and text, lines joined by |."""
+    not_digits: Path | None = None
+    """Folder of pictures that show no digit: how many of them are answered all the same."""
+    resize: bool = False
+    """Shrink whole photos to 28x28, as the article did, instead of finding paper and ink in them."""
+    compare: tuple[str, ...] = ()
+    """Further checkpoints, or folders of runs with all their checkpoints, that the report sets beside this one."""
+    report: bool = True
+    """Whether photos are simulated, digits corrupted and report.html written; takes some two minutes on two cores."""
+    photos_per_level: int = 60
+    """Simulated photos for each level of each factor in the report."""
+    data: str | None = None
+    """Folder or bucket of the digits it was trained and validated on; left out, those that the checkpoint names."""
+
+
+def read_validation_digits(checkpoint: Checkpoint, path: str | None) -> Digits:
+    """The digits that a checkpoint was validated on: uint8 (N, 28, 28) and int64 (N,).
+
+    Refuses other data than it was trained on, since its training digits could then be among them.
+    """
+    record = dict(checkpoint.record["data"])
+    fingerprint = record.pop("fingerprint")
+    config = DataConfig(**{**record, "path": path or record["path"]})
+    files = find_digits(config.path)
+    require(
+        files.fingerprint == fingerprint,
+        f"the digits of {config.path or 'the shipped MNIST'} are not those that {checkpoint.name} was trained on",
+        f"data with the fingerprint {fingerprint[:12]}...",
+        "name the folder of its training data with --data",
+    )
+    return read_without_ray(files, split_rows(files, config), inverted_copies=config.inverted_copies)
+
+
+def figures_of(predictions: LabelledPredictions) -> dict[str, Any]:
+    """What the JSON document says of predictions."""
+    return {"accuracy": predictions.accuracy, "loss": predictions.loss, "images": len(predictions.labels)}
+
+
+def show(title: str, predictions: LabelledPredictions) -> None:
+    """Print accuracy, loss and the accuracy of each digit."""
+    by_digit = ["-" if value is None else f"{value:.1%}" for value in predictions.accuracy_by_digit()]
+    show_table(
+        title,
+        ["accuracy", "loss", "images", *map(str, range(10))],
+        [[f"{predictions.accuracy:.2%}", f"{predictions.loss:.4f}", f"{len(predictions.labels):,}", *by_digit]],
+    )
+
+
+def predictions_csv(names: list[str], predictions: LabelledPredictions) -> bytes:
+    """One row for each picture: file, label, answer, confidence, and ten probabilities."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(["file", "label", "answer", "confidence", *(f"p{digit}" for digit in range(10))])
+    for row in zip(
+        names, predictions.labels, predictions.answers, predictions.confidences, predictions.probabilities, strict=True
+    ):
+        writer.writerow([*row[:3], f"{row[3]:.6f}", *(f"{p:.6f}" for p in row[4])])
+    return buffer.getvalue().encode()
+
+
+@dataclass(kw_only=True)
+class Findings:
+    """What an evaluation found so far."""
+
+    document: dict[str, Any]
+    """The job's JSON document."""
+    details: dict[str, Any] = field(default_factory=lambda: {"validation": None, "photos": None, "comparison": None})
+    """What metrics.json holds beside it."""
+    files: dict[str, bytes] = field(default_factory=dict)
+    """What is written into the run folder, by name."""
+    readings: list[PhotoReading] = field(default_factory=list)
+    """The report's table of photos."""
+
+    def add_validation(self, digits: Digits, predictions: LabelledPredictions) -> None:
+        """Show and keep what the network said to the validation digits."""
+        title = "Validation digits"
+        show(title, predictions)
+        self.document["validation"] = figures_of(predictions)
+        self.details["validation"] = details_of(predictions)
+        self.files |= {
+            "confusion.png": figures.confusion_matrix(predictions, title),
+            "predictions.png": figures.prediction_grid(digits[0], predictions, title),
+            "digits.png": figures.sample_digits(*digits),
+        }
+
+    def add_photos(self, photos: SeenPhotos, predict: Predict, *, resize: bool) -> None:
+        """Let the network read a folder of photos; show and keep what it said."""
+        path = "resized" if resize else "prepared"
+        seen, predictions = photos.predictions(predict, resize=resize)
+        show(f"Photos, {path}", predictions)
+        self.document["photos"] = {**figures_of(predictions), "path": path}
+        self.details["photos"] = details_of(predictions)
+        self.readings = readings_of(photos, seen, predictions)
+        self.files |= {
+            "photos.csv": predictions_csv(photos.names, predictions),
+            "confusion-photos.png": figures.confusion_matrix(predictions, "Photos"),
+            "predictions-photos.png": figures.prediction_grid(seen, predictions, "Photos"),
+        }
+
+    def add_comparison(
+        self,
+        judged: Checkpoint,
+        compared: Sequence[study.Compared],
+        digits: Digits,
+        photos: SeenPhotos | None,
+        photos_per_level: int,
+    ) -> None:
+        """Simulate, corrupt and compare on Ray; show the result and keep the report."""
+        images, labels = digits
+        originals = (images[::2], labels[::2]) if judged.record["data"]["inverted_copies"] else digits
+        by_path = photos.by_path() if photos else None
+        comparison = study.gather(compared, digits, originals, by_path, photos_per_level=photos_per_level)
+        study.show(comparison)
+        pictures = comparison_pictures(comparison)
+        facts = study.facts_of(judged, comparison, photos_per_level, len(originals[1]))
+        title = "Which photos of digits are read, and why"
+        self.files |= {f"{name}.png": picture for name, picture in pictures.items()}
+        self.files["report.html"] = report_html(title, facts, comparison, pictures, self.readings)
+        self.details["comparison"] = comparison.to_dict()
+        self.document |= study.figures_of(comparison, next(one.name for one in compared if judged in one.checkpoints))
+
+
+def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
+    """Judge what the command line names; returns the job's JSON document."""
+    require(
+        settings.photos_per_level >= 1,
+        f"photos per level = {settings.photos_per_level}",
+        "at least 1",
+        "use 60, or --no-report to do without them",
+    )
+    storage = Storage.open(settings.storage_path)
+    found = find_photos(settings.photos) if settings.photos else []
+    pages = find_pages(settings.pages) if settings.pages else []
+    without_digits = find_pictures(settings.not_digits) if settings.not_digits else []
+    checkpoint = checkpoints.load(settings.checkpoint or checkpoints.best_checkpoint(settings.storage_path))
+    compared = study.load_compared(checkpoint, settings.compare)
+    digits = read_validation_digits(checkpoint, settings.data)
+    photos = read_photos(settings.photos, found) if settings.photos else None
+    storage.check_writable()
+
+    run_dir = storage / time.strftime(f"evaluate-{checkpoint.name}-%Y%m%d-%H%M%S")
+    predict = build_classifier(checkpoint).probabilities
+    stopping.reached(lambda: "before the evaluation was written; start it again")
+    print(f"{checkpoint.name}: {checkpoint.record['parameters']:,} parameters, from {checkpoint.path}", flush=True)
+    kinds = dict.fromkeys(("validation", "photos", "pages", "not_digits"))
+    document = {"checkpoint": checkpoint.path, **kinds, "run_dir": str(run_dir)}
+    findings = Findings(document=document, files={"history.csv": history_csv([checkpoint.record])})
+    findings.add_validation(digits, evaluate(predict, *digits))
+    if photos:
+        findings.add_photos(photos, predict, resize=settings.resize)
+    if pages or without_digits:
+        of_pages, files, _ = read_pages(Reader.load(), pages, without_digits)
+        findings.document |= of_pages
+        findings.files |= files
+    if settings.report:
+        cluster.connect()
+        findings.add_comparison(checkpoint, compared, digits, photos, settings.photos_per_level)
+    metrics = {**findings.document, "details": findings.details}
+    findings.files["metrics.json"] = json.dumps(metrics, indent=1).encode()
+    write_files(run_dir, findings.files)
+    print(f"written to {run_dir}: {', '.join(findings.files)}")
+    return findings.document
+
+
+def details_of(predictions: LabelledPredictions) -> dict[str, Any]:
+    """Confusion counts, accuracy of each digit, and the twenty most confident mistakes."""
+    mistakes = predictions.mistakes()[:20]
+    return {
+        "confusion": predictions.confusion().tolist(),
+        "accuracy_by_digit": predictions.accuracy_by_digit(),
+        "most_confident_mistakes": [
+            {
+                "index": int(index),
+                "label": int(predictions.labels[index]),
+                "answer": int(predictions.answers[index]),
+                "confidence": float(predictions.confidences[index]),
+            }
+            for index in mistakes
+        ],
+    }

@@ -1,0 +1,78 @@
+"""What training and search do before their work: all checks, then the cluster and what its workers need."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import ray
+
+from digits import cluster
+from digits.commands.settings import RunSettings
+from digits.config import DataConfig, check_seeds
+from digits.data.files import find_digits, find_same_digits
+from digits.data.split import Split
+from digits.storage import Storage
+from digits.training.resources import Workers, choose_workers
+from digits.training.runs import Resumable
+from digits.training.score_photos import start_photo_digits
+
+Work = TypeVar("Work", bound=Resumable)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prepared(Generic[Work]):
+    """What is known of a job when everything that can be checked without Ray was checked."""
+
+    work: Work
+    """What is to be done: a run or a search."""
+    run_dir: Storage
+    """Its folder."""
+    split: Split
+
+
+def prepare(
+    settings: RunSettings, kind: type[Work], *, begin: Callable[[DataConfig, str], Work], name: str
+) -> Prepared[Work]:
+    """Read what goes on, or `begin` anew, given the data and their fingerprint, in a folder called after `name`.
+
+    Raises ConfigurationError or DataError for settings, data or storage that cannot be used.
+    """
+    storage = Storage.open(settings.storage_path)
+    if settings.resume:
+        run_dir = storage / Path(settings.resume).name
+        work = kind.read(run_dir)
+        files = find_same_digits(work.data.path, work.fingerprint, run_dir.name)
+    else:
+        check_seeds(settings.seeds)
+        data = settings.data.applied_to(DataConfig())
+        files = find_digits(data.path)
+        work = begin(data, files.fingerprint)
+        run_dir = storage / time.strftime(f"{name}-%Y%m%d-%H%M%S")
+    storage.check_writable()
+    return Prepared(work=work, run_dir=run_dir, split=Split.make(files, work.data))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Started:
+    """The cluster of a job, and what its workers need."""
+
+    resources: dict[str, float]
+    """As `ray.cluster_resources()`."""
+    num_nodes: int
+    workers: Workers
+    """Of a training in full."""
+    photo_digits: list[ray.ObjectRef]
+    """The simulated photos of the photo score, which are being made."""
+
+
+def start(
+    prepared: Prepared[Work], settings: RunSettings, *, on_demand_gpus: bool = False, state_api: bool = False
+) -> Started:
+    """Connect to the cluster, check that it can do the job, and start making simulated photos."""
+    resources, num_nodes = cluster.connect(state_api=state_api)
+    cluster.check_shared(prepared.run_dir.parent, prepared.split.files.local_paths)
+    workers = choose_workers(settings.num_workers, resources, num_nodes, on_demand_gpus=on_demand_gpus)
+    photo_digits = start_photo_digits(prepared.split)
+    return Started(resources=resources, num_nodes=num_nodes, workers=workers, photo_digits=photo_digits)

@@ -1,0 +1,150 @@
+"""What jobs print while they train or search: a line for each event, a bar on a terminal, and how far they got."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from digits.commands.console import ProgressLine
+from digits.training.runs import Run
+from digits.training.state import EpochResult
+from digits.tuning.searches import Search, TrialResult, trial_name
+from digits.tuning.space import Candidate
+
+
+class Progress(ABC):
+    """Prints what a driver tells, event by event, and knows what was reached when the job is stopped."""
+
+    WORK: ClassVar[str]
+    """What a person calls the work."""
+
+    def __init__(self) -> None:
+        self.line = ProgressLine()
+        self.begun = False
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Show one event."""
+        if event["event"] == "begun":
+            self.begun = True
+        else:
+            self.show(event)
+
+    def reached(self, name: str) -> str:
+        """What is said of a job that is stopped now; `name` is what goes on by --resume."""
+        if not self.begun:
+            return f"before {self.WORK} began"
+        return f"after {self.done()}; go on with --resume {name}"
+
+    @abstractmethod
+    def show(self, event: dict[str, Any]) -> None:
+        """Show an event of the work itself."""
+
+    @abstractmethod
+    def done(self) -> str:
+        """How much of how much is done."""
+
+
+class TrainingProgress(Progress):
+    """What `digits.training.driver.train` tells: one aligned line for each epoch."""
+
+    WORK = "training"
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.width = max(len(network.name) for network in run.networks)
+        self.epochs = {network.name: network.recipe.training.epochs for network in run.networks}
+        self.epochs_done = dict.fromkeys(self.epochs, 0)
+
+    def done(self) -> str:
+        """Epochs of all networks."""
+        return f"{sum(self.epochs_done.values())} of {sum(self.epochs.values())} epochs"
+
+    def show(self, event: dict[str, Any]) -> None:
+        """Show one event."""
+        match event:
+            case {"event": "progress", "network": network, "epoch": epoch, "fraction": fraction}:
+                self.line.show(f"{network:<{self.width}} epoch {epoch:2}", fraction)
+            case {"event": "epoch", "network": network, "epochs": epochs, "result": result}:
+                self.epochs_done[network] = result.epoch
+                self.line.print(f"{network:<{self.width}} {epoch_line(result, epochs)}")
+            case {"event": "resumed", "network": network, "epoch": epoch}:
+                self.epochs_done[network] = epoch
+                self.line.print(f"{network:<{self.width}} goes on after epoch {epoch}")
+            case {"event": "damaged", "message": message}:
+                self.line.print(f"a checkpoint is damaged, the one before it is used instead: {message}")
+            case {"event": "failure", "causes": causes}:
+                for rank, cause in causes.items():
+                    self.line.print(f"worker {rank} failed: {cause}")
+                self.line.print("starting workers again from the last checkpoint")
+
+
+class SearchProgress(Progress):
+    """What `digits.tuning.driver.search_networks` tells: a line for each epoch and each end of a trial."""
+
+    WORK = "the search"
+
+    def __init__(self, search: Search, earlier: Sequence[TrialResult]) -> None:
+        super().__init__()
+        self.search = search
+        self.ended = len(earlier)
+        self.best = max((trial.score for trial in earlier if trial.score is not None), default=0.0)
+
+    def done(self) -> str:
+        """Trials that ended."""
+        return f"{self.ended} of {len(self.search.candidates)} trials"
+
+    def show(self, event: dict[str, Any]) -> None:
+        """Show one event."""
+        match event:
+            case {"event": "prepared", "done": done, "total": total}:
+                self.line.show("preparing digits", done / total)
+                return
+            case {"event": "epoch", "trial": number, "result": result}:
+                self.best = max(self.best, result.score)
+                self.line.print(self.row(number, result))
+            case {"event": "ended", "trial": trial}:
+                self.ended += 1
+                self.line.print(f"{trial.name} {describe(trial.candidate):<44} {outcome(trial)}")
+        total = len(self.search.candidates)
+        self.line.show(f"{self.ended}/{total} trials", self.ended / total)
+
+    def row(self, number: int, result: EpochResult) -> str:
+        """One epoch of one trial."""
+        return (
+            f"{trial_name(number)} {describe(self.search.candidates[number]):<44}"
+            f" {place(result, self.search.tuning.max_epochs)} | loss {result.train_loss:.4f}"
+            f" | validation {result.validation_accuracy:6.2%}{photos(result, ' |')} | best {self.best:6.2%}"
+            f" | {result.seconds:5.1f} s"
+        )
+
+
+def epoch_line(result: EpochResult, epochs: int) -> str:
+    """One epoch in one line, aligned with the lines of other epochs."""
+    return (
+        f"{place(result, epochs)} | train loss {result.train_loss:.4f} acc {result.train_accuracy:6.2%}"
+        f" | validation loss {result.validation_loss:.4f} acc {result.validation_accuracy:6.2%}{photos(result)}"
+        f" | {result.seconds:5.1f} s | {result.images_per_second:7,.0f} images/s"
+    )
+
+
+def place(result: EpochResult, epochs: int) -> str:
+    """Which epoch of how many."""
+    return f"epoch {result.epoch:2}/{epochs}"
+
+
+def photos(result: EpochResult, before: str = "") -> str:
+    """The photo score of an epoch, where it has one."""
+    return "" if result.photo_score is None else f"{before} photos {result.photo_score:6.2%}"
+
+
+def describe(candidate: Candidate) -> str:
+    """A candidate in a few words."""
+    network = candidate.architecture
+    dense = f"dense {network.dense_units}" if network.dense_units else "no dense"
+    name = f"{candidate.name} " if candidate.published else ""
+    return f"{name}{'-'.join(map(str, network.filters))} {dense} rate {candidate.learning_rate:.2g}"
+
+
+def outcome(trial: TrialResult) -> str:
+    """How a trial ended, in words."""
+    after = f"{trial.status} after {trial.epochs_trained} epochs"
+    return f"{after}: {trial.reason}" if trial.reason else after

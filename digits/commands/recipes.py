@@ -1,0 +1,49 @@
+"""Which recipes a command line names, with what it changes in them."""
+
+from dataclasses import fields, replace
+
+from digits.commands.settings import Changes
+from digits.config import RECIPES, Architecture, Recipe
+from digits.errors import require
+
+BOTH = ("baseline", "improved")
+"""The article's two recipes."""
+WORDS = {"dense_units": "dense", "dense_dropout": "dense-dropout", "pool_after": "pool"}
+"""What a field of an architecture is called in a name, where that differs."""
+
+
+def choose_recipes(
+    architecture: str, network: Changes, training: Changes, *, distort: bool | None = None
+) -> dict[str, Recipe]:
+    """The recipes of an architecture's name (both: the article's two), by the names of their networks.
+
+    `network` and `training` change parts of each, and so does `distort`, unless it is None.
+    """
+    recipes: dict[str, Recipe] = {}
+    for name in BOTH if architecture == "both" else (architecture,):
+        recipe = RECIPES[name]
+        config = training.applied_to(recipe.training)
+        config = config if distort is None else replace(config, distort=distort)
+        require(
+            config.distort or not config.clean_tail or "clean_tail" not in training.given(),
+            f"clean tail = {config.clean_tail} where no epoch is distorted",
+            "a training that distorts its digits, whose last epochs are then left as they are",
+            "add --distort, or leave out --clean-tail",
+        )
+        changed = network.applied_to(recipe.architecture)
+        recipes[name_of(changed, name)] = Recipe(architecture=changed, training=config)
+    return recipes
+
+
+def name_of(architecture: Architecture, base: str) -> str:
+    """What a network is called that differs from the recipe `base`, such as baseline-dropouts-0.1-0.1-0.2.
+
+    The name of a folder: it says all that differs, so networks that are compared have names of their own.
+    """
+    parts = [base]
+    for field in fields(architecture):
+        value = getattr(architecture, field.name)
+        if value != getattr(RECIPES[base].architecture, field.name):
+            values = value if isinstance(value, tuple) else (value or 0,)
+            parts += [WORDS.get(field.name, field.name), *([f"{each:g}" for each in values] or ["none"])]
+    return "-".join(parts)

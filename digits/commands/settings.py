@@ -1,0 +1,97 @@
+"""Settings that jobs share, and flags that follow from the dataclasses which describe the settings themselves."""
+
+import ast
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, fields, make_dataclass, replace
+from itertools import pairwise
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+import tyro
+
+from digits.config import Architecture, DataConfig, TrainingConfig
+
+Config = TypeVar("Config", Architecture, DataConfig, TrainingConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What a command line changes in a dataclass of settings; a field that it leaves out is None."""
+
+    def given(self) -> dict[str, Any]:
+        """The fields that the command line gives."""
+        return {each.name: value for each in fields(self) if (value := getattr(self, each.name)) is not None}
+
+    def applied_to(self, config: Config) -> Config:
+        """The settings with what the command line changes in them; ConfigurationError where they do not go together."""
+        return replace(config, **self.given())
+
+
+def descriptions(config: type) -> dict[str, str]:
+    """The docstring under each field of a dataclass."""
+    (definition,) = ast.parse(inspect.getsource(config)).body
+    assert isinstance(definition, ast.ClassDef)
+    return {
+        ast.unparse(each.target): inspect.cleandoc(ast.literal_eval(below.value))
+        for each, below in pairwise(definition.body)
+        if isinstance(each, ast.AnnAssign) and isinstance(below, ast.Expr)
+    }
+
+
+def flags_of(
+    config: type,
+    *,
+    default: Callable[[str], object],
+    called: Mapping[str, str] | None = None,
+    without: Collection[str] = (),
+) -> type[Changes]:
+    """A flag for each field of a dataclass, with its description: what `tyro` parses into Changes.
+
+    `default` says, by the field's name, what holds where the flag is left out; `called` are names of flags that differ
+    from the field's, and `without` fields that get no flag.
+    """
+    described, hints = descriptions(config), get_type_hints(config)
+    flags = []
+    for name in (each.name for each in fields(config) if each.name not in without):
+        flag = tyro.conf.arg(
+            name=(called or {}).get(name),
+            help=described[name],
+            help_behavior_hint=f"(default: {default(name)})",
+            metavar=metavar_of(hints[name]),
+        )
+        flags.append((name, Annotated[hints[name] | None, flag], None))
+    return make_dataclass(f"{config.__name__}Flags", flags, bases=(Changes,), frozen=True, kw_only=True)
+
+
+def metavar_of(hint: Any) -> str | None:
+    """What stands for a value in --help; None where tyro lists the values that there are."""
+    kinds = {int: "INT", float: "FLOAT", str: "STR"}
+    several = get_origin(hint) is tuple
+    kind = next((kinds[kind] for kind in (hint, *get_args(hint)) if kind in kinds), None)
+    return f"[{kind} [{kind} ...]]" if several else kind
+
+
+DataFlags = flags_of(DataConfig, called={"path": "data"}, default=lambda name: getattr(DataConfig(), name))
+TRAINING_FLAGS = {"global_batch_size": "batch_size"}
+"""Flags that are called otherwise than the field of TrainingConfig."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageSettings:
+    """Where a job writes."""
+
+    storage_path: str = "runs"
+    """Folder or bucket for runs and for best.json."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(StorageSettings):
+    """What training and search have in common."""
+
+    seeds: tuple[int, ...] = (0,)
+    """Each network that is trained in full is trained once with each seed."""
+    num_workers: int | tuple[int, int] | None = None
+    """Training workers, or the least and the most of them; left out, one for each GPU, or else for each node."""
+    resume: str | None = None
+    """Name of an interrupted run in the storage path that is to go on; it keeps its own settings."""
+    data: Annotated[Changes, tyro.conf.arg(name="", constructor=DataFlags)] = field(default_factory=DataFlags)

@@ -1,0 +1,102 @@
+"""What jobs/train.py does: trains networks on Ray, and registers the best one."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import tyro
+from tyro.conf import FlagCreatePairsOff
+
+from digits import stopping
+from digits.commands.preparation import Prepared, Started, prepare, start
+from digits.commands.progress import TrainingProgress
+from digits.commands.recipes import choose_recipes
+from digits.commands.settings import TRAINING_FLAGS, Changes, RunSettings, flags_of
+from digits.commands.training_report import report
+from digits.config import Architecture, DataConfig, TrainingConfig
+from digits.data.read import read_without_ray
+from digits.errors import require
+from digits.images import Digits
+from digits.training import driver
+from digits.training.finish import FinishedNetwork, finish
+from digits.training.runs import Run
+
+
+def as_recipe_says(name: str) -> str:
+    """What holds where a flag of a recipe is left out."""
+    return "the recipe's"
+
+
+NetworkFlags = flags_of(Architecture, default=as_recipe_says)
+TrainingFlags = flags_of(TrainingConfig, default=as_recipe_says, called=TRAINING_FLAGS, without=("seed", "distort"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """Command line of jobs/train.py."""
+
+    architecture: Literal["recommended", "baseline", "improved", "both"] = "recommended"
+    """Which network, each with its own recipe; both: the article's two, baseline and improved."""
+    distort: FlagCreatePairsOff[bool] = False
+    """Distort the training digits anew in every epoch, also where the recipe does not."""
+    no_distort: FlagCreatePairsOff[bool] = False
+    """Train on the digits as they are, also where the recipe distorts them."""
+    on_demand_gpus: bool = False
+    """Whether the cluster is to start GPU nodes for the workers, which waits for the first of them."""
+    network: Annotated[Changes, tyro.conf.arg(name="", constructor=NetworkFlags)] = field(default_factory=NetworkFlags)
+    training: Annotated[Changes, tyro.conf.arg(name="", constructor=TrainingFlags)] = field(
+        default_factory=TrainingFlags
+    )
+    run: Annotated[RunSettings, tyro.conf.arg(name="")] = field(default_factory=RunSettings)
+
+    def begin(self, data: DataConfig, fingerprint: str) -> Run:
+        """The run that is asked for."""
+        require(
+            not (self.distort and self.no_distort),
+            "--distort and --no-distort",
+            "one of them at most",
+            "leave both out to do as the recipe says",
+        )
+        distort = True if self.distort else False if self.no_distort else None
+        recipes = choose_recipes(self.architecture, self.network, self.training, distort=distort)
+        return Run.of(recipes, self.run.seeds, data, fingerprint)
+
+
+def train(settings: TrainSettings) -> dict[str, Any]:
+    """Train what the command line names; returns the job's JSON document."""
+    started = time.perf_counter()
+    prepared = prepare(settings.run, Run, begin=settings.begin, name=f"train-{settings.architecture}")
+    validation = read_validation(prepared)
+    num_digits = prepared.split.files.num_digits * (2 if prepared.split.inverted_copies else 1)
+    print(f"{num_digits:,} digits, {len(validation[1]):,} of them validate | run {prepared.run_dir}", flush=True)
+    progress = TrainingProgress(prepared.work)
+    stopping.reached(lambda: progress.reached(prepared.run_dir.name))
+    cluster = start(prepared, settings.run, on_demand_gpus=settings.on_demand_gpus)
+    finished = train_in_full(prepared.work, prepared, cluster, validation, progress)
+    return report(prepared.run_dir.parent, prepared.run_dir, finished, validation[0], started)
+
+
+def read_validation(prepared: Prepared[Any]) -> Digits:
+    """The validation digits of a job, with their inverted copies."""
+    split = prepared.split
+    return read_without_ray(split.files, split.validates, inverted_copies=split.inverted_copies)
+
+
+def train_in_full(
+    run: Run,
+    prepared: Prepared[Any],
+    cluster: Started,
+    validation: Digits,
+    progress: Callable[[dict[str, Any]], None],
+) -> list[FinishedNetwork]:
+    """Train all networks of a run in the job's folder and finish each of them."""
+    driver.train(
+        run,
+        prepared.run_dir,
+        cluster.workers,
+        split=prepared.split,
+        photo_digits=cluster.photo_digits,
+        on_event=progress,
+    )
+    return [finish(prepared.run_dir, network, *validation) for network in run.networks]

@@ -1,0 +1,143 @@
+"""What jobs/tune.py does: searches for a network on Ray Tune, and trains the winner as jobs/train.py does."""
+
+import logging
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import ray
+import tyro
+
+from digits import stopping
+from digits.commands.console import Interrupted
+from digits.commands.preparation import Prepared, Started, prepare, start
+from digits.commands.progress import SearchProgress, TrainingProgress
+from digits.commands.settings import TRAINING_FLAGS, Changes, RunSettings, flags_of
+from digits.commands.training import read_validation, train_in_full
+from digits.commands.training_report import figures_of_best, report
+from digits.commands.tuning_report import best_trial, document_of, report_trials, rows_of, show_trials, write_metrics
+from digits.config import RECIPES, DataConfig, TrainingConfig
+from digits.errors import TrainingError
+from digits.storage import Storage
+from digits.training.runs import Run
+from digits.tuning import searches
+from digits.tuning.driver import search_networks
+from digits.tuning.searches import Search, TrialResult, ranked
+from digits.tuning.space import Candidate, SearchSpace, TuningConfig
+
+WINNER = "tuned"
+"""What the winner's architecture is called in its checkpoints."""
+TRAINING = RECIPES["recommended"].training
+"""How the winner is trained, but for what the command line changes."""
+TrainingFlags = flags_of(
+    TrainingConfig,
+    default=lambda name: getattr(TRAINING, name),
+    called=TRAINING_FLAGS,
+    without=("seed", "learning_rate"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneSettings:
+    """Command line of jobs/tune.py."""
+
+    tuning: Annotated[TuningConfig, tyro.conf.arg(name="")] = field(default_factory=TuningConfig)
+    space: Annotated[SearchSpace, tyro.conf.arg(name="")] = field(default_factory=SearchSpace)
+    training: Annotated[Changes, tyro.conf.arg(name="", constructor=TrainingFlags)] = field(
+        default_factory=TrainingFlags
+    )
+    run: Annotated[RunSettings, tyro.conf.arg(name="")] = field(default_factory=RunSettings)
+
+    def begin(self, data: DataConfig, fingerprint: str) -> Search:
+        """The search that is asked for."""
+        return Search(
+            space=self.space,
+            tuning=self.tuning,
+            training=self.training.applied_to(TRAINING),
+            seeds=self.run.seeds,
+            data=data,
+            fingerprint=fingerprint,
+        )
+
+
+def tune(settings: TuneSettings) -> dict[str, Any]:
+    """Search as the command line says and train the winner; returns the job's JSON document."""
+    started = time.perf_counter()
+    prepared = prepare(settings.run, Search, begin=settings.begin, name="tune")
+    search, run_dir = prepared.work, prepared.run_dir
+    earlier = searches.read_trials(run_dir)
+    print(f"{len(search.candidates)} trials, {len(earlier)} of them ended earlier | search {run_dir}", flush=True)
+    progress = SearchProgress(search, earlier)
+    stopping.reached(lambda: progress.reached(run_dir.name))
+    # A trial that is a training run holds its workers until the state API tells that it was stopped early.
+    cluster = start(prepared, settings.run, state_api=search.tuning.workers_per_trial > 1)
+    # Ray Tune tells of itself, and of every failed or interrupted trial at length; the tables say it in a line.
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    trials = earlier
+    try:
+        trials = search_networks(
+            search,
+            run_dir,
+            split=prepared.split,
+            photo_digits=cluster.photo_digits,
+            resources=cluster.resources,
+            num_nodes=cluster.num_nodes,
+            on_event=progress,
+        )
+        if unfinished(search, trials):
+            raise KeyboardInterrupt
+        rows = report_trials(run_dir, search, trials)
+        best, trained = train_winner(prepared, winner_of(trials), cluster)
+    except KeyboardInterrupt:
+        if not progress.begun:
+            raise
+        raise stopped_early(search, run_dir, trials, started) from None
+    document = document_of(best, search, run_dir, trials, time.perf_counter() - started)
+    write_metrics(run_dir, document, {"trained": trained["runs"], "rows": rows})
+    return document
+
+
+def stopped_early(search: Search, run_dir: Storage, trials: list[TrialResult], started: float) -> Interrupted:
+    """Tell what the search had reached and print its trials, in a second; returns what ends the job."""
+    stopping.tell()
+    ray.shutdown()  # trials that go on would replace the checkpoints that are named now
+    rows = rows_of(trials, timed=False)
+    if rows:
+        show_trials(rows)
+    document = document_of(best_trial(search, run_dir, trials), search, run_dir, trials, time.perf_counter() - started)
+    write_metrics(run_dir, document, {"trained": [], "rows": rows})
+    return Interrupted(document)
+
+
+def unfinished(search: Search, trials: list[TrialResult]) -> bool:
+    """Whether some trials did not end: Ctrl-C stopped the search."""
+    return sum(trial.status != "interrupted" for trial in trials) < len(search.candidates)
+
+
+def winner_of(trials: Sequence[TrialResult]) -> Candidate:
+    """The best network of a search that ended; TrainingError where every trial failed."""
+    best = ranked(trials)
+    if not best:
+        reasons = "; ".join(f"{trial.name}: {trial.reason}" for trial in trials[:3])
+        raise TrainingError(
+            f"all {len(trials)} trials failed ({reasons})",
+            "at least one network that trains",
+            "mend the cause, then start a new search",
+        )
+    return best[0].candidate
+
+
+def train_winner(
+    prepared: Prepared[Search], winner: Candidate, cluster: Started
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Train the best network in full with every seed and register it; returns its figures, and the training's."""
+    started = time.perf_counter()
+    search, run_dir = prepared.work, prepared.run_dir
+    run = Run.of({WINNER: search.winner(winner)}, search.seeds, search.data, search.fingerprint)
+    validation = read_validation(prepared)
+    finished = train_in_full(run, prepared, cluster, validation, TrainingProgress(run))
+    trained = report(run_dir.parent, run_dir, finished, validation[0], started)
+    return figures_of_best(max(finished, key=lambda one: one.score).checkpoint), trained

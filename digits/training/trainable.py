@@ -1,0 +1,162 @@
+"""A network that is being trained: its weights, its optimizer, and the compiled loops over digits in memory.
+
+Whole stretches of an epoch run inside one compiled graph, which gathers each batch from digits that lie in memory as
+uint8: feeding 28x28 digits one batch at a time costs more than the arithmetic.
+
+On a CPU each step's batch is computed in parts, one or more for each core, whose gradients are added: operations on
+such small pictures are too short to be shared well among cores one by one.
+How fast: docs/performance.md (jobs/benchmark.py --parts steps).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import keras
+import tensorflow as tf
+
+from digits.config import IMAGE_SIZE, Architecture, TrainingConfig
+from digits.models.layers import forward
+from digits.models.network import build_training_model
+from digits.training.state import EpochResult, TrainingState
+
+WARMUP_STEPS = 200
+"""Steps over which a cosine schedule rises to its peak: at once, large steps can silence whole filters for good."""
+
+MEMORY = (tf.TensorSpec([None, IMAGE_SIZE, IMAGE_SIZE], tf.uint8), tf.TensorSpec([None], tf.int32))
+"""Digits in memory: images in one channel, and labels."""
+ORDER = tf.TensorSpec([None, None], tf.int32)
+"""Rows in memory for each step and place in the batch; -1 is padding."""
+TOTALS = tf.TensorSpec([2], tf.float64)
+"""Sum of losses, and number of right answers."""
+
+
+@dataclass(kw_only=True, eq=False)
+class TrainableModel:
+    """A model with its optimizer, built under a strategy, and the compiled loops over digits in memory."""
+
+    architecture: Architecture
+    config: TrainingConfig
+    total_steps: int
+    parts: int = 1
+    """Parts of this worker's batch that are computed at the same time."""
+    place: int = 0
+    """Place of this worker's first digit in each global batch."""
+    strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
+
+    def __post_init__(self) -> None:
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(self.config.seed)
+        with self.strategy.scope():
+            self.model = build_training_model(self.architecture, self.config.seed)
+            rate = self.config.learning_rate
+            if self.config.learning_rate_schedule == "cosine":
+                warmup = min(WARMUP_STEPS, self.total_steps // 10)
+                rate = keras.optimizers.schedules.CosineDecay(
+                    0.0, self.total_steps - warmup, warmup_target=rate, warmup_steps=warmup
+                )
+            self.optimizer = keras.optimizers.Adam(rate)
+            self.optimizer.build(self.model.trainable_variables)
+
+    def state(self, history: Iterable[EpochResult]) -> TrainingState:
+        """Copies of all weights and of the optimizer's variables."""
+        names = self.architecture.weight_shapes()
+        return TrainingState(
+            weights={
+                name: keras.ops.convert_to_numpy(variable)
+                for name, variable in zip(names, self.model.trainable_variables, strict=True)
+            },
+            optimizer={
+                f"{place:03d}": keras.ops.convert_to_numpy(variable)
+                for place, variable in enumerate(self.optimizer.variables)
+            },
+            history=tuple(history),
+        )
+
+    def restore(self, state: TrainingState) -> None:
+        """Take over weights and optimizer variables."""
+        for variable, array in zip(self.model.trainable_variables, state.weights.values(), strict=True):
+            variable.assign(array)
+        for variable, array in zip(self.optimizer.variables, state.optimizer.values(), strict=True):
+            variable.assign(array)
+
+    def train_step(self, images: tf.Tensor, labels: tf.Tensor, present: tf.Tensor, batch_size: tf.Tensor) -> tf.Tensor:
+        """One optimizer step on this worker's part of a global batch; returns float32 (loss sum, correct) of it."""
+        batch = [tf.split(tensor, self.parts) for tensor in (images, labels, present)]
+        width = tf.shape(labels)[0] // self.parts
+        results, gradients = zip(
+            *(
+                self.gradients_of(*part, batch_size, self.place + number * width)
+                for number, part in enumerate(zip(*batch, strict=True))
+            ),
+            strict=True,
+        )
+        # Keras' optimizer sums the gradients over all workers itself; an all-reduce here as well would scale them by
+        # the number of workers, which Adam hides except for its epsilon.
+        sums = [tf.add_n(parts) for parts in zip(*gradients, strict=True)]
+        self.optimizer.apply(sums, self.model.trainable_variables)
+        return tf.add_n(results)
+
+    def gradients_of(
+        self, images: tf.Tensor, labels: tf.Tensor, present: tf.Tensor, batch_size: tf.Tensor, place: tf.Tensor
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """float32 (loss sum, correct) of some digits, and the gradients of their losses' sum over `batch_size`.
+
+        `place` is that of the first of them in the global batch.
+        """
+        with tf.GradientTape() as tape:
+            probabilities = forward(self.model, images, self.optimizer.iterations.value, place)
+            losses = keras.losses.sparse_categorical_crossentropy(labels, probabilities) * present
+            # The sum over all workers of sums divided by the global batch's true size is the mean over that batch.
+            loss = tf.reduce_sum(losses) / batch_size
+        gradients = tape.gradient(loss, self.model.trainable_variables)
+        return tf.stack([tf.reduce_sum(losses), count_correct(labels, probabilities, present)]), gradients
+
+    def validation_step(self, images: tf.Tensor, labels: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
+        """float32 (loss sum, correct) of one validation batch of this worker."""
+        probabilities = self.model(images, training=False)
+        losses = keras.losses.sparse_categorical_crossentropy(tf.maximum(labels, 0), probabilities) * present
+        return tf.stack([tf.reduce_sum(losses), count_correct(labels, probabilities, present)])
+
+    @tf.function(input_signature=[*MEMORY, ORDER, tf.TensorSpec([None], tf.float32), TOTALS])
+    def train_stretch(
+        self, images: tf.Tensor, labels: tf.Tensor, order: tf.Tensor, batch_sizes: tf.Tensor, totals: tf.Tensor
+    ) -> tf.Tensor:
+        """Train on the rows `order`, int32 (steps, local batch); adds this worker's sums to `totals`, float64 (2,)."""
+        # One gather for the whole stretch: a gather in each step costs processor time that shows in the small network.
+        stretch = gather_batch(images, labels, order)
+        for step in tf.range(tf.shape(order)[0]):
+            batch = [part[step] for part in stretch]
+            result = self.strategy.run(self.train_step, args=(*batch, batch_sizes[step]))
+            totals += tf.cast(self.strategy.experimental_local_results(result)[0], tf.float64)
+        return totals
+
+    @tf.function(input_signature=[*MEMORY, ORDER])
+    def validate_local(self, images: tf.Tensor, labels: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
+        """Sums over this worker's validation digits: float64 (loss sum, correct)."""
+        totals = tf.zeros(2, tf.float64)
+        for step in tf.range(tf.shape(order)[0]):
+            batch = gather_batch(images, labels, order[step])
+            totals += tf.cast(self.validation_step(*batch), tf.float64)
+        return totals
+
+    @tf.function
+    def sum_over_workers(self, totals: tf.Tensor) -> tf.Tensor:
+        """The sum of a tensor over all workers."""
+        per_worker = self.strategy.run(lambda: totals)
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, per_worker, axis=None)
+
+
+def count_correct(labels: tf.Tensor, probabilities: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
+    """How many rows that are present have their label as the most probable digit: float32 ()."""
+    hits = tf.argmax(probabilities, axis=1, output_type=labels.dtype) == labels
+    return tf.reduce_sum(tf.cast(hits, tf.float32) * present)
+
+
+def gather_batch(images: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Rows of digits in memory as a batch: uint8 (B, 28, 28, 1), int32 (B,), and what is present.
+
+    The last is 1.0 for a row and 0.0 for padding, float32 (B,); a row of -1 is padding. Rows of many batches,
+    int32 (steps, B), give all of them at once.
+    """
+    present = tf.maximum(rows, 0)
+    return tf.gather(images, present)[..., None], tf.gather(labels, present), tf.cast(rows >= 0, tf.float32)

@@ -1,0 +1,96 @@
+#!/usr/bin/env python
+"""Draws the two pictures of docs/why.md that need no trained network: photos on their way to 28x28, and distortion.
+
+    python docs/pictures/draw.py [FOLDER]
+
+Everything is simulated from MNIST's test digits with fixed seeds, so the pictures are the same at every time.
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from digits.augmentation.distort import distort
+from digits.evaluation.simulated_photos import PhotoConditions, simulate_photo
+from digits.images import resize_photo
+from digits.preprocessing.prepare import prepare_photo
+
+MNIST = Path(__file__).resolve().parents[2] / "digits" / "mnist"
+CONDITIONS = {
+    "felt pen": {},
+    "ballpoint": {"pen": "ballpoint", "stroke_width": 0.025, "ink_colour": (0.1, 0.12, 0.4)},
+    "pencil": {"pen": "pencil", "stroke_width": 0.04, "contrast": 0.4},
+    "marker": {"pen": "marker", "stroke_width": 0.2},
+    "shadow": {"shadow": 0.5},
+    "lined paper": {"ruling": "lined", "stroke_width": 0.05, "ink_colour": (0.1, 0.12, 0.4)},
+    "small": {"size": 0.25, "position": (0.5, 0.5)},
+    "table": {"surroundings": "table", "rotation": 15},
+    "blackboard": {"polarity": "light_on_dark", "stroke_width": 0.06},
+}
+"""What differs from a plain good photo, for each column of the picture."""
+ORIGINALS, EPOCHS = 5, 7
+"""Rows and columns of the picture of distortion."""
+SEED = 4
+
+
+def test_digits(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first `count` of MNIST's test digits: uint8 (N, 28, 28) and int64 (N,)."""
+    (file, *_) = sorted(MNIST.glob("test-*.parquet"))
+    table = pq.read_table(file).slice(0, count).combine_chunks()
+    return table["image"].chunk(0).to_numpy_ndarray(), table["label"].to_numpy()
+
+
+def new_axes(num_rows: int, num_columns: int) -> list[list[Axes]]:
+    """A grid of empty axes, one inch each, without ticks."""
+    figure = Figure(figsize=(num_columns, num_rows + 0.25), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(num_rows, num_columns)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    return grid
+
+
+def photos_on_their_way(folder: Path) -> None:
+    """photo_to_28x28.png: a simulated photo a column; below it what shrinking and what preparation make of it."""
+    digits, _ = test_digits(len(CONDITIONS))
+    grid = new_axes(3, len(CONDITIONS))
+    for column, (digit, (name, differences)) in enumerate(zip(digits, CONDITIONS.items(), strict=True)):
+        photo = simulate_photo(digit, np.random.default_rng(SEED), replace(PhotoConditions(), **differences))
+        for row, image in enumerate((photo, resize_photo(photo), prepare_photo(photo))):
+            grid[row][column].imshow(image, cmap="gray", vmin=0, vmax=255)
+        grid[0][column].set_title(name, fontsize=8)
+    for row, name in enumerate(("photo", "resized", "prepared")):
+        grid[row][0].set_ylabel(name, fontsize=8)
+    grid[0][0].figure.savefig(folder / "photo_to_28x28.png", dpi=110)
+
+
+def distorted_digits(folder: Path) -> None:
+    """distorted.png: digits of MNIST in the first column, beside them what training may make of them."""
+    digits, labels = test_digits(ORIGINALS)
+    grid = new_axes(ORIGINALS, EPOCHS + 1)
+    rng = np.random.default_rng(SEED)
+    columns = [digits, *(distort(digits, labels, rng) for _ in range(EPOCHS))]
+    for column, images in enumerate(columns):
+        for row, image in enumerate(images):
+            grid[row][column].imshow(image, cmap="gray", vmin=0, vmax=255)
+        grid[0][column].set_title(f"epoch {column}" if column else "MNIST", fontsize=8)
+    grid[0][0].figure.savefig(folder / "distorted.png", dpi=110)
+
+
+def main(folder: Path) -> None:
+    """Draw both pictures into `folder`."""
+    photos_on_their_way(folder)
+    distorted_digits(folder)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)

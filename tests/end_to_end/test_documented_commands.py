@@ -1,0 +1,281 @@
+"""The documents' commands, typed as they stand, in their order, on a machine with a fresh home.
+
+"A machine" is a namespace of processes, network and Ray's folder, so the usual ports are free and no other Ray is seen.
+Commands that take long are ended by Ctrl-C, as a terminal sends it, when the line appears that shows them at work.
+"""
+
+import contextlib
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from digits.config import RECIPES, DataConfig
+from digits.data.files import find_digits
+from digits.models import checkpoints
+from digits.storage import Storage
+from digits.training.runs import Run
+from digits.tuning.searches import Search
+from tests.documents import ROOT, documented_commands
+from tests.end_to_end.conftest import quickly_trained_weights
+from tests.end_to_end.serve_cluster import wait_for
+
+NAMESPACES = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
+SETUP = (
+    "ip link set lo up && mkdir -p /tmp/ray && mount --bind {folder}/ray /tmp/ray && echo ready && exec sleep infinity"
+)
+PATIENCE_S = 240
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("ip"), reason="needs root and iproute2"),
+]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a command is to show."""
+
+    pattern: str
+    """Which commands: a regular expression for their beginning."""
+    until: str = ""
+    """Ctrl-C when this appears in its output; empty: it has to end by itself, with exit code 0."""
+    stays: bool = False
+    """It goes on beside the commands after it, to the end of its section."""
+
+
+RULES = [
+    Rule(r"make train\b", until=r"epoch +1/"),
+    Rule(r"make test\b", until=r"test session starts"),
+    Rule(r"make serve\b", until=r"Serving first", stays=True),
+    Rule(r"ray start --head --block\b", until=r"block forever", stays=True),
+    Rule(r"ray job submit jobs/tune\.py", until=r"epoch +1/"),
+    Rule(r"python jobs/tune\.py +#", until=r"epoch +1/"),
+    # The same job with other flags: that it accepts them, finds data and storage, and begins.
+    Rule(r"python jobs/(train|tune)\.py", until=r"\| (run|search) \S*runs/"),
+    Rule(r"python jobs/evaluate\.py", until=r"parameters, from"),
+]
+SETTINGS = {"train": Run.FILE, "tune": Search.FILE}
+"""What each kind of run writes of itself when it begins."""
+NEIGHBOUR = """
+import time, ray
+from digits import cluster
+cluster.connect()
+alive = ray.remote(num_cpus=0)(time.time)
+while True:
+    print("alive at", ray.get(alive.remote()), flush=True)
+    time.sleep(1)
+"""
+"""Another Ray of the same machine."""
+STATE = re.compile(r"\. |export ")
+"""Commands that change the terminal they are typed in."""
+
+
+class Typed:
+    """A command that was typed in a terminal."""
+
+    def __init__(self, command: list[str], log: Path, cwd: Path, env: dict[str, str]) -> None:
+        self.log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=env,
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def wait_for(self, pattern: str) -> None:
+        wait_for(lambda: re.search(pattern, self.output) or self.process.poll() is not None, pattern, PATIENCE_S)
+        assert re.search(pattern, self.output), self.output
+
+    def read(self) -> str:
+        """Its output when it has ended, with exit code 0."""
+        assert self.process.wait(PATIENCE_S) == 0, self.output
+        return self.output
+
+    def goes_on(self, text: str) -> None:
+        """Wait until it has shown this three more times."""
+        before = self.output.count(text)
+        wait_for(lambda: self.output.count(text) >= before + 3, f"more of {text}", 30)
+
+    def press_control_c(self) -> None:
+        """To the whole foreground group, as a terminal does."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGINT)
+        self.process.wait(60)
+
+
+class Machine:
+    """A machine of its own with a checkout, a home and a virtual environment in which the checkout is installed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.home, self.checkout = folder, folder / "home", folder / "digits"
+        for path in (self.home, self.checkout, folder / "ray"):
+            path.mkdir()
+        tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+        for name in map(os.fsdecode, tracked.split(b"\0")):
+            if name and (ROOT / name).is_file():
+                (self.checkout / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, self.checkout / name)
+        self.install()
+        self.state: list[str] = []
+        self.number = 0
+        setup = SETUP.format(folder=shlex.quote(str(folder)))
+        self.holder = subprocess.Popen([*NAMESPACES, "sh", "-c", setup], stdout=subprocess.PIPE, text=True)
+        assert self.holder.stdout is not None and self.holder.stdout.readline() == "ready\n"
+        children = Path(f"/proc/{self.holder.pid}/task/{self.holder.pid}/children").read_text().split()
+        self.enter = ["nsenter", f"--target={children[0]}", "--net", "--mount", "--pid"]
+
+    def install(self) -> None:
+        """What `make install` does, with the packages that are already on this machine."""
+        venv = self.checkout / ".venv"
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+        (packages,) = venv.glob("lib/python*/site-packages")
+        there = Path(sys.prefix).resolve()
+        (installed,) = there.glob("lib/python*/site-packages")
+        lines = [str(self.checkout), f"import site; site.addsitedir({str(installed)!r})"]
+        (packages / "digits.pth").write_text("\n".join(lines))
+        for script in (there / "bin").iterdir():
+            ours = venv / "bin" / script.name
+            if ours.exists() or not script.is_file():
+                continue
+            if script.read_bytes().startswith(b"#!"):
+                _, text = script.read_bytes().split(b"\n", 1)
+                ours.write_bytes(b"#!" + os.fsencode(venv / "bin" / "python") + b"\n" + text)
+                ours.chmod(0o755)
+            else:
+                ours.symlink_to(script)
+        (venv / "installed").touch()
+
+    def type(self, command: str) -> Typed:
+        """Start a command in a terminal in which what changes a terminal was typed before."""
+        self.number += 1
+        script = "\n".join([f"cd {shlex.quote(str(self.checkout))}", *self.state, command])
+        env = {"HOME": str(self.home), "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LANG": "C.UTF-8"}
+        log = self.folder / f"{self.number}.log"
+        return Typed([*self.enter, "bash", "-c", script], log, self.checkout, env)
+
+    def end(self) -> None:
+        """The kernel ends every process of the namespace with its first one."""
+        self.holder.kill()
+        self.holder.wait()
+
+
+def write_earlier_training(runs: Path) -> None:
+    """The best checkpoint of a storage path, `first`, with the record that a training of the baseline leaves."""
+    recipe = RECIPES["baseline"]
+    record = {
+        "name": "first",
+        "architecture_name": "baseline",
+        "architecture": recipe.architecture.to_dict(),
+        "parameters": recipe.architecture.num_parameters(),
+        "training": {**asdict(recipe.training), "num_workers": 1},
+        "data": {**asdict(DataConfig()), "fingerprint": find_digits(None).fingerprint},
+        "calibration": {"temperature": 1.2, "expected_calibration_error": 0.1},
+    }
+    checkpoints.write(Storage.open(runs / "first"), weights=quickly_trained_weights(seed=0), record=record)
+    (runs / "best.json").write_text('{"checkpoint": "first"}')
+
+
+@pytest.fixture
+def machine(test_digits) -> Iterator[Machine]:
+    # Not in /tmp/ray, and short: Ray's sockets lie below it.
+    folder = Path(tempfile.mkdtemp(prefix="digits-", dir="/var/tmp"))
+    machine = Machine(folder)
+    # What people have who type these commands: photos, pictures, and the result of an earlier training.
+    write_earlier_training(machine.checkout / "runs")
+    photos = machine.checkout / "my_photos"
+    photos.mkdir()
+    for index, (image, label) in enumerate(zip(test_digits[0][:4], test_digits[1][:4], strict=True)):
+        Image.fromarray(255 - image).resize((112, 112)).save(photos / f"{label}_{index}.png")
+    for name in ("seven.jpg", "another.png"):
+        Image.fromarray(test_digits[0][0]).save(machine.checkout / name)
+    try:
+        yield machine
+    finally:
+        machine.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def fill_in(machine: Machine, command: str) -> str:
+    """A command with what its reader has to fill in: names that earlier commands printed."""
+    if name := re.search(r"--resume (\S+)", command):
+        kind = name[1].split("-")[0]
+        # Those that began: one that was ended before has no settings yet.
+        *_, newest = sorted(file.parent for file in (machine.checkout / "runs").glob(f"{kind}-*/{SETTINGS[kind]}"))
+        newest.rename(newest.with_name(name[1]))
+    if re.search(r"\bID\b", command.partition("#")[0]):
+        listing = machine.type("ray job list").read()
+        command = re.sub(r"\bID\b", re.search(r"raysubmit_\w+", listing)[0], command)
+    return command
+
+
+def test_every_documented_command_works_in_its_order(machine):
+    seen: set[str] = set()
+    for section, commands in documented_commands():
+        staying: list[Typed] = []
+        neighbour = None
+        if section.endswith("A cluster of this machine"):
+            neighbour = machine.type(f". .venv/bin/activate\npython -c {shlex.quote(NEIGHBOUR)}")
+            neighbour.wait_for("alive")
+        for documented in commands:
+            started = time.monotonic()
+            if STATE.match(documented):
+                machine.state.append(documented)
+                continue
+            command = fill_in(machine, documented)
+            rule = next((rule for rule in RULES if re.match(rule.pattern, command)), Rule(""))
+            bare = command.partition(" #")[0].strip()
+            if bare in seen and not rule.stays:
+                continue  # another document says it too
+            seen.add(bare)
+            typed = machine.type(command)
+            if rule.until:
+                typed.wait_for(rule.until)
+            else:
+                typed.read()
+            assert "Traceback" not in typed.output, f"{section}: {command}\n{typed.output}"
+            if rule.stays:
+                staying.append(typed)
+                wait_until_it_answers(machine, typed, command)
+            elif rule.until:
+                typed.press_control_c()
+            print(f"{time.monotonic() - started:6.1f} s  {command.splitlines()[0]}")
+            if not section.endswith("A cluster of this machine"):
+                assert not (machine.home / ".ray").exists(), f"{command} left a token behind"
+        for typed in staying:
+            typed.press_control_c()
+        if neighbour:
+            wait_for(lambda: machine.type("pgrep gcs_server | wc -l").read() == "1\n", "the end of the cluster", 30)
+            neighbour.goes_on("alive")
+
+
+def wait_until_it_answers(machine: Machine, typed: Typed, command: str) -> None:
+    """Until what a command started takes requests."""
+    if command.startswith("make serve"):
+        question = "curl --silent --fail http://127.0.0.1:8000/health"
+    else:
+        question = "ray job list"
+    end = time.monotonic() + PATIENCE_S
+    while machine.type(question).process.wait(60) != 0:
+        assert typed.process.poll() is None and time.monotonic() < end, f"{command} does not answer\n{typed.output}"
+        time.sleep(1)
