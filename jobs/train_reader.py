@@ -16,7 +16,7 @@ if __name__ == "__main__":
     stopping.listen()  # before the imports below, which take seconds
 
 from digits.commands.console import run_job
-from digits.commands.reader_training import TrainReaderSettings, train_reader
+from digits.commands.reader.training import TrainReaderSettings, train_reader
 
 if __name__ == "__main__":
     run_job(TrainReaderSettings, train_reader, __doc__)

@@ -12,7 +12,7 @@ from typing import Any
 from digits import cluster, stopping
 from digits.commands import study
 from digits.commands.console import show_table, write_files
-from digits.commands.page_reading import read_pages
+from digits.commands.reader.folders import read_pages
 from digits.commands.seen_photos import SeenPhotos, read_photos, readings_of
 from digits.commands.settings import StorageSettings
 from digits.config import DataConfig

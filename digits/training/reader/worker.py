@@ -4,6 +4,7 @@ import os
 import socket
 import tempfile
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import ray
@@ -16,6 +17,9 @@ from digits.storage import Storage
 from digits.training.reader import finish, squares
 from digits.training.reader import run as runs
 from digits.training.reader.run import PageRun, PageState
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,27 +61,11 @@ def train_pages(task: PageTask) -> None:
     dataset = squares.squares(config, task.shapes, done, rank, world_size)
     batches = squares.batches(dataset, config.global_batch_size // world_size)
 
-    import tensorflow as tf
-
-    from digits.training.reader.loop import fit
-
-    cores = max(1, len(os.sched_getaffinity(0)) // context.get_local_world_size())
-    tf.config.threading.set_intra_op_parallelism_threads(cores)
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+    strategy = prepare_tensorflow(context.get_local_world_size())
 
     def report(state: PageState) -> None:
-        result = state.history[-1]
-        name = runs.epoch_name(result.epoch)
-        metrics = {"epoch": result.epoch}
-        if rank == 0:
-            with tempfile.TemporaryDirectory() as folder:
-                runs.write_state(Storage.open(folder), state)
-                checkpoint = ray.train.Checkpoint.from_directory(folder)
-                ray.train.report(metrics, checkpoint=checkpoint, checkpoint_dir_name=name)
-        else:
-            ray.train.report(metrics, checkpoint_dir_name=name)
-        tell("epoch", epochs=config.epochs, result=result)
+        report_epoch(state, rank)
+        tell("epoch", epochs=config.epochs, result=state.history[-1])
 
     architecture = PageArchitecture(**task.run.architecture)
 
@@ -88,13 +76,39 @@ def train_pages(task: PageTask) -> None:
         judged = finish.judge(architecture, state.mean, task.judging)
         return {"error_rate": judged.character_error_rate, "answered": judged.answered_fraction}
 
+    from digits.training.reader.loop import fit
+
     fit(
         architecture,
         config,
         batches,
-        strategy=tf.distribute.MultiWorkerMirroredStrategy(),
+        strategy=strategy,
         resume=resume,
         score=score,
         report=report,
         progress=lambda epoch, fraction: tell("progress", epoch=epoch, fraction=fraction),
     )
+
+
+def prepare_tensorflow(local_world_size: int) -> "tf.distribute.Strategy":
+    """Share this node's cores among its workers, take GPU memory only as it is needed; how workers work together."""
+    import tensorflow as tf
+
+    cores = max(1, len(os.sched_getaffinity(0)) // local_world_size)
+    tf.config.threading.set_intra_op_parallelism_threads(cores)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def report_epoch(state: PageState, rank: int) -> None:
+    """Report an epoch to Ray Train, with its folder from rank 0: a barrier over all workers."""
+    epoch = state.history[-1].epoch
+    metrics, name = {"epoch": epoch}, runs.epoch_name(epoch)
+    if rank != 0:
+        ray.train.report(metrics, checkpoint_dir_name=name)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        runs.write_state(Storage.open(folder), state)
+        checkpoint = ray.train.Checkpoint.from_directory(folder)
+        ray.train.report(metrics, checkpoint=checkpoint, checkpoint_dir_name=name)
