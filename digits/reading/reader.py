@@ -28,6 +28,10 @@ NETWORK, RECORD = "network.onnx", "reader.json"
 FORMAT = 1
 TURNED_BY = 1.3
 """How much more sure a turned page must look than an upright one before it is turned."""
+SURE = 0.65
+"""Mean confidence of digits above which nobody asks whether the page lies turned; lower on simulated turned pages."""
+LEAST_VOTE, LEAST_SHARE = 0.08, 0.1
+"""What a map of turned centres must say, in all and as a share of the upright one, before that turn is read."""
 SEEN = 0.2
 """Confidence from which a digit counts when it is decided which way up the page is."""
 FAINTEST = 4
@@ -109,22 +113,22 @@ class Reader:
     def find(self, grey: np.ndarray) -> tuple[list[Found], int]:
         """All that may be digits in a grey picture uint8 (H, W), in the frame of it turned upright; its quarter turns.
 
-        The page is turned where several digits are seen that lie so, and once turned look much more like digits.
+        A page that is not read surely as it lies is read turned too, as the maps of turned centres hint, and stays
+        turned where that is much surer and shows several digits.
         """
         seen = self.detector.whole(grey, (0, 1, 2, 3))
-        by_turn = [seen[seen.turns == turn] for turn in range(4)]
-        found = [merged(part, grey.shape) for part in by_turn]
-        sure = [surety(digits) for digits in found]
-        several = [sum(one.confidence > SEEN for one in digits) for digits in found]
-        turn = int(np.argmax(sure))
-        upright = self._closer(grey, by_turn[0])
-        if turn and several[turn] >= 2 and sure[turn] > TURNED_BY * sure[0]:
-            turned = np.ascontiguousarray(np.rot90(grey, -turn))
-            seen = self.detector.whole(turned, (0,))
-            again = self._closer(turned, seen)
-            if surety(again) > TURNED_BY * surety(upright):
-                return again, turn
-        return upright, 0
+        votes = [surety(merged(seen[seen.turns == turn], grey.shape)) for turn in range(4)]
+        upright = self._closer(grey, seen[seen.turns == 0])
+        best, best_turn = upright, 0
+        if mean_confidence(upright) < SURE:
+            hinted = [turn for turn in (1, 2, 3) if votes[turn] > max(LEAST_VOTE, LEAST_SHARE * votes[0])]
+            for turn in hinted:
+                turned = np.ascontiguousarray(np.rot90(grey, -turn))
+                again = self._closer(turned, self.detector.whole(turned, (0,)))
+                several = sum(one.confidence > SEEN for one in again) > 1
+                if several and surety(again) > max(surety(best), TURNED_BY * surety(upright)):
+                    best, best_turn = again, turn
+        return best, best_turn
 
     def _closer(self, grey: np.ndarray, seen: Candidates) -> list[Found]:
         """Digits of one way up, small ones looked at again."""
@@ -136,6 +140,12 @@ class Reader:
 def surety(found: list[Found]) -> float:
     """How much a page looks as if it was read the right way up."""
     return sum(one.confidence**2 for one in found if one.confidence > SEEN)
+
+
+def mean_confidence(found: list[Found]) -> float:
+    """Of all that count; 0 where nothing does."""
+    confidences = [one.confidence for one in found if one.confidence > SEEN]
+    return float(np.mean(confidences)) if confidences else 0.0
 
 
 def grey_of(picture: np.ndarray) -> np.ndarray:

@@ -33,6 +33,8 @@ from digits.training.reader.squares import TRAINING_DIGITS
 PACKAGES = ("ray", "tensorflow", "keras", "numpy", "onnx", "onnxruntime", "opencv-python-headless")
 EPOCH_PAGES, THRESHOLD_PAGES, FINAL_PAGES = 2, 5, 5
 """Simulated pages of each condition that judge an epoch, choose thresholds, and are read at the end."""
+SINGLES = 100
+"""Pictures of one digit that choose thresholds beside the pages: half of what people send, so half of the weight."""
 EPOCH_SEED, THRESHOLD_SEED, FINAL_SEED = 1, 2, 3
 ANSWER_COST = 0.5
 """What an answer to a page without digits costs, in wrong digits over digits of a page."""
@@ -84,13 +86,22 @@ def choose_thresholds(detector: Detector, digits: tuple[np.ndarray, np.ndarray])
             rng = np.random.default_rng((THRESHOLD_SEED, 1000 + place, number))
             nothing.append(reader.find(grey_of(page_without_digits(kind, rng)))[0])
 
-    def cost(thresholds: Thresholds) -> float:
-        wrong = 0.0
-        for found, truth in written:
+    singles = []
+    for number in range(SINGLES):
+        page = simulated_page(*digits, np.random.default_rng((THRESHOLD_SEED, 2000, number)), CONDITIONS["one digit"])
+        singles.append((reader.find(grey_of(page.picture))[0], page.digits))
+
+    def wrong(pages: list[tuple[list[Found], str]], thresholds: Thresholds) -> float:
+        rates = []
+        for found, truth in pages:
             lines = lines_of(likely(found, thresholds))
             text = "".join(str(one.digit) for line in lines for one in line)
-            wrong += min(1.0, edit_distance(text, truth) / max(1, len(truth)))
-        return wrong / len(written) + ANSWER_COST * float(np.mean([bool(likely(one, thresholds)) for one in nothing]))
+            rates.append(min(1.0, edit_distance(text, truth) / max(1, len(truth))))
+        return float(np.mean(rates))
+
+    def cost(thresholds: Thresholds) -> float:
+        errors = (wrong(written, thresholds) + wrong(singles, thresholds)) / 2
+        return errors + ANSWER_COST * float(np.mean([bool(likely(one, thresholds)) for one in nothing]))
 
     best = Thresholds()
     for _ in range(2):
