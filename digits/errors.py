@@ -56,6 +56,16 @@ class NoDigitFound(UserError):
     """
 
 
+class NotADigit(UserError):
+    """A picture in which no digit is read.
+
+    `reason` is blank (nothing stands out of the paper) or unlike (something does, but not enough like a digit).
+    """
+
+    usually_expected = "at least one handwritten digit"
+    usual_remedy = "photograph the digits from nearer, in even light, and nothing else beside them"
+
+
 class CheckpointError(UserError):
     """A checkpoint that is missing, damaged or not ours."""
 

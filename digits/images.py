@@ -60,10 +60,11 @@ _UPRIGHT = {
 }
 
 
-def decode_image(data: bytes) -> np.ndarray:
+def decode_image(data: bytes, *, longer_side: int = DECODED_SIZE) -> np.ndarray:
     """Decode the first frame of a picture file: uint8 (H, W, 3), RGB, upright, transparency laid over paper.
 
-    Large pictures are scaled down, see DECODED_SIZE. Raises UnreadableImage, and nothing else, whatever `data` holds.
+    Larger pictures come at a reduced scale: `longer_side` pixels or more, less than twice as many. Raises
+    UnreadableImage, and nothing else, for whatever `data` holds.
     """
     if len(data) == 0:
         raise UnreadableImage(
@@ -87,10 +88,10 @@ def decode_image(data: bytes) -> np.ndarray:
         )
     try:
         # Only JPEG files obey: they are scaled by 1/2, 1/4 or 1/8 as they are decoded.
-        scale = DECODED_SIZE / max(width, height)
+        scale = longer_side / max(width, height)
         picture.draft("RGB", (max(1, int(width * scale)), max(1, int(height * scale))))
         picture.load()
-        photo = _turn(_reduce(_to_rgb_picture(picture)), _orientation(picture))
+        photo = _turn(_reduce(_to_rgb_picture(picture, longer_side), longer_side), _orientation(picture))
     except _DECODING_ERRORS as error:
         raise UnreadableImage(
             f"the {picture.format} file is truncated or damaged ({type(error).__name__})",
@@ -99,6 +100,13 @@ def decode_image(data: bytes) -> np.ndarray:
             reason="damaged",
         ) from error
     return np.array(photo)
+
+
+def upright_size(data: bytes) -> tuple[int, int]:
+    """Width and height of a picture file in full, as EXIF shows it; UnreadableImage as `decode_image` raises it."""
+    picture = _open(data)
+    width, height = picture.size
+    return (height, width) if _orientation(picture) in (5, 6, 7, 8) else (width, height)
 
 
 def encode_png(image: np.ndarray) -> bytes:
@@ -151,12 +159,12 @@ def _open(data: bytes) -> Image.Image:
         ) from error
 
 
-def _to_rgb_picture(picture: Image.Image) -> Image.Image:
+def _to_rgb_picture(picture: Image.Image, longer_side: int) -> Image.Image:
     """Convert any of Pillow's modes to RGB: palette, alpha, 1-bit, CMYK, 16-bit, 32-bit and float."""
     if picture.mode.startswith(("I", "F")):
         return _from_deep_pixels(np.asarray(picture, dtype=np.float32)).convert("RGB")
     if picture.has_transparency_data:
-        return _over_paper(_reduce(picture.convert("RGBA")))
+        return _over_paper(_reduce(picture.convert("RGBA"), longer_side))
     return picture.convert("RGB")
 
 
@@ -177,9 +185,9 @@ def _over_paper(picture: Image.Image) -> Image.Image:
     return Image.alpha_composite(paper, picture).convert("RGB")
 
 
-def _reduce(picture: Image.Image) -> Image.Image:
-    """Average whole blocks of pixels until less than twice DECODED_SIZE is left along the longer side."""
-    factor = max(picture.size) // DECODED_SIZE
+def _reduce(picture: Image.Image, longer_side: int) -> Image.Image:
+    """Average whole blocks of pixels until less than twice `longer_side` is left along the longer side."""
+    factor = max(picture.size) // longer_side
     if factor < 2:
         return picture
     return picture.reduce((min(factor, picture.width), min(factor, picture.height)))

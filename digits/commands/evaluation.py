@@ -12,6 +12,7 @@ from typing import Any
 from digits import cluster, stopping
 from digits.commands import study
 from digits.commands.console import show_table, write_files
+from digits.commands.reader.folders import read_pages
 from digits.commands.seen_photos import SeenPhotos, read_photos, readings_of
 from digits.commands.settings import StorageSettings
 from digits.config import DataConfig
@@ -20,11 +21,13 @@ from digits.data.read import read_without_ray
 from digits.data.split import split_rows
 from digits.errors import require
 from digits.evaluation.metrics import LabelledPredictions, Predict, evaluate
+from digits.evaluation.pages.folder import find_pages, find_pictures
 from digits.evaluation.photo_folder import find_photos
 from digits.images import Digits
 from digits.models import checkpoints
 from digits.models.checkpoints import Checkpoint
 from digits.models.inference import build_classifier
+from digits.reading.reader import Reader
 from digits.reporting import figures
 from digits.reporting.factor_figures import comparison_pictures
 from digits.reporting.page import PhotoReading, report_html
@@ -40,6 +43,10 @@ class EvaluateSettings(StorageSettings):
     """Folder or URI of a checkpoint; left out, the best one of the storage path."""
     photos: Path | None = None
     """Folder of photos, labelled by labels.csv (columns file and label), by folders 0 to 9, or by how names begin."""
+    pages: Path | None = None
+    """Folder of pictures with several digits: labels.csv with columns file and text, lines joined by |."""
+    not_digits: Path | None = None
+    """Folder of pictures that show no digit: how many of them are answered all the same."""
     resize: bool = False
     """Shrink whole photos to 28x28, as the article did, instead of finding paper and ink in them."""
     compare: tuple[str, ...] = ()
@@ -169,6 +176,8 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     )
     storage = Storage.open(settings.storage_path)
     found = find_photos(settings.photos) if settings.photos else []
+    pages = find_pages(settings.pages) if settings.pages else []
+    without_digits = find_pictures(settings.not_digits) if settings.not_digits else []
     checkpoint = checkpoints.load(settings.checkpoint or checkpoints.best_checkpoint(settings.storage_path))
     compared = study.load_compared(checkpoint, settings.compare)
     digits = read_validation_digits(checkpoint, settings.data)
@@ -179,11 +188,16 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     predict = build_classifier(checkpoint).probabilities
     stopping.reached(lambda: "before the evaluation was written; start it again")
     print(f"{checkpoint.name}: {checkpoint.record['parameters']:,} parameters, from {checkpoint.path}", flush=True)
-    document = {"checkpoint": checkpoint.path, "validation": None, "photos": None, "run_dir": str(run_dir)}
+    kinds = dict.fromkeys(("validation", "photos", "pages", "not_digits"))
+    document = {"checkpoint": checkpoint.path, **kinds, "run_dir": str(run_dir)}
     findings = Findings(document=document, files={"history.csv": history_csv([checkpoint.record])})
     findings.add_validation(digits, evaluate(predict, *digits))
     if photos:
         findings.add_photos(photos, predict, resize=settings.resize)
+    if pages or without_digits:
+        of_pages, files, _ = read_pages(Reader.load(), pages, without_digits)
+        findings.document |= of_pages
+        findings.files |= files
     if settings.report:
         cluster.connect()
         findings.add_comparison(checkpoint, compared, digits, photos, settings.photos_per_level)

@@ -8,12 +8,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from digits.commands.console import run_job
+from digits.evaluation.pages.simulated import PLAIN, simulated_page
 from digits.images import encode_png, to_rgb
 from digits.models import checkpoints
 from jobs import evaluate, make_shards, train
+from tests.end_to_end.conftest import read_shard
 from tests.end_to_end.faults import Job
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,9 +102,37 @@ def test_evaluation_reports_validation_digits_and_photos(trained, tiny_mnist):
     assert Path(document["run_dir"], "photos.csv").read_text().startswith("file,label,answer,confidence")
 
 
+def test_evaluation_counts_errors_on_pages_and_answers_to_what_shows_no_digit(trained, tmp_path):
+    storage, _ = trained
+    pages, nothing = tmp_path / "pages", tmp_path / "nothing"
+    pages.mkdir()
+    nothing.mkdir()
+    digits, labels = read_shard("train-11-of-12.parquet")
+    rows = ["file,text"]
+    for number in range(3):
+        page = simulated_page(digits, labels, np.random.default_rng((9, number)), PLAIN)
+        (pages / f"{number}.png").write_bytes(encode_png(page.picture))
+        rows.append(f"{number}.png,{'|'.join(page.lines)}")
+    (pages / "blank.png").write_bytes(encode_png(np.full((60, 80), 240, np.uint8)))
+    rows.append("blank.png,12345")
+    (pages / "labels.csv").write_text("\n".join(rows))
+    (nothing / "grey.png").write_bytes(encode_png(np.full((60, 80), 200, np.uint8)))
+    folders = ("--pages", pages, "--not-digits", nothing)
+    job = run("-m", "jobs.evaluate", *folders, "--storage-path", storage, "--no-report")
+    assert job.returncode == 0, job.stderr
+    document = json.loads(job.stdout.splitlines()[-1])
+    score = document["pages"]
+    assert set(score) == {"images", "exact", "lines_exact", "digits", "edit_distance", "character_error_rate"}
+    assert score["images"] == 4 and score["digits"] == 5 + 3 * 18
+    assert score["edit_distance"] >= 5 and score["character_error_rate"] == score["edit_distance"] / score["digits"]
+    assert document["not_digits"] == {"images": 1, "answered": 0} and document["photos"] is None
+    assert Path(document["run_dir"], "pages.csv").read_text().startswith("file,text,read,rotation")
+
+
 def test_an_evaluation_that_is_stopped_says_so(trained):
     """It is started in another folder than training was, whose data it finds all the same."""
     storage, _ = trained
+    earlier = set(storage.glob("evaluate-*/metrics.json"))
     job = Job("jobs/evaluate.py", "--storage-path", storage)
     job.wait_for("parameters, from")
     sent = job.stop(signal.SIGTERM, group=True)
@@ -109,7 +140,7 @@ def test_an_evaluation_that_is_stopped_says_so(trained):
     assert time.monotonic() - sent < 2
     assert job.wait() == 130
     assert "Traceback" not in job.output
-    assert not list(storage.glob("evaluate-*/metrics.json"))
+    assert set(storage.glob("evaluate-*/metrics.json")) == earlier
 
 
 MISTAKES = [
@@ -123,6 +154,8 @@ MISTAKES = [
     (evaluate.EvaluateSettings, evaluate.evaluate_checkpoint, [], "make train"),
     (evaluate.EvaluateSettings, evaluate.evaluate_checkpoint, ["--checkpoint", "nothing-here"], "checkpoint.json"),
     (evaluate.EvaluateSettings, evaluate.evaluate_checkpoint, ["--photos", "nothing-here"], "no folder"),
+    (evaluate.EvaluateSettings, evaluate.evaluate_checkpoint, ["--pages", "nothing-here"], "there is no nothing-here"),
+    (evaluate.EvaluateSettings, evaluate.evaluate_checkpoint, ["--not-digits", "nothing-here"], "no folder"),
 ]
 
 

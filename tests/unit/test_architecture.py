@@ -18,6 +18,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("digits.images", "digits.storage", "digits.tokens"),
     ("digits.cluster", "digits.preprocessing", "digits.augmentation", "digits.models"),
     ("digits.data",),
+    ("digits.reading",),
     ("digits.evaluation",),
     ("digits.training",),
     ("digits.tuning",),
@@ -43,6 +44,7 @@ MAY_IMPORT = {
         "digits.models.layers",
         "digits.training.batch_parts",
         "digits.training.loop",
+        "digits.training.reader",
         "digits.training.trainable",
         "digits.training.worker",
         "digits.tuning.trial_worker",
@@ -51,29 +53,41 @@ MAY_IMPORT = {
     },
     "keras": {
         "digits.models.network",
+        "digits.models.page_network",
         "digits.models.layers",
         "digits.training.loop",
+        "digits.training.reader",
         "digits.training.trainable",
         "digits.benchmarks.sides",
     },
     "fastapi": {"digits.service", "digits.benchmarks.sides"},
     "matplotlib": {"digits.reporting", "digits.benchmarks.growth"},
-    "onnxruntime": {"digits.models.inference"},
+    "onnxruntime": {"digits.models.inference", "digits.reading.detect"},
     "tyro": {"digits.commands"},
 }
 """Packages and modules that may import each framework directly."""
 WITHOUT_TRAINING_FRAMEWORKS = (
     "digits.preprocessing",
+    "digits.reading",
     "digits.evaluation",
     "digits.reporting",
     "digits.models.checkpoints",
+    "digits.models.page_onnx",
+    "digits.models.page_targets",
     "digits.models.inference",
     "digits.models.calibration",
     "digits.service",
     "serve",
 )
 """What never reaches TensorFlow or Keras, not even through others."""
-WITHOUT_RAY = ("digits.preprocessing", "digits.evaluation", "digits.models", "digits.augmentation", "digits.service")
+WITHOUT_RAY = (
+    "digits.preprocessing",
+    "digits.reading",
+    "digits.evaluation",
+    "digits.models",
+    "digits.augmentation",
+    "digits.service",
+)
 """What never reaches Ray; of the service, only its deployment does."""
 SHARED_BY_TRAINING_AND_EXAMINATION = {"digits", "digits.errors", "digits.config", "digits.images"}
 """All that the closures of augmentation and evaluation have in common, their own packages' `__init__` apart."""

@@ -1,0 +1,45 @@
+"""What jobs/evaluate.py does with folders of pages and of pictures without digits."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from digits.commands.console import show_table
+from digits.evaluation.pages.folder import LabelledPage, PageReading, pages_csv, read_files, score_of
+from digits.reading.reader import Reader
+
+
+def read_pages(
+    reader: Reader, pages: Sequence[LabelledPage], without_digits: Sequence[Path]
+) -> tuple[dict[str, Any], dict[str, bytes], list[PageReading]]:
+    """Read both kinds of pictures and show how well.
+
+    Returns what the job's JSON document says under pages and not_digits (None for a kind that has no pictures), files
+    for the run's folder, and what was read of each page.
+    """
+    document: dict[str, Any] = {"pages": None, "not_digits": None}
+    files: dict[str, bytes] = {}
+    readings = read_files(reader, [page.path for page in pages])
+    if pages:
+        score = score_of(pages, readings)
+        document["pages"] = score.to_dict()
+        files["pages.csv"] = pages_csv(pages, readings).encode()
+        show_table(
+            "Pages",
+            ["pages", "exact", "lines exact", "digits", "edit distance", "character error rate"],
+            [
+                [
+                    str(score.images),
+                    str(score.exact),
+                    str(score.lines_exact),
+                    f"{score.digits:,}",
+                    str(score.edit_distance),
+                    f"{score.character_error_rate:.2%}",
+                ]
+            ],
+        )
+    if without_digits:
+        answered = sum(one.reading is not None for one in read_files(reader, without_digits))
+        document["not_digits"] = {"images": len(without_digits), "answered": answered}
+        print(f"{answered} of {len(without_digits)} pictures without digits are answered", flush=True)
+    return document, files, readings

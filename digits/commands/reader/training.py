@@ -1,0 +1,132 @@
+"""What jobs/train_reader.py does: trains the page network and makes its best epoch a reader."""
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from digits import cluster, stopping
+from digits.commands.console import show_table
+from digits.commands.progress import Progress
+from digits.commands.settings import StorageSettings
+from digits.data.files import DigitFiles, find_digits, find_same_digits
+from digits.models.page_targets import PageArchitecture
+from digits.storage import Storage
+from digits.training.reader import driver
+from digits.training.reader.finish import finish
+from digits.training.reader.run import PageEpoch, PageRun, PageTraining
+from digits.training.resources import choose_workers
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainReaderSettings(StorageSettings):
+    """Command line of jobs/train_reader.py."""
+
+    seed: int = 0
+    """Decides the pages, their order and the network's first weights."""
+    epochs: int | None = None
+    """Passes over so many new pages; with --resume, another number than the run was begun with."""
+    squares_per_epoch: int | None = None
+    """Squares of 192x192 pixels in an epoch; no square comes twice."""
+    learning_rate: float | None = None
+    """AdamW's highest step size."""
+    num_workers: int | None = None
+    """Training workers; left out, one for each GPU, or else for each node."""
+    resume: str | None = None
+    """Name of an interrupted run in the storage path that is to go on; it keeps its settings, but for --epochs."""
+
+
+def prepare(settings: TrainReaderSettings) -> tuple[PageRun, Storage, DigitFiles]:
+    """All that can be checked before Ray starts; returns run, its folder, MNIST."""
+    storage = Storage.open(settings.storage_path)
+    if settings.resume:
+        run_dir = storage / Path(settings.resume).name
+        run = PageRun.read(run_dir)
+        if settings.epochs is not None:
+            run = replace(run, training=replace(run.training, epochs=settings.epochs))
+        files = find_same_digits(None, run.fingerprint, run_dir.name)
+    else:
+        names = ("seed", "epochs", "squares_per_epoch", "learning_rate")
+        given = {name: getattr(settings, name) for name in names if getattr(settings, name) is not None}
+        files = find_digits()
+        run = PageRun(
+            training=PageTraining(**given), architecture=PageArchitecture().to_dict(), fingerprint=files.fingerprint
+        )
+        run_dir = storage / time.strftime("reader-%Y%m%d-%H%M%S")
+    storage.check_writable()
+    return run, run_dir, files
+
+
+class ReaderProgress(Progress):
+    """What `digits.training.reader.driver.train` tells: a bar on a terminal, a line for each epoch."""
+
+    WORK = "training"
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self.epochs = epochs
+        self.epochs_done = 0
+
+    def done(self) -> str:
+        """Epochs."""
+        return f"{self.epochs_done} of {self.epochs} epochs"
+
+    def show(self, event: dict[str, Any]) -> None:
+        """Show one event."""
+        match event:
+            case {"event": "progress", "epoch": epoch, "fraction": fraction}:
+                self.line.show(f"epoch {epoch}/{self.epochs}", fraction)
+            case {"event": "epoch", "result": result}:
+                self.epochs_done = result.epoch
+                self.line.print(epoch_line(result, self.epochs))
+            case {"event": "resumed", "epoch": epoch}:
+                self.epochs_done = epoch
+                self.line.print(f"goes on after epoch {epoch}")
+            case {"event": "damaged", "message": message}:
+                self.line.print(f"a checkpoint is damaged, the one before it is used instead: {message}")
+            case {"event": "failure", "causes": causes}:
+                for rank, cause in causes.items():
+                    self.line.print(f"worker {rank} failed: {cause}")
+                self.line.print("starting workers again from the last checkpoint")
+
+
+def epoch_line(epoch: PageEpoch, epochs: int) -> str:
+    """One line of the log."""
+    judged = f" | simulated pages: {epoch.error_rate:.1%} errors" if epoch.error_rate is not None else ""
+    return (
+        f"epoch {epoch.epoch:>3}/{epochs} | losses: centres {epoch.centre_loss:.3f} boxes {epoch.box_loss:.3f} "
+        f"digits {epoch.digit_loss:.3f} | digits right {epoch.digit_accuracy:.1%}{judged} | {epoch.seconds:.0f} s, "
+        f"{epoch.squares_per_second:.1f} squares/s, waiting for pages {epoch.waited_fraction:.1%}"
+    )
+
+
+def train_reader(settings: TrainReaderSettings) -> dict[str, Any]:
+    """Train what the command line names; returns the job's JSON document."""
+    started = time.perf_counter()
+    run, run_dir, files = prepare(settings)
+    run.write(run_dir)  # from here on it can go on with --resume, whatever happens
+    print(f"run {run_dir}", flush=True)
+    progress = ReaderProgress(run.training.epochs)
+    stopping.reached(lambda: progress.reached(run_dir.name))
+    progress({"event": "begun"})
+    resources, num_nodes = cluster.connect()
+    cluster.check_shared(run_dir.parent, files.local_paths)
+    workers = choose_workers(settings.num_workers or 1, resources, num_nodes)
+    driver.train(run, run_dir, workers, files=files, on_event=progress)
+    record = finish(run, run_dir, files)
+    show_table(
+        "Simulated pages",
+        ["condition", "pages", "exact", "errors"],
+        [
+            [name, str(one["images"]), f"{one['exact']:.0%}", f"{one['character_error_rate']:.1%}"]
+            for name, one in record["simulated_pages"]["by_condition"].items()
+        ],
+    )
+    pages = record["simulated_pages"]
+    return {
+        "run_dir": str(run_dir),
+        "reader": str(run_dir / "reader"),
+        "epoch": len(record["history"]),
+        "simulated_pages": {key: pages[key] for key in ("character_error_rate", "exact", "answered_without_digits")},
+        "seconds": time.perf_counter() - started,
+    }

@@ -1,0 +1,1 @@
+"""Pages with many digits for evaluation: simulated ones, folders of real ones, and how well they are read."""

@@ -1,0 +1,114 @@
+"""What each of Ray Train's workers does in a run that trains the page network."""
+
+import os
+import socket
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import ray
+import ray.train
+from ray.util.queue import Queue
+
+from digits.errors import require
+from digits.models.page_targets import PageArchitecture
+from digits.storage import Storage
+from digits.training.reader import finish, squares
+from digits.training.reader import run as runs
+from digits.training.reader.run import PageRun, PageState
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageTask:
+    """What every worker of a run gets."""
+
+    run: PageRun
+    run_dir: Storage
+    shapes: ray.ObjectRef[Any]
+    """`DigitShapes` in Ray's object store."""
+    judging: tuple[np.ndarray, np.ndarray]
+    """Digits and labels that the pages which judge an epoch are written with."""
+    events: Queue
+    """What the driver is told, see `reader.driver.train`."""
+
+
+def train_pages(task: PageTask) -> None:
+    """Train from where the run's folder stands to the last epoch, together with all other workers."""
+    require(
+        (task.run_dir / runs.RUN).exists(),
+        f"the run's folder {task.run_dir} is not there on {socket.gethostname()}",
+        "storage that every node sees",
+        f"name a bucket, or a folder that is mounted on all nodes, instead of {task.run_dir.parent}",
+    )
+    context = ray.train.get_context()
+    rank, world_size = context.get_world_rank(), context.get_world_size()
+    config = task.run.training
+
+    def tell(event: str, **details: object) -> None:
+        if rank == 0:
+            task.events.put({"event": event, **details})
+
+    resume = runs.last_state(task.run_dir, on_damage=lambda error: tell("damaged", message=str(error)))
+    done = len(resume.history) if resume else 0
+    if resume:
+        tell("resumed", epoch=done)
+    if done >= config.epochs:
+        return
+    dataset = squares.squares(config, task.shapes, done, rank, world_size)
+    batches = squares.batches(dataset, config.global_batch_size // world_size)
+
+    strategy = prepare_tensorflow(context.get_local_world_size())
+
+    def report(state: PageState) -> None:
+        report_epoch(state, rank)
+        tell("epoch", epochs=config.epochs, result=state.history[-1])
+
+    architecture = PageArchitecture(**task.run.architecture)
+
+    def score(state: PageState) -> dict[str, float] | None:
+        """Of rank 0, where the learning rate has fallen far enough for the epoch to be kept."""
+        if rank != 0 or not config.is_judged(len(state.history)):
+            return None
+        judged = finish.judge(architecture, state.mean, task.judging)
+        return {"error_rate": judged.character_error_rate, "answered": judged.answered_fraction}
+
+    from digits.training.reader.loop import fit
+
+    fit(
+        architecture,
+        config,
+        batches,
+        strategy=strategy,
+        resume=resume,
+        score=score,
+        report=report,
+        progress=lambda epoch, fraction: tell("progress", epoch=epoch, fraction=fraction),
+    )
+
+
+def prepare_tensorflow(local_world_size: int) -> "tf.distribute.Strategy":
+    """Share this node's cores among its workers, take GPU memory only as it is needed; how workers work together."""
+    import tensorflow as tf
+
+    cores = max(1, len(os.sched_getaffinity(0)) // local_world_size)
+    tf.config.threading.set_intra_op_parallelism_threads(cores)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def report_epoch(state: PageState, rank: int) -> None:
+    """Report an epoch to Ray Train, with its folder from rank 0: a barrier over all workers."""
+    epoch = state.history[-1].epoch
+    metrics, name = {"epoch": epoch}, runs.epoch_name(epoch)
+    if rank != 0:
+        ray.train.report(metrics, checkpoint_dir_name=name)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        runs.write_state(Storage.open(folder), state)
+        checkpoint = ray.train.Checkpoint.from_directory(folder)
+        ray.train.report(metrics, checkpoint=checkpoint, checkpoint_dir_name=name)

@@ -1,0 +1,81 @@
+"""Candidates of several scales become digits."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from digits.reading.detect import Candidates, scales_of
+from digits.reading.merge import Thresholds, likely, merged, weighted_median
+
+
+def candidates(rows):
+    """From (x, y, width, height, peak, digit, scale)."""
+    table = np.array(rows, np.float32).reshape(-1, 7)
+    digits = np.full((len(table), 10), 0.01, np.float32)
+    digits[np.arange(len(table)), table[:, 5].astype(int)] = 0.91
+    return Candidates(
+        boxes=table[:, :4],
+        peaks=table[:, 4],
+        fits=np.ones(len(table), np.float32),
+        digits=digits,
+        turns=np.zeros(len(table), np.int64),
+        scales=table[:, 6],
+    )
+
+
+def test_one_digit_seen_at_two_scales_is_one_and_surer_than_at_one():
+    both = merged(candidates([(50, 50, 20, 30, 0.9, 3, 1.0), (51, 49, 21, 30, 0.8, 3, 0.5)]), (400, 400))
+    alone = merged(candidates([(50, 50, 20, 30, 0.9, 3, 1.0)]), (400, 400))
+    assert len(both) == len(alone) == 1
+    assert both[0].digit == 3 and both[0].confidence > 1.3 * alone[0].confidence
+
+
+def test_neighbours_stay_apart_and_parts_are_swallowed():
+    found = merged(
+        candidates([(50, 50, 12, 30, 0.9, 1, 1.0), (62, 50, 12, 30, 0.8, 1, 1.0), (50, 45, 8, 12, 0.5, 0, 1.0)]),
+        (400, 400),
+    )
+    assert [one.digit for one in found] == [1, 1]
+
+
+def test_scales_vote_about_the_digit():
+    rows = [(50, 50, 20, 30, 0.5, 1, 1.0), (50, 50, 20, 30, 0.45, 7, 0.5), (50, 50, 20, 30, 0.45, 7, 0.25)]
+    (one,) = merged(candidates(rows), (400, 400))
+    assert one.digit == 7
+    assert one.probabilities.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_no_candidate_gives_no_digit():
+    assert merged(Candidates.together([]), (100, 100)) == []
+    assert likely([], Thresholds()) == []
+
+
+def test_a_picture_whose_digits_are_unsure_shows_none_and_the_weakest_are_left_out():
+    rows = [(50 + 40 * n, 50, 20, 30, peak, 3, 1.0) for n, peak in enumerate((0.95, 0.95, 0.95, 0.3))]
+    thresholds = Thresholds(digit=0.1, relative=0.6, page=0.3)
+    found = merged(candidates(rows), (400, 400))
+    assert len(likely(found, thresholds)) == 3
+    assert likely(found, Thresholds(digit=0.1, relative=0.6, page=0.99)) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (28, 28), (3, 4000), (119, 80), (480, 640), (3000, 4000)])
+def test_scales_halve_from_a_size_that_is_affordable(shape):
+    scales = scales_of(shape)
+    assert scales[0] * max(shape) <= 1000
+    assert all(a == 2 * b for a, b in itertools.pairwise(scales))
+
+
+def test_what_is_of_quite_another_size_than_the_page_is_left_out():
+    rows = [(50 + 40 * n, 50, 20, 30, 0.9, 3, 1.0) for n in range(4)] + [(50, 300, 60, 100, 0.7, 0, 0.25)]
+    found = merged(candidates(rows), (400, 400))
+    thresholds = Thresholds(digit=0.1, relative=0.1, page=0.2)
+    assert len(likely(found, replace(thresholds, alike=2.0))) == 4
+    assert len(likely(found, replace(thresholds, alike=5.0))) == 5
+
+
+def test_the_weighted_median_halves_the_weight():
+    assert weighted_median(np.array([3.0, 1.0, 2.0]), np.array([1.0, 1.0, 1.0])) == 2
+    assert weighted_median(np.array([3.0, 1.0, 2.0]), np.array([9.0, 1.0, 1.0])) == 3
+    assert weighted_median(np.array([5.0]), np.array([0.1])) == 5
