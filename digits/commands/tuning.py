@@ -68,9 +68,9 @@ def tune(settings: TuneSettings) -> dict[str, Any]:
     prepared = prepare(settings.run, Search, begin=settings.begin, name="tune")
     search, run_dir = prepared.work, prepared.run_dir
     earlier = searches.read_trials(run_dir)
-    print(f"{len(search.candidates)} trials, {len(earlier)} of them ended earlier | search {run_dir}", flush=True)
     progress = SearchProgress(search, earlier)
     stopping.reached(lambda: progress.reached(run_dir.name))
+    print(f"{len(search.candidates)} trials, {len(earlier)} of them ended earlier | search {run_dir}", flush=True)
     # A trial that is a training run holds its workers until the state API tells that it was stopped early.
     cluster = start(prepared, settings.run, state_api=search.tuning.workers_per_trial > 1)
     # Ray Tune tells of itself, and of every failed or interrupted trial at length; the tables say it in a line.
