@@ -84,7 +84,7 @@ def epochs_of(run_dir, network):
     return [epoch["epoch"] for epoch in checkpoints.load(str(last)).record["history"]]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_training_does_not_notice_other_rays(environment, start_service, digits_folder, tmp_path):
     env = {**environment, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -111,7 +111,7 @@ def test_a_training_does_not_notice_other_rays(environment, start_service, digit
     assert epochs_of(undisturbed(job)["run_dir"], "baseline") == list(range(1, EPOCHS + 1))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_search_does_not_notice_other_rays(environment, tiny_mnist, tmp_path):
     """Its trials are training runs, which hold their workers until the own state API tells that they were stopped."""

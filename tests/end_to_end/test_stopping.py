@@ -143,7 +143,7 @@ def stop_in_time(job, folder, number, words, *, group=False, twice=False):
     return job.output
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(500)
 def test_a_training_that_is_stopped_again_and_again_loses_no_epoch(tiny_mnist, tmp_path, ray_folder):
     env = {"RAY_TMPDIR": str(ray_folder)}
@@ -175,7 +175,7 @@ def test_a_training_that_is_stopped_again_and_again_loses_no_epoch(tiny_mnist, t
     assert [epoch["epoch"] for epoch in last.record["history"]] == list(range(1, 9))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(500)
 def test_a_stopped_search_reports_its_best_and_goes_on(tiny_mnist, tmp_path, ray_folder):
     env = {"RAY_TMPDIR": str(ray_folder)}
