@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 JOB = [sys.executable, "jobs/train_reader.py", "--epochs", "3", "--squares-per-epoch", "24"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_run_that_was_stopped_goes_on_and_ends_with_a_reader(tmp_path):
     job = subprocess.Popen(

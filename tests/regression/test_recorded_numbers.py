@@ -82,7 +82,7 @@ def test_a_short_training_has_the_losses_of_the_record(name, folder):
     assert_same(found, {name: recorded("training")[name] for name in found})
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_search_has_the_networks_and_scores_of_the_record(folder):
     assert_same(product.search(folder), recorded("search"))
 
