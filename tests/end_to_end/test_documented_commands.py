@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image
 
@@ -142,8 +143,8 @@ class Machine:
         setup = SETUP.format(folder=shlex.quote(str(folder)))
         self.holder = subprocess.Popen([*NAMESPACES, "sh", "-c", setup], stdout=subprocess.PIPE, text=True)
         assert self.holder.stdout is not None and self.holder.stdout.readline() == "ready\n"
-        children = Path(f"/proc/{self.holder.pid}/task/{self.holder.pid}/children").read_text().split()
-        self.enter = ["nsenter", f"--target={children[0]}", "--net", "--mount", "--pid"]
+        first, *_ = psutil.Process(self.holder.pid).children()
+        self.enter = ["nsenter", f"--target={first.pid}", "--net", "--mount", "--pid"]
 
     def install(self) -> None:
         """What `make install` does, with the packages that are already on this machine."""

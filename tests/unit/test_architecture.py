@@ -64,6 +64,9 @@ MAY_IMPORT = {
     "matplotlib": {"digits.reporting", "digits.benchmarks.growth"},
     "onnxruntime": {"digits.models.inference", "digits.reading.detect"},
     "tyro": {"digits.commands"},
+    "jinja2": {"digits.reporting.page"},
+    "psutil": {"digits.stopping", "digits.benchmarks"},
+    "geventhttpclient": {"digits.benchmarks.load"},
 }
 """Packages and modules that may import each framework directly."""
 WITHOUT_TRAINING_FRAMEWORKS = (
