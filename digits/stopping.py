@@ -125,9 +125,12 @@ def tell() -> None:
     _job.tell()
 
 
-def requested() -> bool:
-    """Whether a signal asked the job to end; whatever is raised from then on is a consequence of it."""
-    return _job.requested.is_set()
+def requested(*, patience_s: float = 0.0) -> bool:
+    """Whether a signal asked the job to end; whatever is raised from then on is a consequence of it.
+
+    The thread that hears signals may be later than what another handler raised: it gets `patience_s` seconds.
+    """
+    return _job.requested.wait(patience_s)
 
 
 def end() -> NoReturn:

@@ -44,7 +44,8 @@ def run_job(settings: type[Settings], job: Callable[[Settings], dict[str, Any]],
         end_early(stop)
     except (SystemExit, ValueError, OSError, RuntimeError) as error:
         # Ray has its own handlers while it starts, and what is torn down fails in its own ways.
-        if stopping.requested():
+        # Ray's handler of SIGTERM raises SystemExit, at once; nothing else in a job does.
+        if stopping.requested(patience_s=1.0 if isinstance(error, SystemExit) else 0.0):
             end_early(error)
         if isinstance(error, (ValueError, OSError)):
             sys.exit(f"error: {error}")
