@@ -59,7 +59,6 @@ def trained(epochs, resume=None):
     return states
 
 
-@pytest.mark.long  # a resumed training ends near an uninterrupted one, not yet equal to it
 def test_training_learns_and_what_was_interrupted_goes_on_as_if_it_had_not_been(tmp_path):
     whole = trained(4)
     losses = [epoch.centre_loss for epoch in whole[-1].history]
@@ -70,4 +69,4 @@ def test_training_learns_and_what_was_interrupted_goes_on_as_if_it_had_not_been(
     resumed = trained(4, resume=runs.read_state(folder))
     assert [epoch.epoch for epoch in resumed[-1].history] == [1, 2, 3, 4]
     for path, mean in whole[-1].mean.items():
-        assert np.allclose(resumed[-1].mean[path], mean, atol=1e-4), path
+        assert np.allclose(resumed[-1].mean[path], mean, atol=1e-5), path

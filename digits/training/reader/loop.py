@@ -76,13 +76,16 @@ class PageNetwork:
             self.mean[path] += (1 - stays) * (weights - self.mean[path])
 
     @tf.function
-    def step(self, maps: Any, centres: Any, boxes: Any, digits: Any) -> Any:
-        """One optimizer step: float32 (4,): losses of centres, boxes and digits, share of digits that are right."""
-        results = self.strategy.run(self._step, args=(maps, centres, boxes, digits))
+    def step(self, step: Any, maps: Any, centres: Any, boxes: Any, digits: Any) -> Any:
+        """One optimizer step: float32 (4,): losses of centres, boxes and digits, share of digits that are right.
+
+        `step`, int64 (), counts the steps before it.
+        """
+        results = self.strategy.run(self._step, args=(step, maps, centres, boxes, digits))
         return self.strategy.reduce(tf.distribute.ReduceOp.MEAN, results, axis=None)
 
-    def _step(self, maps: Any, centres: Any, boxes: Any, digits: Any) -> Any:
-        maps = self._varied(tf.cast(maps, tf.float32))
+    def _step(self, step: Any, maps: Any, centres: Any, boxes: Any, digits: Any) -> Any:
+        maps = self._varied(tf.cast(maps, tf.float32), step)
         with tf.GradientTape() as tape:
             answer = self.model(maps, training=True)
             losses = losses_of(answer, tf.cast(centres, tf.float32), tf.cast(boxes, tf.float32), digits)
@@ -93,12 +96,21 @@ class PageNetwork:
         self.optimizer.apply(gradients, self.model.trainable_variables)
         return losses
 
-    def _varied(self, maps: Any) -> Any:
-        """Maps a little stronger or weaker, some with grain: what else differs between papers."""
+    def _varied(self, maps: Any, step: Any) -> Any:
+        """Maps a little stronger or weaker, some with grain: what else differs between papers.
+
+        What is drawn follows from seed, step and worker, so that a resumed run draws what an uninterrupted one does.
+        """
+        worker = tf.distribute.get_replica_context().replica_id_in_sync_group
+        number = step * self.strategy.num_replicas_in_sync + tf.cast(worker, tf.int64)
+        strength, grainy, amount, grain = tf.unstack(
+            tf.random.experimental.stateless_split(tf.stack([tf.constant(self.config.seed, tf.int64), number]), 4)
+        )
         shape = (tf.shape(maps)[0], 1, 1, 1)
-        maps *= tf.exp(tf.random.uniform(shape, -0.6, 0.25))
-        grain = tf.random.uniform(shape, 0, 6) * tf.cast(tf.random.uniform(shape) < 0.3, tf.float32)
-        return tf.clip_by_value(maps + grain * tf.random.normal(tf.shape(maps)), 0, 255)
+        maps *= tf.exp(tf.random.stateless_uniform(shape, strength, -0.6, 0.25))
+        some = tf.cast(tf.random.stateless_uniform(shape, grainy) < 0.3, tf.float32)
+        deviation = some * tf.random.stateless_uniform(shape, amount, 0, 6)
+        return tf.clip_by_value(maps + deviation * tf.random.stateless_normal(tf.shape(maps), grain), 0, 255)
 
 
 def losses_of(answer: Any, centres: Any, boxes: Any, digits: Any) -> Any:
@@ -149,8 +161,6 @@ def fit(
     steps = config.steps_per_epoch
     for epoch in range(len(history), config.epochs):
         started, waited, sums = time.perf_counter(), 0.0, np.zeros(4)
-        # Noise of an epoch does not depend on the epochs that this process trained before.
-        tf.random.set_seed(config.seed * 10_000 + epoch)
         for index in range(steps):
             step = epoch * steps + index
             asked = time.perf_counter()
@@ -158,7 +168,7 @@ def fit(
             waited += time.perf_counter() - asked
             network.optimizer.learning_rate.assign(config.learning_rate * config.schedule(step))
             parts = [tf.constant(batch[name]) for name in ("maps", "centres", "boxes", "digits")]
-            sums += network.step(*parts).numpy()
+            sums += network.step(tf.constant(step, tf.int64), *parts).numpy()
             network.average(step + 1)
             if (index + 1) % max(1, steps // STEPS_TOLD) == 0:
                 progress(epoch + 1, (index + 1) / steps)
