@@ -24,7 +24,7 @@ test: install
 
 # The long ones: real processes, kills, several nodes
 test-slow: install
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m "slow and not long" $(ARGS)
 
 # Soaks: what shows only after many epochs, on a machine that is busy with other things
 test-long: install

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import psutil
@@ -27,6 +27,7 @@ from digits.data.files import find_digits
 from digits.models import checkpoints
 from digits.storage import Storage
 from digits.training.runs import Run
+from digits.training.state import EpochResult
 from digits.tuning.searches import Search
 from tests.documents import ROOT, documented_commands
 from tests.end_to_end.quick_checkpoint import quickly_trained_weights
@@ -184,6 +185,7 @@ class Machine:
 def write_earlier_training(runs: Path) -> None:
     """The best checkpoint of a storage path, `first`, with the record that a training of the baseline leaves."""
     recipe = RECIPES["baseline"]
+    figures = {field.name: 0.5 for field in fields(EpochResult)} | {"epoch": 1}
     record = {
         "name": "first",
         "architecture_name": "baseline",
@@ -191,6 +193,7 @@ def write_earlier_training(runs: Path) -> None:
         "parameters": recipe.architecture.num_parameters(),
         "training": {**asdict(recipe.training), "num_workers": 1},
         "data": {**asdict(DataConfig()), "fingerprint": find_digits(None).fingerprint},
+        "history": [EpochResult(**figures).to_dict()],
         "calibration": {"temperature": 1.2, "expected_calibration_error": 0.1},
     }
     checkpoints.write(Storage.open(runs / "first"), weights=quickly_trained_weights(seed=0), record=record)

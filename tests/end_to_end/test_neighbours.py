@@ -17,14 +17,15 @@ from digits.models import checkpoints
 from tests.end_to_end.faults import Job, below
 from tests.end_to_end.neighbours import end, of_a_process, of_ray_start
 from tests.end_to_end.ports import free_ports
-from tests.end_to_end.serve_cluster import private_environment, write_config
+from tests.end_to_end.serve_cluster import private_environment, wait_for, write_config
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 10
-NEIGHBOURS = 10
-"""How many other Rays come and go."""
+EPOCHS_OF_SEARCH = 4
 KINDS = ((of_a_process, signal.SIGTERM), (of_ray_start, signal.SIGTERM), (of_a_process, signal.SIGKILL))
-"""How they start, in turn, and what ends them."""
+"""How other Rays start, in turn, and what ends them."""
+NEIGHBOURS = [len(KINDS), pytest.param(EPOCHS - 1, marks=pytest.mark.long)]
+"""How many of them come and go: each kind once, or, before a release, one in every epoch."""
 MISHAPS = ("failed", "starting workers again", "goes on after", "Traceback")
 
 
@@ -56,11 +57,15 @@ def come_and_go(kinds, env):
             end(neighbour, number)
 
 
+def workers_of(job):
+    """Process ids of the training workers that a job has at this moment."""
+    return [pid for pid, command in below(job.process.pid).items() if "RayTrainWorker" in command]
+
+
 @contextmanager
 def paused(job):
     """Its training workers stand still meanwhile: whatever happens, happens in the middle of training."""
-    workers = [pid for pid, command in below(job.process.pid).items() if "RayTrainWorker" in command]
-    assert workers
+    workers = wait_for(lambda: workers_of(job), "a training worker")
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -78,56 +83,60 @@ def undisturbed(job):
     return json.loads(job.lines[-1])
 
 
-def epochs_of(run_dir, network):
+def epochs_of(run_dir, network, epochs):
     """The epochs that a network's last checkpoint tells of, in their order."""
-    (last,) = Path(run_dir).glob(f"{network}-seed0-epoch{EPOCHS:03d}")
+    (last,) = Path(run_dir).glob(f"{network}-seed0-epoch{epochs:03d}")
     return [epoch["epoch"] for epoch in checkpoints.load(str(last)).record["history"]]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_training_does_not_notice_other_rays(environment, start_service, digits_folder, tmp_path):
+@pytest.mark.parametrize("neighbours", NEIGHBOURS)
+def test_a_training_does_not_notice_other_rays(neighbours, environment, start_service, digits_folder, tmp_path):
+    epochs = neighbours + 2
     env = {**environment, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     earlier, ready = of_ray_start(env)
     try:
         earlier.wait_for(ready)
         flags = ("--architecture", "baseline", "--batch-size", 20, "--data", digits_folder)
-        job = Job("jobs/train.py", *flags, "--epochs", EPOCHS, "--storage-path", tmp_path / "runs", env=env)
-        job.wait_for(f"epoch  1/{EPOCHS}")
+        job = Job("jobs/train.py", *flags, "--epochs", epochs, "--storage-path", tmp_path / "runs", env=env)
+        job.wait_for(f"epoch {1:2}/{epochs}")
     finally:
         end(earlier, signal.SIGTERM)
-    kinds = islice(cycle(KINDS), EPOCHS - 2)
-    for epoch, (kind, number) in enumerate(kinds, start=1):
-        job.wait_for(f"epoch {epoch:2}/{EPOCHS}")
+    for epoch, kind in enumerate(islice(cycle(KINDS), neighbours), start=1):
+        job.wait_for(f"epoch {epoch:2}/{epochs}")
         with paused(job):
-            come_and_go([(kind, number)], env)
-    job.wait_for(f"epoch {EPOCHS - 1:2}/{EPOCHS}")
+            come_and_go([kind], env)
+    job.wait_for(f"epoch {epochs - 1:2}/{epochs}")
     with paused(job):
         serving = start_service()
         try:
             serving.wait_for("Started Serve")
         finally:
             end(serving, signal.SIGKILL)
-    assert epochs_of(undisturbed(job)["run_dir"], "baseline") == list(range(1, EPOCHS + 1))
+    assert epochs_of(undisturbed(job)["run_dir"], "baseline", epochs) == list(range(1, epochs + 1))
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_search_does_not_notice_other_rays(environment, tiny_mnist, tmp_path):
+@pytest.mark.parametrize("neighbours", NEIGHBOURS)
+def test_a_search_does_not_notice_other_rays(neighbours, environment, tiny_mnist, tmp_path):
     """Its trials are training runs, which hold their workers until the own state API tells that they were stopped."""
-    settings = ("--num-samples", 4, "--max-epochs", 4, "--train-images", 100, "--validation-images", 40)
-    flags = (*settings, "--batch-size", 20, "--workers-per-trial", 2, "--epochs", EPOCHS, "--data", tiny_mnist)
-    job = Job("jobs/tune.py", *flags, "--storage-path", tmp_path, env=environment)
-    job.wait_for("epoch  1/4")
-    come_and_go(islice(cycle(KINDS), NEIGHBOURS), environment)
+    # Trials of two workers come one after the other; two of them take longer than one neighbour.
+    trials = 2 + 2 * neighbours
+    settings = ("--num-samples", trials, "--train-images", 100, "--validation-images", 40, "--batch-size", 20)
+    flags = (*settings, "--workers-per-trial", 2, "--max-epochs", EPOCHS_OF_SEARCH, "--epochs", EPOCHS_OF_SEARCH)
+    job = Job("jobs/tune.py", *flags, "--data", tiny_mnist, "--storage-path", tmp_path, env=environment)
+    job.wait_for(f"epoch {1:2}/{EPOCHS_OF_SEARCH}")
+    come_and_go(islice(cycle(KINDS), neighbours), environment)
     assert "Trials, the best first" not in job.output, "the search was over before its neighbours were"
     document = undisturbed(job)
-    assert (document["trials"], document["failed"]) == (4, 0)
+    assert (document["trials"], document["failed"]) == (trials, 0)
     assert document["stopped_early"] > 0
     for path in Path(document["run_dir"], "trials").glob("*.json"):
         trial = json.loads(path.read_text())
         assert [epoch["epoch"] for epoch in trial["history"]] == list(range(1, trial["epochs_trained"] + 1))
-    assert epochs_of(document["run_dir"], "tuned") == list(range(1, EPOCHS + 1))
+    assert epochs_of(document["run_dir"], "tuned", EPOCHS_OF_SEARCH) == list(range(1, EPOCHS_OF_SEARCH + 1))
 
 
 @pytest.mark.long
@@ -138,7 +147,7 @@ def test_a_long_training_on_a_busy_machine_loses_nothing(environment, digits_fol
         flags = ("--architecture", "baseline", "--epochs", 20, "--data", digits_folder, "--storage-path", tmp_path)
         job = Job("jobs/train.py", *flags, env=environment)
         job.wait_for("epoch  1/20")
-        come_and_go(islice(cycle(KINDS), NEIGHBOURS), environment)
+        come_and_go(islice(cycle(KINDS), EPOCHS), environment)
         assert undisturbed(job)["runs"][0]["epochs"] == 20
     finally:
         for process in busy:
