@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from matplotlib.axes import Axes
 
-from digits.benchmarks import load
 from digits.benchmarks.measuring import Results, Scope, run_side
 from digits.benchmarks.search import search_seconds
-from digits.benchmarks.servers import ray_service
+from digits.benchmarks.serving import load
+from digits.benchmarks.serving.servers import ray_service
 from digits.reporting.figures import COLOURS, new_figure, png, quiet
 
 Growth = dict[str, list[dict[str, float]]]

@@ -10,8 +10,7 @@ EXCEPTIONS = {
     "digits/evaluation/simulated_ink.py:drawn_ink": "each parameter is one independent property of a pen",
     "digits/service/api.py": "all paths of the API with their descriptions, which the OpenAPI document is made from",
     "digits/service/api.py:create_api": "a list of paths, each a function of a few lines inside, as FastAPI has it",
-    "digits/benchmarks": "one module for each comparison, independent of the others",
-    "digits/benchmarks/service.py:measure": "a list of figures, one after another, without a decision between them",
+    "digits/benchmarks/serving/service.py:measure": "a list of figures, one after another, with no decision between",
 }
 """What is larger, a package, a file or a function, and why; at most ten."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from digits.benchmarks.scaling import NUM_WORKERS, Link, Workload, epoch_s, stops_paying
+from digits.benchmarks.scaling.model import NUM_WORKERS, Link, Workload, epoch_s, stops_paying
 from digits.reporting.figures import COLOURS, INK, new_figure, png, quiet
 
 

@@ -5,9 +5,9 @@ The servers of a turn run one after the other, so that none takes cores from ano
 
 from dataclasses import dataclass
 
-from digits.benchmarks import load
 from digits.benchmarks.measuring import Figure, Results, Scope, alternate
-from digits.benchmarks.servers import NETWORK, Server, plain_server, ray_service
+from digits.benchmarks.serving import load
+from digits.benchmarks.serving.servers import NETWORK, Server, plain_server, ray_service
 
 CONNECTIONS = 16
 PHOTO_CONNECTIONS = 2
