@@ -7,10 +7,8 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULES_A_PACKAGE, LINES_A_FILE, LINES_A_FUNCTION, PARAMETERS = 12, 300, 60, 8
 EXCEPTIONS = {
     "digits/augmentation/letterforms.py": "a table of curves, one style of writing after another",
-    "digits/evaluation/simulated_ink.py:drawn_ink": "each parameter is one independent property of a pen",
     "digits/service/api.py": "all paths of the API with their descriptions, which the OpenAPI document is made from",
     "digits/service/api.py:create_api": "a list of paths, each a function of a few lines inside, as FastAPI has it",
-    "digits/benchmarks/serving/service.py:measure": "a list of figures, one after another, with no decision between",
 }
 """What is larger, a package, a file or a function, and why; at most ten."""
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from digits.evaluation.simulated_ink import PEN_GRAINS, Stroke, drawn_ink
+from digits.evaluation.simulated_ink import PEN_GRAINS, Stroke, Writing, draw_ink
 
 INKS = ((0.1, 0.1, 0.12), (0.1, 0.14, 0.55), (0.6, 0.1, 0.15), (0.25, 0.25, 0.28))
 """Red, green and blue that inks reflect."""
@@ -91,17 +91,9 @@ class Sheet:
         _, _, wide, high = stroke.box
         longer = height * max(wide, high) / max(high, 0.4 * wide, 1)
         side = math.ceil(1.4 * longer) + 4
-        patch = contrast * drawn_ink(
-            stroke,
-            (side, side),
-            np.eye(3),
-            width=max(width, 1.2 / longer),
-            size=longer / side,
-            position=(0.0, 0.0),
-            rotation=float(self.rng.normal(0, 3)),
-            pen=pen,
-            rng=self.rng,
-        )
+        rotation = float(self.rng.normal(0, 3))
+        writing = Writing(pen=pen, width=max(width, 1.2 / longer), size=longer / side, rotation=rotation)
+        patch = contrast * draw_ink(stroke, writing, (side, side), np.eye(3), self.rng)
         left, top = round(middle[0] - side / 2), round(middle[1] - side / 2)
         x, y, w, h = cv2.boundingRect((patch > 0.15).astype(np.uint8))
         inside = left + x >= 0 and top + y >= 0 and left + x + w <= self.ink.shape[1] and top + y + h <= len(self.ink)
