@@ -33,10 +33,17 @@ class Progress(ABC):
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Show one event."""
-        if event["event"] == "begun":
-            self.begun = True
-        else:
-            self.show(event)
+        match event:
+            case {"event": "begun"}:
+                self.begun = True
+            case {"event": "damaged", "message": message}:
+                self.line.print(f"a checkpoint is damaged, the one before it is used instead: {message}")
+            case {"event": "failure", "causes": causes}:
+                for rank, cause in causes.items():
+                    self.line.print(f"worker {rank} failed: {cause}")
+                self.line.print("starting workers again from the last checkpoint")
+            case _:
+                self.show(event)
 
     def reached(self, name: str) -> str:
         """What is said of a job that is stopped now; `name` is what goes on by --resume."""
@@ -46,7 +53,7 @@ class Progress(ABC):
 
     @abstractmethod
     def show(self, event: dict[str, Any]) -> None:
-        """Show an event of the work itself."""
+        """Show an event that only this kind of work has."""
 
     @abstractmethod
     def done(self) -> str:
@@ -79,12 +86,6 @@ class TrainingProgress(Progress):
             case {"event": "resumed", "network": network, "epoch": epoch}:
                 self.epochs_done[network] = epoch
                 self.line.print(f"{network:<{self.width}} goes on after epoch {epoch}")
-            case {"event": "damaged", "message": message}:
-                self.line.print(f"a checkpoint is damaged, the one before it is used instead: {message}")
-            case {"event": "failure", "causes": causes}:
-                for rank, cause in causes.items():
-                    self.line.print(f"worker {rank} failed: {cause}")
-                self.line.print("starting workers again from the last checkpoint")
 
 
 class SearchProgress(Progress):

@@ -21,16 +21,20 @@ def parts_of(batch_size: int, cores: int) -> int:
     return max(1, min(cores, batch_size // SMALLEST_PART), batch_size // LARGEST_PART)
 
 
-def prepare_tensorflow(local_world_size: int, batch_size: int) -> int:
-    """Share this node's cores among its workers, and let TensorFlow take GPU memory only as it needs it.
-
-    Returns among how many cores `fitting.fit` is to divide a batch of `batch_size`. What is left over works inside
-    single operations.
-    """
+def take_share_of_node(local_world_size: int) -> int:
+    """Let TensorFlow take GPU memory only as it needs it; returns how many of this node's cores each worker may use."""
     tf.get_logger().setLevel("ERROR")
-    cores, gpus = max(1, len(os.sched_getaffinity(0)) // local_world_size), tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
+    for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
+    return max(1, len(os.sched_getaffinity(0)) // local_world_size)
+
+
+def prepare_tensorflow(local_world_size: int, batch_size: int) -> int:
+    """Share this node among its workers; returns among how many cores `loop.fit` is to divide a batch of `batch_size`.
+
+    Cores that are left over work inside single operations.
+    """
+    cores = take_share_of_node(local_world_size)
     busy = min(cores, parts_of(batch_size, cores))
     tf.config.threading.set_intra_op_parallelism_threads(cores // busy)
     return busy

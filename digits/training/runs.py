@@ -47,15 +47,14 @@ class Network:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resumable(ABC):
-    """What a job was asked for, on which digits: noted in its folder as JSON, so that it can go on from there."""
+class Noted(ABC):
+    """What a job was asked for: noted in its folder as JSON, so that it can go on from there."""
 
     FILE: ClassVar[str]
     """The file that it is noted in."""
     KIND: ClassVar[str]
     """What a person calls it."""
 
-    data: DataConfig
     fingerprint: str
     """Of the data, see `digits.data.files.DigitFiles`."""
 
@@ -67,8 +66,7 @@ class Resumable(ABC):
     def read(cls, run_dir: Storage) -> Self:
         """What `write` noted; ConfigurationError where there is no such note."""
         try:
-            values = json.loads((run_dir / cls.FILE).read_bytes())
-            return cls.from_dict({**values, "data": DataConfig(**values["data"])})
+            return cls.from_dict(json.loads((run_dir / cls.FILE).read_bytes()))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigurationError(
                 f"{run_dir} is no {cls.KIND} that can go on: {error}",
@@ -79,7 +77,14 @@ class Resumable(ABC):
     @classmethod
     @abstractmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The same from the JSON object that `write` made; its data are a DataConfig already."""
+        """The same from the JSON object that `write` made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumable(Noted):
+    """What a training or a search was asked for, on which digits."""
+
+    data: DataConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +118,7 @@ class Run(Resumable):
             )
             for network in values["networks"]
         ]
-        return cls(networks=tuple(networks), data=values["data"], fingerprint=values["fingerprint"])
+        return cls(networks=tuple(networks), data=DataConfig(**values["data"]), fingerprint=values["fingerprint"])
 
 
 def record_of(run: Run, network: Network, state: TrainingState, num_workers: int) -> dict[str, Any]:

@@ -5,11 +5,11 @@ Digits are read in threads, while TensorFlow is being imported: that takes as lo
 
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ray.train
 
@@ -34,12 +34,7 @@ if TYPE_CHECKING:
 
 def train_networks(task: TrainingTask) -> None:
     """What each Ray Train worker does: train every network of the run that is not finished yet."""
-    require(
-        (task.run_dir / Run.FILE).exists(),
-        f"the run's folder {task.run_dir} is not there on {socket.gethostname()}",
-        "storage that every node sees, also nodes that come later",
-        f"name a bucket, or a folder that is mounted on all nodes, instead of {task.run_dir.parent}",
-    )
+    require_run_dir(task.run_dir, Run.FILE)
     with ThreadPoolExecutor(max_workers=2) as pool:
         worker = TrainingWorker(task=task, pool=pool)
         for network in task.run.networks:
@@ -152,14 +147,33 @@ class TrainingWorker:
 
     def report(self, network: Network, state: TrainingState) -> None:
         """Report an epoch to Ray Train, with its checkpoint from rank 0: a barrier over all workers."""
-        result, name = state.history[-1], network.epoch_name(len(state.history))
-        if self.rank != 0:
-            ray.train.report(result.to_dict(), checkpoint_dir_name=name)
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            runs.write_epoch(Storage.open(folder), self.task.run, network, state, self.world_size)
-            checkpoint = ray.train.Checkpoint.from_directory(folder)
-            ray.train.report(result.to_dict(), checkpoint=checkpoint, checkpoint_dir_name=name)
+        report_with_folder(
+            state.history[-1].to_dict(),
+            network.epoch_name(len(state.history)),
+            self.rank,
+            lambda folder: runs.write_epoch(folder, self.task.run, network, state, self.world_size),
+        )
+
+
+def require_run_dir(run_dir: Storage, file: str) -> None:
+    """Raise ConfigurationError where this node does not see the run's folder, which holds `file` from its start on."""
+    require(
+        (run_dir / file).exists(),
+        f"the run's folder {run_dir} is not there on {socket.gethostname()}",
+        "storage that every node sees, also nodes that come later",
+        f"name a bucket, or a folder that is mounted on all nodes, instead of {run_dir.parent}",
+    )
+
+
+def report_with_folder(metrics: dict[str, Any], name: str, rank: int, write: Callable[[Storage], None]) -> None:
+    """Report to Ray Train, a barrier over all workers; rank 0 hands over the folder `name`, which `write` fills."""
+    if rank != 0:
+        ray.train.report(metrics, checkpoint_dir_name=name)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        write(Storage.open(folder))
+        checkpoint = ray.train.Checkpoint.from_directory(folder)
+        ray.train.report(metrics, checkpoint=checkpoint, checkpoint_dir_name=name)
 
 
 def keras_file(checkpoint: Checkpoint) -> bytes:

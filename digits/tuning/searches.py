@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from digits.config import Architecture, Recipe, TrainingConfig
+from digits.config import Architecture, DataConfig, Recipe, TrainingConfig
 from digits.storage import Storage
 from digits.training.runs import Network, Resumable
 from digits.training.state import EpochResult
@@ -70,7 +70,7 @@ class Search(Resumable):
             tuning=TuningConfig(**values["tuning"]),
             training=TrainingConfig(**values["training"]),
             seeds=tuple(values["seeds"]),
-            data=values["data"],
+            data=DataConfig(**values["data"]),
             fingerprint=values["fingerprint"],
         )
 

@@ -82,12 +82,6 @@ class ReaderProgress(Progress):
             case {"event": "resumed", "epoch": epoch}:
                 self.epochs_done = epoch
                 self.line.print(f"goes on after epoch {epoch}")
-            case {"event": "damaged", "message": message}:
-                self.line.print(f"a checkpoint is damaged, the one before it is used instead: {message}")
-            case {"event": "failure", "causes": causes}:
-                for rank, cause in causes.items():
-                    self.line.print(f"worker {rank} failed: {cause}")
-                self.line.print("starting workers again from the last checkpoint")
 
 
 def epoch_line(epoch: PageEpoch, epochs: int) -> str:

@@ -13,11 +13,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from digits.errors import CheckpointError, ConfigurationError, require
+from digits.errors import CheckpointError, require
 from digits.models.checkpoints import pack_arrays, unpack_arrays
 from digits.storage import Storage
+from digits.training.runs import Noted
 
-RUN, STATE, EPOCH = "run.json", "state.npz", "epoch.json"
+STATE, EPOCH = "state.npz", "epoch.json"
 WARMUP_STEPS = 100
 """Steps over which the learning rate rises."""
 
@@ -103,30 +104,18 @@ class PageState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PageRun:
+class PageRun(Noted):
     """What a run was asked for."""
+
+    FILE, KIND = "run.json", "run"
 
     training: PageTraining
     architecture: dict[str, Any]
-    fingerprint: str
-    """Of the digits, see `digits.data.files.DigitFiles`."""
-
-    def write(self, run_dir: Storage) -> None:
-        """Note it in the run's folder."""
-        (run_dir / RUN).write_bytes(json.dumps(asdict(self), indent=1).encode())
 
     @classmethod
-    def read(cls, run_dir: Storage) -> Self:
-        """What `write` noted; ConfigurationError where there is none."""
-        try:
-            values = json.loads((run_dir / RUN).read_bytes())
-            return cls(**{**values, "training": PageTraining(**values["training"])})
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigurationError(
-                f"{run_dir} is no run that can go on: {error}",
-                f"the folder of an earlier run, with a readable {RUN}",
-                "name a run inside the storage path, or start a new one without --resume",
-            ) from error
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """A run from its JSON object."""
+        return cls(**{**values, "training": PageTraining(**values["training"])})
 
 
 def epoch_name(epoch: int) -> str:
