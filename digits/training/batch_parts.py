@@ -1,6 +1,6 @@
-"""How a worker shares its cores or its GPU: in how many parts it computes each batch, and what TensorFlow may take.
+"""How a worker uses its cores or its GPU: into how many parts it divides each batch, and what TensorFlow may take.
 
-What parts bring: docs/log.md, "Parts of a batch that stay in the cache".
+What parts gain: docs/log.md, "Parts of a batch that stay in the cache".
 """
 
 import os
@@ -9,13 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 SMALLEST_PART = 16
-"""Digits that a core computes at least in each step; smaller parts are slower."""
+"""Fewest digits of a part that is made to keep a core busy; smaller ones are slower."""
 LARGEST_PART = 32
-"""Digits of a part, or up to twice as many where they do not come out even; larger activations leave a core's cache."""
+"""A batch of twice as many digits is divided even on one core: larger activations do not stay in its cache."""
 
 
 def parts_of(batch_size: int, cores: int) -> int:
-    """Parts in which a worker with so many cores computes its batch, of so many digits; 1 on a GPU."""
+    """Into how many parts a worker with so many cores divides its batch of so many digits; 1 on a GPU."""
     if tf.config.list_physical_devices("GPU"):
         return 1
     return max(1, min(cores, batch_size // SMALLEST_PART), batch_size // LARGEST_PART)

@@ -1,7 +1,7 @@
-"""A run: which networks are trained, how, on which digits, and what lies in its folder afterwards.
+"""A run: which networks are trained, how and on which digits, and what lies in its folder afterwards.
 
     RUN/run.json                        what was asked for
-    RUN/baseline-seed0-epoch003/        the checkpoint of one epoch, to resume from
+    RUN/baseline-seed0-epoch003/        the checkpoint of one epoch, from which training goes on
     RUN/baseline-seed0/                 the finished checkpoint: best epoch, calibrated
 
 The folder is the truth: whatever ended a run, it goes on from the last epoch that can be read.
@@ -33,7 +33,7 @@ class Network:
     """One network of a run."""
 
     architecture_name: str
-    """What people call the architecture, such as baseline."""
+    """What people call it, such as baseline."""
     recipe: Recipe
 
     @property
@@ -122,7 +122,7 @@ class Run(Resumable):
 
 
 def record_of(run: Run, network: Network, state: TrainingState, num_workers: int) -> dict[str, Any]:
-    """The record of an epoch's checkpoint: all that is needed to rebuild, to resume and to judge it."""
+    """The record of an epoch's checkpoint: all that is needed to rebuild the network, to go on, and to judge it."""
     return {
         "name": network.epoch_name(len(state.history)),
         "architecture_name": network.architecture_name,
@@ -143,7 +143,7 @@ def write_epoch(folder: Storage, run: Run, network: Network, state: TrainingStat
 
 
 def complete_best_epoch(run_dir: Storage, network: Network, keras_file: Callable[[Checkpoint], bytes]) -> None:
-    """Put what `keras_file` gives into the epoch to keep, unless it is there: once a network, when it is trained."""
+    """Add the .keras file that `keras_file` makes to the best epoch, once, when all epochs are trained."""
     best = best_epoch(run_dir, network)
     file = Storage.open(best.path) / checkpoints.KERAS_MODEL
     if not file.exists():
@@ -151,7 +151,7 @@ def complete_best_epoch(run_dir: Storage, network: Network, keras_file: Callable
 
 
 def read_keras_file(epoch: Checkpoint) -> bytes:
-    """What `complete_best_epoch` put there; checked where the record knows it, as that of earlier versions does."""
+    """The .keras file of an epoch; its checksum is verified where the record has it, as earlier versions wrote it."""
     folder = Storage.open(epoch.path)
     if checkpoints.KERAS_MODEL in epoch.record["sha256"]:
         return checkpoints.read_verified(folder, epoch.record, checkpoints.KERAS_MODEL)
@@ -159,7 +159,7 @@ def read_keras_file(epoch: Checkpoint) -> bytes:
 
 
 def finished_epochs(run_dir: Storage, network: Network) -> list[str]:
-    """Folders of a network's epochs in a run's folder, last epoch first; they may be damaged."""
+    """Names of the folders of a network's epochs, last epoch first; what is in them may be damaged."""
     pattern = re.compile(re.escape(network.name) + r"-epoch\d{3,}")
     return sorted((name for name in run_dir.folders() if pattern.fullmatch(name)), reverse=True)
 
@@ -169,7 +169,7 @@ def last_state(
 ) -> TrainingState | None:
     """Where training goes on: the last epoch whose checkpoint can be read; None for a new start.
 
-    A damaged checkpoint is told to `on_damage` and the one before it is tried.
+    `on_damage` is told of each damaged checkpoint; then the one before it is tried.
     """
     for name in finished_epochs(run_dir, network):
         try:
@@ -184,18 +184,18 @@ def last_state(
 
 
 def best_epoch(run_dir: Storage, network: Network) -> Checkpoint:
-    """The epoch to keep of those that can be read; CheckpointError where there is none.
+    """The best of the epochs that can be read; CheckpointError where there is none.
 
-    By validation accuracy: the highest. By photo score, which has fewer pictures: of all epochs within one standard
-    error of the highest, the one with the highest validation accuracy (the one-standard-error rule; Breiman et al.,
-    Classification and Regression Trees, 1984). The earliest of equals.
+    Chosen by validation accuracy, it is the one with the highest. The photo score stands on fewer pictures: chosen by
+    it, of all epochs within one standard error of the highest, it is the one with the highest validation accuracy (the
+    one-standard-error rule; Breiman et al., Classification and Regression Trees, 1984). Of equals it is the earliest.
     """
     readable = []
     for name in finished_epochs(run_dir, network):
         try:
             readable.append(checkpoints.load(str(run_dir / name)))
         except CheckpointError:
-            continue  # last_state told of it
+            continue  # last_state has told of it
     if not readable:
         raise CheckpointError(f"no epoch of {network.name} can be read in {run_dir}")
     if network.recipe.training.select_by == "photo_score":
