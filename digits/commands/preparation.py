@@ -1,4 +1,4 @@
-"""What training and search do before their work: all checks, then the cluster and what its workers need."""
+"""What training and search do first: make all checks, then connect to the cluster and start what workers need."""
 
 import time
 from collections.abc import Callable
@@ -24,7 +24,7 @@ Work = TypeVar("Work", bound=Resumable)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prepared(Generic[Work]):
-    """What is known of a job when everything that can be checked without Ray was checked."""
+    """A job when everything has been checked that can be checked without Ray."""
 
     work: Work
     """What is to be done: a run or a search."""
@@ -36,7 +36,7 @@ class Prepared(Generic[Work]):
 def prepare(
     settings: RunSettings, kind: type[Work], *, begin: Callable[[DataConfig, str], Work], name: str
 ) -> Prepared[Work]:
-    """Read what goes on, or `begin` anew, given the data and their fingerprint, in a folder called after `name`.
+    """Read what is resumed, or `begin` anew with the data and their fingerprint, in a folder named after `name`.
 
     Raises ConfigurationError or DataError for settings, data or storage that cannot be used.
     """
@@ -56,7 +56,7 @@ def prepare(
 
 
 def independent_of_this_folder(data: DataConfig) -> DataConfig:
-    """The same data by an absolute path, so that a run goes on, and a checkpoint is judged, in whatever folder."""
+    """The same data by an absolute path, so that a run can go on, and a checkpoint be judged, in any folder."""
     if data.path is None or "://" in data.path:
         return data
     return replace(data, path=str(Path(data.path).expanduser().absolute()))
@@ -70,7 +70,7 @@ class Started:
     """As `ray.cluster_resources()`."""
     num_nodes: int
     workers: Workers
-    """Of a training in full."""
+    """The workers of a training in full."""
     photo_digits: list[ray.ObjectRef[Digits]]
     """The simulated photos of the photo score, which are being made."""
 

@@ -23,7 +23,7 @@ from digits.training.runs import Run
 
 
 def as_recipe_says(name: str) -> str:
-    """What holds where a flag of a recipe is left out."""
+    """What --help says of a flag that is left out."""
     return "the recipe's"
 
 
@@ -38,11 +38,11 @@ class TrainSettings:
     architecture: Literal["recommended", "baseline", "improved", "both"] = "recommended"
     """Which network, each with its own recipe; both: the article's two, baseline and improved."""
     distort: FlagCreatePairsOff[bool] = False
-    """Distort the training digits anew in every epoch, also where the recipe does not."""
+    """Distort the training digits anew in every epoch, even if the recipe does not."""
     no_distort: FlagCreatePairsOff[bool] = False
-    """Train on the digits as they are, also where the recipe distorts them."""
+    """Train on the digits as they are, even if the recipe distorts them."""
     on_demand_gpus: bool = False
-    """Whether the cluster is to start GPU nodes for the workers, which waits for the first of them."""
+    """Whether to let the cluster start GPU nodes for the workers, and to wait for the first of them."""
     network: Annotated[Changes, tyro.conf.arg(name="", constructor=NetworkFlags)] = field(default_factory=NetworkFlags)
     training: Annotated[Changes, tyro.conf.arg(name="", constructor=TrainingFlags)] = field(
         default_factory=TrainingFlags

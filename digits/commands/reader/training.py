@@ -25,15 +25,15 @@ class TrainReaderSettings(StorageSettings):
     seed: int = 0
     """Decides the pages, their order and the network's first weights."""
     epochs: int | None = None
-    """Passes over so many new pages; with --resume, another number than the run was begun with."""
+    """How many epochs to train, each on new pages; with --resume, it may differ from what the run began with."""
     squares_per_epoch: int | None = None
-    """Squares of 192x192 pixels in an epoch; no square comes twice."""
+    """Squares of 192x192 pixels in an epoch; none comes twice."""
     learning_rate: float | None = None
     """AdamW's highest step size."""
     num_workers: int | None = None
     """Training workers; left out, one for each GPU, or else for each node."""
     resume: str | None = None
-    """Name of an interrupted run in the storage path that is to go on; it keeps its settings, but for --epochs."""
+    """Name of an interrupted run in the storage path that is to go on; it keeps its settings, except --epochs."""
 
 
 def prepare(settings: TrainReaderSettings) -> tuple[PageRun, Storage, DigitFiles]:
@@ -68,7 +68,7 @@ class ReaderProgress(Progress):
         self.epochs_done = 0
 
     def done(self) -> str:
-        """Epochs."""
+        """How many epochs are done."""
         return f"{self.epochs_done} of {self.epochs} epochs"
 
     def show(self, event: dict[str, Any]) -> None:
