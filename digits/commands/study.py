@@ -53,7 +53,7 @@ def load_compared(judged: Checkpoint, paths: Sequence[str]) -> list[Compared]:
     for checkpoint in loaded.values():
         require(
             checkpoint.record["data"] == judged.record["data"],
-            f"{checkpoint.path} and {judged.path} were not trained on the same split of the same digits",
+            f"{checkpoint.path} was trained on other digits than {judged.path}, or on another split of them",
             "checkpoints whose validation digits are the same",
             "train both with the same data, protocol and split",
         )
