@@ -1,4 +1,4 @@
-"""Pictures of the model of scale: seconds of an epoch by number of workers, with what was measured beside it."""
+"""A picture of the model of scale: seconds of an epoch by number of workers, beside what was measured."""
 
 from collections.abc import Mapping
 

@@ -36,9 +36,9 @@ class ScaleSettings:
     architectures: tuple[str, ...] = tuple(RECIPES)
     """Networks to measure, by the names of their recipes."""
     batch_sizes: tuple[int, ...] = (8, 32, 128, 512)
-    """Digits in a worker's part of a batch."""
+    """Digits in a worker's share of a batch."""
     checkpoints: tuple[str, ...] = ()
-    """Finished checkpoints whose epochs are drawn as measured, by the number of workers that trained them."""
+    """Finished checkpoints: how long their epochs took is drawn as dots, by the number of their workers."""
     output: str = "runs/scaling"
     """Folder for scaling.png."""
 

@@ -13,7 +13,7 @@ from digits.benchmarks.serving.servers import NETWORK, Server, plain_server, ray
 
 CONNECTIONS = 16
 PHOTO_CONNECTIONS = 2
-"""Photos cost so much that more connections would only queue."""
+"""Photos cost so much that requests on more connections would only queue."""
 PLAIN_SERVERS = {"keras": "FastAPI + uvicorn + model.predict", "onnx": "FastAPI + uvicorn + ONNX Runtime"}
 """What the service is measured against, by the runtime that predicts."""
 
@@ -48,7 +48,7 @@ def with_plain(scope: Scope, runtime: str) -> Measured:
 
 
 def measure(scope: Scope, results: Results) -> None:
-    """Compare requests a second and latencies, start-up and memory."""
+    """Compare requests per second, latencies and start-up; note failed requests and memory."""
     turns: dict[str, list[Measured]] = alternate(
         {
             "service": lambda turn: with_service(scope),
