@@ -12,7 +12,7 @@ import numpy as np
 import ray
 import ray.data
 
-from digits.augmentation.page_digits import DigitShapes, joined, shapes_of
+from digits.augmentation.page_digits import DigitShapes, joined, make_shapes
 from digits.augmentation.page_layouts import SIDE
 from digits.augmentation.pages import simulated_square
 from digits.config import DataConfig
@@ -46,7 +46,7 @@ def prepared_square(shapes: DigitShapes, seed: int, number: int) -> dict[str, np
 @ray.remote(num_cpus=TASK_CPUS)
 def _some_shapes(digits: np.ndarray, labels: np.ndarray, seed: tuple[int, ...]) -> DigitShapes:
     cv2.setNumThreads(1)
-    return shapes_of(digits, labels, np.random.default_rng(seed))
+    return make_shapes(digits, labels, np.random.default_rng(seed))
 
 
 def begin_shapes(files: DigitFiles, config: PageTraining) -> ray.ObjectRef[Any]:
