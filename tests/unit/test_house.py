@@ -1,10 +1,14 @@
 """The size of things: files, functions and packages can be read at one go; exceptions are few and have reasons."""
 
 import ast
+import os
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES_A_PACKAGE, LINES_A_FILE, LINES_A_FUNCTION, PARAMETERS = 12, 300, 60, 8
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 EXCEPTIONS = {
     "digits/augmentation/letterforms.py": "a table of curves, one style of writing after another",
     "digits/service/api.py": "all paths of the API with their descriptions, which the OpenAPI document is made from",
@@ -42,6 +46,13 @@ def test_packages_files_and_functions_are_small():
     too_large = measured()
     assert {name: how for name, how in too_large.items() if name not in EXCEPTIONS} == {}
     assert set(EXCEPTIONS) <= set(too_large), "an exception that is none any more"
+
+
+@pytest.mark.parametrize("job", sorted((ROOT / "jobs").glob("[a-z]*.py")), ids=lambda job: job.stem)
+def test_a_job_only_parses_and_calls_and_can_be_executed(job):
+    defined = [node.name for node in ast.walk(ast.parse(job.read_text())) if isinstance(node, DEFINITIONS)]
+    assert defined in ([], ["main"])
+    assert job.read_text().startswith("#!/usr/bin/env python\n") and os.access(job, os.X_OK)
 
 
 def test_exceptions_are_few_and_have_reasons():
