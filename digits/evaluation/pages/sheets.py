@@ -40,9 +40,9 @@ class PageConditions:
     paper_brightness: tuple[float, float] = (150.0, 245.0)
     """Grey level of the paper in full light: least and most."""
     gradient: float = 0.2
-    """Largest part of the light that is lost across the frame."""
+    """Largest fraction of the light that is lost across the frame."""
     shadow: float = 0.0
-    """Part of the light that is lost behind a hard edge across the frame."""
+    """Fraction of the light that is lost behind a hard edge across the frame."""
     show_through: float = 0.0
     """Opacity of what is written on the sheet's other side."""
     contrast: tuple[float, float] = (0.6, 0.95)
@@ -168,7 +168,7 @@ def photographed(sheet: Sheet) -> np.ndarray:
 
 
 def _light(sheet: Sheet) -> np.ndarray:
-    """float32 (H, W): part of the light that reaches each place."""
+    """float32 (H, W): fraction of the light that reaches each place."""
     conditions, rng = sheet.conditions, sheet.rng
     rows, columns = conditions.frame
     across = np.linspace(-0.5, 0.5, columns, dtype=np.float32)[None]
