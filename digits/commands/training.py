@@ -11,8 +11,8 @@ from digits import stopping
 from digits.commands.preparation import Prepared, Started, prepare, start
 from digits.commands.progress import TrainingProgress
 from digits.commands.recipes import choose_recipes
+from digits.commands.reports.training import report
 from digits.commands.settings import TRAINING_FLAGS, Changes, RunSettings, flags_of
-from digits.commands.training_report import report
 from digits.config import Architecture, DataConfig, TrainingConfig
 from digits.data.read import read_without_ray
 from digits.errors import require

@@ -14,10 +14,10 @@ from digits import stopping
 from digits.commands.console import Interrupted
 from digits.commands.preparation import Prepared, Started, prepare, start
 from digits.commands.progress import SearchProgress, TrainingProgress
+from digits.commands.reports.training import figures_of_best, report
+from digits.commands.reports.tuning import best_trial, document_of, make_rows, report_trials, show_trials, write_metrics
 from digits.commands.settings import TRAINING_FLAGS, Changes, RunSettings, flags_of
 from digits.commands.training import read_validation, train_in_full
-from digits.commands.training_report import figures_of_best, report
-from digits.commands.tuning_report import best_trial, document_of, make_rows, report_trials, show_trials, write_metrics
 from digits.config import RECIPES, DataConfig, TrainingConfig
 from digits.errors import TrainingError
 from digits.storage import Storage

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from digits.commands.console import show_table, write_files
-from digits.commands.training_report import figures_of_best
+from digits.commands.reports.training import figures_of_best
 from digits.reporting import search_figures
 from digits.storage import Storage
 from digits.training import runs
