@@ -36,7 +36,7 @@ def rate_of_two(scope: Scope, network: str, threads: int) -> float:
 
 
 def measure(scope: Scope, results: Results) -> None:
-    """Compare images per second for both networks."""
+    """Compare images a second of both networks."""
     cores = len(os.sched_getaffinity(0))
     for network in NETWORKS:
 

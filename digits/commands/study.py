@@ -72,7 +72,7 @@ def load_compared(judged: Checkpoint, paths: Sequence[str]) -> list[Compared]:
 
 
 def checkpoints_in(path: str) -> list[str]:
-    """The path itself where it is a checkpoint; else the finished checkpoints of the run there."""
+    """The checkpoint at a path, or the finished ones of the run at it."""
     folder = Storage.open(path)
     if (folder / RECORD).exists():
         return [path]

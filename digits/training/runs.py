@@ -151,7 +151,7 @@ def complete_best_epoch(run_dir: Storage, network: Network, keras_file: Callable
 
 
 def read_keras_file(epoch: Checkpoint) -> bytes:
-    """The .keras file of an epoch; its checksum is verified where the record has it, as earlier versions wrote it."""
+    """What `complete_best_epoch` put there; checked where the record knows it, as that of earlier versions does."""
     folder = Storage.open(epoch.path)
     if checkpoints.KERAS_MODEL in epoch.record["sha256"]:
         return checkpoints.read_verified(folder, epoch.record, checkpoints.KERAS_MODEL)

@@ -94,6 +94,6 @@ def free_address() -> str:
 
 
 def join_cluster(addresses: list[str], rank: int) -> None:
-    """Tell TensorFlow in this process the addresses of all workers, and which of them it is."""
+    """Tell TensorFlow in this process of the workers' addresses, and which of them it is."""
     cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}
     os.environ["TF_CONFIG"] = json.dumps(cluster)

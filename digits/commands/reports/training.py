@@ -1,4 +1,4 @@
-"""What a training leaves: a table, files and pictures, and its best network in best.json if none was better."""
+"""What a training leaves: a table, files and pictures, and the best network registered."""
 
 import json
 import statistics
