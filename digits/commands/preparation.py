@@ -1,4 +1,4 @@
-"""What training and search do first: make all checks, then connect to the cluster and start what workers need."""
+"""What training and search do before their work: all checks, then the cluster and what its workers need."""
 
 import time
 from collections.abc import Callable

@@ -33,7 +33,7 @@ class TrainReaderSettings(StorageSettings):
     num_workers: int | None = None
     """Training workers; left out, one for each GPU, or else for each node."""
     resume: str | None = None
-    """Name of an interrupted run in the storage path that is to go on; it keeps its settings, except --epochs."""
+    """Name of an interrupted run in the storage path that is to go on; it keeps its settings, but for --epochs."""
 
 
 def prepare(settings: TrainReaderSettings) -> tuple[PageRun, Storage, DigitFiles]:
