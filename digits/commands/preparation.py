@@ -56,7 +56,7 @@ def prepare(
 
 
 def independent_of_this_folder(data: DataConfig) -> DataConfig:
-    """The same data by an absolute path, so that a run can go on, and a checkpoint be judged, in any folder."""
+    """The same data by an absolute path, so that a run goes on, and a checkpoint is judged, in whatever folder."""
     if data.path is None or "://" in data.path:
         return data
     return replace(data, path=str(Path(data.path).expanduser().absolute()))

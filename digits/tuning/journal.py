@@ -26,7 +26,7 @@ class Journal(ray.tune.Callback):
         self.closed = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but what cannot be pickled: Ray Tune stores a pickle of its callbacks, which nobody reads."""
+        """Without what cannot be pickled: Ray Tune keeps a pickle of its callbacks, which nobody reads."""
         return {name: value for name, value in self.__dict__.items() if name not in ("noting", "on_event")}
 
     def close(self) -> None:
