@@ -26,7 +26,7 @@ test: install
 test-slow: install
 	$(BIN)/python -m pytest -m "slow and not long" $(ARGS)
 
-# Soaks: what shows only after many epochs, on a machine that is busy with other things
+# Soaks, and every command of the documents: before a release
 test-long: install
 	$(BIN)/python -m pytest -m long $(ARGS)
 

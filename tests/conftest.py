@@ -1,5 +1,6 @@
 """Shared by all tests: a tiny world of digits; nothing of the user's own Ray set-up is read or written."""
 
+import functools
 import os
 import re
 import sys
@@ -25,15 +26,26 @@ NUM_DIGITS = 600
 
 
 @pytest.fixture(scope="session")
-def tiny_mnist(tmp_path_factory):
+def read_mnist():
+    """Reads MNIST's digits in one of the shipped Parquet files: images uint8 (5000, 28, 28), labels int64 (5000,)."""
+
+    @functools.cache
+    def read(name):
+        table = pq.read_table(SHIPPED / f"{name}.parquet").combine_chunks()
+        return table["image"].chunk(0).to_numpy_ndarray(), table["label"].to_numpy()
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def tiny_mnist(tmp_path_factory, read_mnist):
     """A folder of three Parquet files with the first 600 of MNIST's digits; the last one is named as held out."""
-    table = pq.read_table(SHIPPED / "train-00-of-12.parquet").slice(0, NUM_DIGITS).combine_chunks()
+    images, labels = read_mnist("train-00-of-12")
     folder = tmp_path_factory.mktemp("tiny_mnist")
     for name, start in (("train-0", 0), ("train-1", 200), ("test-0", 400)):
-        part = table.slice(start, 200)
-        images = np.ascontiguousarray(part["image"].chunk(0).to_numpy_ndarray())
-        columns = {"image": pa.FixedShapeTensorArray.from_numpy_ndarray(images), "label": part["label"]}
-        pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+        rows = slice(start, start + NUM_DIGITS // 3)
+        column = pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(images[rows]))
+        pq.write_table(pa.table({"image": column, "label": labels[rows]}), folder / f"{name}.parquet")
     return str(folder)
 
 

@@ -1,6 +1,6 @@
 """Shapes of written digits for simulated pages: MNIST's and synthesised ones, as distances that any pen can draw.
 
-Each shape is kept as two fields on a small canvas, the distance to the stroke's middle line and the signed distance to
+Each shape is kept as two small fields, the distance to the stroke's middle line and the signed distance to
 the ink's edge. So a pen of any width draws it, sharp at any size. The middle line is what thinning leaves (Guo and
 Hall, Parallel thinning with two-subiteration algorithms, 1989).
 """
@@ -14,16 +14,16 @@ import numpy as np
 
 from digits.augmentation import letterforms
 
-CANVAS = 64
-"""Side of the square on which a shape is kept, in pixels."""
+FIELD_SIZE = 64
+"""Side of a field, in pixels."""
 LONGER_SIDE = 42
-"""Longer side of a shape's ink on its canvas, in pixels."""
+"""Longer side of a shape's ink in its fields, in pixels."""
 DRAWN = 56
 """Side of the canvas on which a digit is warped, in pixels: twice MNIST's."""
 FOREIGN = (0.25, 0.45, 0.3, 0.3, 0.42, 0.35, 0.25, 0.5, 0.25, 0.4)
 """Probability, by label, that a digit of MNIST is replaced by one in a style that MNIST lacks."""
 MIDDLE_STEPS, EDGE_STEPS = 8, 6
-"""Steps of the two fields for each pixel of the canvas."""
+"""Steps of the two fields for each of their pixels."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -31,13 +31,13 @@ class DigitShapes:
     """N written digits, independent of pens."""
 
     middle: np.ndarray
-    """uint8 (N, 64, 64): distance to the middle line, in eighths of a canvas pixel, at most 255."""
+    """uint8 (N, 64, 64): distance to the middle line, in eighths of a field pixel, at most 255."""
     edge: np.ndarray
-    """int8 (N, 64, 64): distance to the edge of the ink, negative inside, in sixths of a canvas pixel."""
+    """int8 (N, 64, 64): distance to the edge of the ink, negative inside, in sixths of a field pixel."""
     half_widths: np.ndarray
-    """float32 (N,): half the width of the ink, in canvas pixels."""
+    """float32 (N,): half the width of the ink, in field pixels."""
     sizes: np.ndarray
-    """float32 (N, 2): width and height of the middle line's box, in canvas pixels."""
+    """float32 (N, 2): width and height of the middle line's box, in field pixels."""
     labels: np.ndarray
     """uint8 (N,)."""
 
@@ -46,13 +46,13 @@ class DigitShapes:
         """Rows of each digit: ten int64 arrays."""
         return [np.flatnonzero(self.labels == label) for label in range(10)]
 
-    def any_of(self, label: int, rng: np.random.Generator) -> int:
-        """A row of this digit."""
+    def draw(self, label: int, rng: np.random.Generator) -> int:
+        """A random row of this digit."""
         rows = self.by_label[label]
         return int(rows[rng.integers(len(rows))])
 
 
-def shapes_of(digits: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> DigitShapes:
+def make_shapes(digits: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> DigitShapes:
     """uint8 (N, 28, 28), light ink on black, and integer labels (N,) -> their shapes, warped, some in other styles.
 
     Digits with next to no ink are left out, so that there may be fewer.
@@ -62,7 +62,7 @@ def shapes_of(digits: np.ndarray, labels: np.ndarray, rng: np.random.Generator) 
     digits[foreign] = letterforms.synthesise(labels[foreign], rng)
     kept = []
     for digit, label in zip(digits, labels, strict=True):
-        shape = _shape_of(_warped(digit, rng))
+        shape = _make_shape(_warped(digit, rng))
         if shape is not None:
             kept.append((*shape, label))
     middle, edge, half, size, label = zip(*kept, strict=True)
@@ -75,10 +75,10 @@ def shapes_of(digits: np.ndarray, labels: np.ndarray, rng: np.random.Generator) 
     )
 
 
-def joined(parts: list[DigitShapes]) -> DigitShapes:
+def joined(sets: list[DigitShapes]) -> DigitShapes:
     """All shapes of several sets, in order."""
     names = ("middle", "edge", "half_widths", "sizes", "labels")
-    return DigitShapes(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+    return DigitShapes(**{name: np.concatenate([getattr(shapes, name) for shapes in sets]) for name in names})
 
 
 def _warped(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -103,16 +103,16 @@ def _warped(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return cv2.remap(large, across, down, cv2.INTER_LINEAR)
 
 
-def _shape_of(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, tuple[int, int]] | None:
+def _make_shape(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, tuple[int, int]] | None:
     """uint8 (56, 56) -> middle and edge fields, half width and size of the middle line; None without ink."""
     smooth = cv2.GaussianBlur(cv2.resize(drawn, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), (0, 0), 1.6)
     left, top, width, height = cv2.boundingRect((smooth > 100).astype(np.uint8))
     if max(width, height) < 20:
         return None
     scale = LONGER_SIDE / max(width, height)
-    shift_x, shift_y = CANVAS / 2 - scale * (left + width / 2), CANVAS / 2 - scale * (top + height / 2)
+    shift_x, shift_y = FIELD_SIZE / 2 - scale * (left + width / 2), FIELD_SIZE / 2 - scale * (top + height / 2)
     matrix = np.array([(scale, 0, shift_x), (0, scale, shift_y)])
-    ink = (cv2.warpAffine(smooth, matrix, (CANVAS, CANVAS), flags=cv2.INTER_AREA) > 100).astype(np.uint8)
+    ink = (cv2.warpAffine(smooth, matrix, (FIELD_SIZE, FIELD_SIZE), flags=cv2.INTER_AREA) > 100).astype(np.uint8)
     line = thinned(ink)
     if not line.any():
         return None
@@ -176,9 +176,9 @@ def drawn_digit(
         (half - own) - shapes.edge[row].astype(np.float32) / EDGE_STEPS,
     )
     scale = height / max(tall, 0.45 * width)
-    side = math.ceil(CANVAS * scale * 1.1) + 2
-    matrix = cv2.getRotationMatrix2D((CANVAS / 2, CANVAS / 2), angle, scale)
-    matrix[:, 2] = matrix[:, 2] + side / 2 - CANVAS / 2 + rng.uniform(-0.5, 0.5, 2)
+    side = math.ceil(FIELD_SIZE * scale * 1.1) + 2
+    matrix = cv2.getRotationMatrix2D((FIELD_SIZE / 2, FIELD_SIZE / 2), angle, scale)
+    matrix[:, 2] = matrix[:, 2] + side / 2 - FIELD_SIZE / 2 + rng.uniform(-0.5, 0.5, 2)
     flags = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
     seen = cv2.warpAffine(depth, matrix, (side, side), flags=flags, borderValue=-20.0)
     ink = np.clip(0.5 + seen * np.float32(scale), 0, 1)

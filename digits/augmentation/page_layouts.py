@@ -49,7 +49,7 @@ class Sheet:
         pen = None if rng.random() < self.own_width else self.pen * float(np.exp(rng.normal(0, 0.1)))
         angle = rng.normal(0, 4) - self.tilt
         patch, (left, top, right, bottom) = drawn_digit(
-            self.shapes, self.shapes.any_of(label, rng), height, pen, angle, rng
+            self.shapes, self.shapes.draw(label, rng), height, pen, angle, rng
         )
         width = right - left
         if width < 2:

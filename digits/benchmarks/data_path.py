@@ -40,15 +40,15 @@ def measure(scope: Scope, results: Results) -> None:
 
 
 def epoch_seconds(scope: Scope, *arguments: object) -> float:
-    """Seconds from the end of the first epoch of a training to the end of its last, for each epoch."""
+    """Mean seconds of an epoch of a training, the first epoch not counted."""
     ends = epoch_ends(train_job(scope, NETWORK, 0, DISTORTED_EPOCHS, *arguments))
     return (ends[-1][0] - ends[0][0]) / (len(ends) - 1)
 
 
 def measure_distortion(scope: Scope, results: Results) -> None:
-    """Compare training with distortion to what the cores could do at best if they shared both kinds of work evenly.
+    """Compare training with distortion to the best that the cores could do if both kinds of work were spread evenly.
 
-    An epoch without distortion takes T with all cores, and distortion takes D core-seconds: at best T + D / cores.
+    If an epoch without distortion takes T on all cores, and distortion takes D core-seconds, that is T + D / cores.
     """
     cores = len(os.sched_getaffinity(0))
     originals = 0.8 * (scope.digits or 70_000)

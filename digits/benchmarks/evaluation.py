@@ -1,4 +1,4 @@
-"""Evaluation: digits.inference against Keras' model.predict, on digits in memory, after a warm-up."""
+"""Evaluation: digits.models.inference against Keras' model.predict, on digits in memory, after a warm-up."""
 
 from functools import partial
 

@@ -1,17 +1,17 @@
-"""How cost grows: streamed digits, trials of a search, replicas and clients of the service; one picture of each."""
+"""How cost grows with streamed digits, with trials of a search, and with the service's replicas and clients."""
 
 from collections.abc import Callable
 
 from matplotlib.axes import Axes
 
-from digits.benchmarks import load
 from digits.benchmarks.measuring import Results, Scope, run_side
 from digits.benchmarks.search import search_seconds
-from digits.benchmarks.servers import ray_service
+from digits.benchmarks.serving import load
+from digits.benchmarks.serving.servers import ray_service
 from digits.reporting.figures import COLOURS, new_figure, png, quiet
 
 Growth = dict[str, list[dict[str, float]]]
-"""What was measured: rows of figures by what grows."""
+"""What was measured: for each thing that grows, rows of figures."""
 COPIES = (1, 2, 4, 8)
 TRIALS = (1, 2, 4)
 REPLICAS = (1, 2)
@@ -82,13 +82,13 @@ def draw_streaming(axes: Axes, growth: Growth) -> None:
 
 
 def draw_memory(axes: Axes, growth: Growth) -> None:
-    """Peaks of memory by digits."""
+    """Peak memory by digits."""
     draw_digits(axes, growth, {"process_mb": "process", "object_store_mb": "object store"})
     axes.set_title("Memory while streaming, MB", loc="left")
 
 
 def draw_digits(axes: Axes, growth: Growth, lines: dict[str, str]) -> None:
-    """One line for each column, with its label."""
+    """A line by digits for each column, with its label."""
     millions = [row["images"] / 1e6 for row in growth["digits"]]
     for colour, (column, label) in zip(COLOURS, lines.items(), strict=False):
         axes.plot(millions, [row[column] for row in growth["digits"]], "o-", color=colour, label=label)
@@ -102,13 +102,13 @@ def draw_throughput(axes: Axes, growth: Growth) -> None:
 
 
 def draw_latency(axes: Axes, growth: Growth) -> None:
-    """The slowest hundredth of requests by clients."""
+    """The 99th percentile of latency by clients."""
     draw_service(axes, growth, "p99_ms")
     axes.set_title("Small PNGs, p99, ms", loc="left")
 
 
 def draw_service(axes: Axes, growth: Growth, column: str) -> None:
-    """One line for each number of replicas."""
+    """A line by clients for each number of replicas."""
     for colour, replicas in zip(COLOURS, REPLICAS, strict=False):
         rows = [row for row in growth["service"] if row["replicas"] == replicas]
         label = "1 replica" if replicas == 1 else f"{replicas} replicas"

@@ -1,6 +1,6 @@
-"""How every part of the benchmark measures: two sides in turns, each a process of its own, and the ratio of each turn.
+"""How every part of the benchmark measures: two sides run in turns, each in its own process, and each turn has a ratio.
 
-Machines differ and are never quite idle; what two sides needed one right after the other says more than seconds do.
+Machines differ and are never quite idle, so a ratio of two runs right after each other says more than seconds do.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ class Scope:
     """Networks that the measured search tries."""
 
     def epochs_of(self, network: str) -> int:
-        """Epochs of a whole training of a network."""
+        """Epochs of a full training of a network."""
         return self.epochs or RECIPES[network].training.epochs
 
     def data_folder(self, copies: int = 1) -> Path:
@@ -68,7 +68,7 @@ class Scope:
         return folder
 
     def checkpoint(self, network: str) -> Path:
-        """A checkpoint with random weights: they do not change what an answer costs."""
+        """A checkpoint with random weights, with which an answer costs as much as with trained ones."""
         architecture, folder = RECIPES[network].architecture, self.folder / f"random-{network}"
         if not folder.exists():
             rng = np.random.default_rng(0)
@@ -88,14 +88,14 @@ class Figure:
     part: str
     what: str
     unit: str
-    """Of both sides' values."""
+    """Unit of both sides' values."""
     against: str
     """What the other side is."""
     ours: Sequence[float]
     theirs: Sequence[float]
     better: Literal["lower", "higher"]
     aim: float | None = None
-    """The ratio that is aimed at: at most this where lower is better, else at least this; None: only written down."""
+    """The ratio to reach: at most this where lower is better, else at least this; None: there is no aim."""
     remark: str = ""
 
     @property
@@ -147,11 +147,11 @@ class FinishedProcess:
     started_at: float
     """Seconds since 1970."""
     seconds: float
-    """Of the whole process."""
+    """How long the whole process took."""
     lines: list[tuple[float, str]]
     """What it printed, with the seconds since its start."""
     peak_bytes: dict[str, int]
-    """Peak of resident memory by process, see `process_title`; 'main' is the side itself."""
+    """Peak resident memory in bytes by the process's title, see `process_title`; 'main' is the side itself."""
 
 
 def alternate(sides: Mapping[str, Callable[[int], Any]], repeats: int) -> dict[str, list[Any]]:
@@ -205,7 +205,7 @@ def start_process(command: Sequence[str], environment: Mapping[str, str], **opti
 
 @contextlib.contextmanager
 def watch_memory(root: int, interval: float = 0.25) -> Iterator[dict[str, int]]:
-    """Peak resident memory of a process and all below it while the block runs, by title; the largest of each title."""
+    """Peak resident memory, while the block runs, of a process and all that it started: the largest for each title."""
     peaks: dict[str, int] = {}
     ended = threading.Event()
 
@@ -224,11 +224,11 @@ def watch_memory(root: int, interval: float = 0.25) -> Iterator[dict[str, int]]:
 
 
 def memory_of_tree(root: int) -> list[tuple[str, int]]:
-    """Title and peak resident memory in bytes of a process and of all that it started."""
+    """Titles and peaks of resident memory, in bytes, of a process and of all that it started."""
     found = []
     for process in process_tree(root):
         with contextlib.suppress(psutil.Error, OSError):  # it ended in the meantime
-            # psutil tells the peak on Windows only.
+            # psutil gives the peak on Windows only.
             peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())
             if peak:
                 found.append((process_title(process, root), 1024 * int(peak[1])))
@@ -266,4 +266,4 @@ class Results:
 
     figures: list[Figure] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
-    """Values without a comparison, by part: memory, start-up, growth."""
+    """Values without another side: memory, start-up, growth."""

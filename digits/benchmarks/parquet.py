@@ -1,4 +1,4 @@
-"""Digits in Parquet files, read as anyone would; without Ray, so that the other sides need not load it."""
+"""Digits in Parquet files, read as anyone would: without Ray, which the other sides then need not load."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 
 def read_parquet(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """All digits of a folder as anyone would read them: uint8 (N, 28, 28) and int64 (N,)."""
+    """All digits of a folder: uint8 (N, 28, 28) and int64 (N,)."""
     tables = [pq.read_table(file) for file in sorted(folder.glob("*.parquet"))]
     images = [chunk.to_numpy_ndarray() for table in tables for chunk in table["image"].chunks]
     return np.concatenate(images), np.concatenate([table["label"].to_numpy() for table in tables])

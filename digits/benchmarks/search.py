@@ -1,6 +1,6 @@
-"""A search by jobs/tune.py, early stopping and full training of the winner included, against full trainings.
+"""A search by jobs/tune.py, including early stopping and the full training of the winner, against full trainings.
 
-Theirs is one full training by jobs/train.py, times the number of trials: what trying as many networks would cost.
+The other side is one full training by jobs/train.py times the number of trials: what it costs to train each in full.
 """
 
 from digits.benchmarks.measuring import Figure, Results, Scope, alternate, run_job_script
@@ -24,7 +24,7 @@ def training_seconds(scope: Scope) -> float:
 
 
 def measure(scope: Scope, results: Results) -> None:
-    """Compare a search of all trials with as many full trainings one after another."""
+    """Compare a search with as many full trainings as it has trials."""
     turns = alternate(
         {
             "search": lambda turn: search_seconds(scope, scope.trials),

@@ -1,6 +1,6 @@
 """Training steps alone, without start-up and data: one worker against a raw loop, two workers against one.
 
-Steps have no more digits than needed for steady rates; the first epoch, which compiles, is not counted.
+There are only as many digits as steady rates need; the first epoch, which compiles, is not counted.
 """
 
 import json
@@ -16,7 +16,7 @@ EPOCHS = 4
 
 
 def rate(scope: Scope, side: str, network: str, threads: int, environment: dict[str, str] | None = None) -> float:
-    """Median images a second of one process."""
+    """Median images per second of one process."""
     num_digits = min(scope.digits or 32_000, 32_000)
     arguments = (side, scope.data_folder(), network, num_digits, EPOCHS, threads)
     finished = run_side("digits.benchmarks.sides.steps", *arguments, environment=environment)
@@ -24,7 +24,7 @@ def rate(scope: Scope, side: str, network: str, threads: int, environment: dict[
 
 
 def rate_of_two(scope: Scope, network: str, threads: int) -> float:
-    """Images a second of two workers together, each with its share of the cores."""
+    """Images per second of two workers together, each with half of the cores."""
     addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
 
     def worker(index: int) -> float:

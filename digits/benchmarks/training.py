@@ -1,4 +1,4 @@
-"""Whole training jobs: jobs/train.py, Ray's start included, against a plain Keras script, and what they hold in memory.
+"""Whole training jobs: jobs/train.py, including Ray's start, against a plain Keras script, in time and in memory.
 
 Both sides train the same network with the same seeds on the same digits; a turn is a seed.
 """
@@ -34,7 +34,7 @@ def train_job(scope: Scope, network: str, seed: int, epochs: int, *arguments: ob
 
 
 def epoch_ends(finished: FinishedProcess) -> list[tuple[float, float]]:
-    """Of each epoch of the one network that jobs/train.py trained: seconds from the start of the process, and its own.
+    """For each epoch of jobs/train.py's one network: its end, in seconds from the process's start, and its duration.
 
     An epoch ends when its checkpoint is complete: the record is written last.
     """
@@ -53,7 +53,7 @@ def start_up(finished: FinishedProcess) -> float:
 
 
 def measure(scope: Scope, results: Results) -> None:
-    """Compare whole jobs of both networks; then memory and start-up with a bare import of TensorFlow."""
+    """Compare whole jobs of both networks; note their memory, and what a bare import of TensorFlow takes."""
     for network in NETWORKS:
         epochs = scope.epochs_of(network)
 
@@ -114,7 +114,7 @@ def measure(scope: Scope, results: Results) -> None:
 
 
 def megabytes(runs: list[FinishedProcess]) -> dict[str, int]:
-    """Largest peak of each kind of process over all turns, the largest first."""
+    """Peak memory in MB of each kind of process, the largest of all turns; the largest first."""
     titles = {title for run in runs for title in run.peak_bytes}
     peaks = {title: max(run.peak_bytes.get(title, 0) for run in runs) // 1_000_000 for title in titles}
     return dict(sorted(peaks.items(), key=lambda item: -item[1]))

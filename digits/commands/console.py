@@ -1,4 +1,4 @@
-"""What every job shows and how it ends: a table, a progress bar on a terminal, one JSON document, clear errors."""
+"""What every job shows, and how it ends: tables, a progress bar on a terminal, one JSON document, clear errors."""
 
 import contextlib
 import importlib
@@ -31,9 +31,9 @@ class Interrupted(KeyboardInterrupt):
 def run_job(settings: type[Settings], job: Callable[[Settings], dict[str, Any]], description: str | None) -> None:
     """Parse the command line into `settings`, run the job, and print its result as the last line of stdout.
 
-    Exit codes: 0 for success; 1 with one message on stderr for what a user can cause, storage that fails or training
-    that ends early; 2 for a wrong command line; 130 for Ctrl-C or SIGTERM, after which a job may still print what it
-    has.
+    Exit codes: 0 for success; 1, with one message on stderr, for what a user can cause, storage that fails or training
+    that ends early; 2 for a wrong command line; 130 for Ctrl-C or SIGTERM, after which a job may still print its result
+    so far.
     """
     try:
         options = tyro.cli(settings, description=description)
@@ -43,8 +43,8 @@ def run_job(settings: type[Settings], job: Callable[[Settings], dict[str, Any]],
     except KeyboardInterrupt as stop:
         end_early(stop)
     except (SystemExit, ValueError, OSError, RuntimeError) as error:
-        # Ray has its own handlers while it starts, and what is torn down fails in its own ways.
-        # Ray's handler of SIGTERM raises SystemExit, at once; nothing else in a job does.
+        # While Ray starts, its own handlers are in place, and whatever they tear down fails in its own way. Its
+        # handler of SIGTERM raises SystemExit at once; nothing else in a job does.
         if stopping.requested(patience_s=1.0 if isinstance(error, SystemExit) else 0.0):
             end_early(error)
         if isinstance(error, (ValueError, OSError)):
@@ -54,16 +54,16 @@ def run_job(settings: type[Settings], job: Callable[[Settings], dict[str, Any]],
 
 
 def end_early(stop: BaseException) -> NoReturn:
-    """Say what a stopped job had reached, print the result that it has all the same, and exit with 130."""
+    """Say what a stopped job had reached, print its result if it has one, and exit with 130."""
     stopping.tell()
     if isinstance(stop, Interrupted):
-        with contextlib.suppress(OSError):  # whoever read it may have been stopped as well
+        with contextlib.suppress(OSError):  # whoever reads it may have been stopped as well
             print(json.dumps(stop.result, allow_nan=False), flush=True)
     stopping.end()
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow without the lines that its C++ parts write to stderr whatever the log level."""
+    """Import TensorFlow without the lines that its C++ code writes to stderr at any log level."""
     stderr = os.dup(2)
     try:
         with Path(os.devnull).open("w") as nowhere:
@@ -91,11 +91,11 @@ def write_files(run_dir: Storage, files: Mapping[str, bytes]) -> None:
 
 
 class ProgressLine:
-    """A progress bar on a terminal, under the lines that are printed while the block runs; elsewhere only the lines."""
+    """On a terminal, a progress bar below the lines that are printed meanwhile; elsewhere only the lines."""
 
     def __init__(self) -> None:
         on_stdout = sys.stdout.isatty()
-        # Lines that go elsewhere than the bar are printed there as they are.
+        # Lines that do not go where the bar goes are printed as they are.
         self.lines = Console() if on_stdout else None
         self.bar = Progress(
             TextColumn("{task.description}", markup=False),

@@ -46,13 +46,13 @@ class EvaluateSettings(StorageSettings):
     pages: Path | None = None
     """Folder of pictures with several digits: labels.csv with columns file and text, lines joined by |."""
     not_digits: Path | None = None
-    """Folder of pictures that show no digit: how many of them are answered all the same."""
+    """Folder of pictures that show no digit; the job counts how many are answered all the same."""
     resize: bool = False
     """Shrink whole photos to 28x28, as the article did, instead of finding paper and ink in them."""
     compare: tuple[str, ...] = ()
-    """Further checkpoints, or folders of runs with all their checkpoints, that the report sets beside this one."""
+    """Further checkpoints, or runs with all their checkpoints, that the report sets beside this one."""
     report: bool = True
-    """Whether photos are simulated, digits corrupted and report.html written; takes some two minutes on two cores."""
+    """Whether to simulate photos, corrupt digits and write report.html: about two minutes on two cores."""
     photos_per_level: int = 60
     """Simulated photos for each level of each factor in the report."""
     data: str | None = None
@@ -62,7 +62,7 @@ class EvaluateSettings(StorageSettings):
 def read_validation_digits(checkpoint: Checkpoint, path: str | None) -> Digits:
     """The digits that a checkpoint was validated on: uint8 (N, 28, 28) and int64 (N,).
 
-    Refuses other data than it was trained on, since its training digits could then be among them.
+    Refuses data that differ from those it was trained on: its training digits could be among them.
     """
     record = dict(checkpoint.record["data"])
     fingerprint = record.pop("fingerprint")
@@ -78,7 +78,7 @@ def read_validation_digits(checkpoint: Checkpoint, path: str | None) -> Digits:
 
 
 def figures_of(predictions: LabelledPredictions) -> dict[str, Any]:
-    """What the JSON document says of predictions."""
+    """The figures of predictions for the JSON document."""
     return {"accuracy": predictions.accuracy, "loss": predictions.loss, "images": len(predictions.labels)}
 
 
@@ -118,7 +118,7 @@ class Findings:
     """The report's table of photos."""
 
     def add_validation(self, digits: Digits, predictions: LabelledPredictions) -> None:
-        """Show and keep what the network said to the validation digits."""
+        """Show and keep what the network answered to the validation digits."""
         title = "Validation digits"
         show(title, predictions)
         self.document["validation"] = figures_of(predictions)
@@ -130,7 +130,7 @@ class Findings:
         }
 
     def add_photos(self, photos: SeenPhotos, predict: Predict, *, resize: bool) -> None:
-        """Let the network read a folder of photos; show and keep what it said."""
+        """Let the network read a folder of photos; show and keep its answers."""
         path = "resized" if resize else "prepared"
         seen, predictions = photos.predictions(predict, resize=resize)
         show(f"Photos, {path}", predictions)

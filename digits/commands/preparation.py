@@ -24,7 +24,7 @@ Work = TypeVar("Work", bound=Resumable)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prepared(Generic[Work]):
-    """What is known of a job when everything that can be checked without Ray was checked."""
+    """A job when everything has been checked that can be checked without Ray."""
 
     work: Work
     """What is to be done: a run or a search."""
@@ -36,7 +36,7 @@ class Prepared(Generic[Work]):
 def prepare(
     settings: RunSettings, kind: type[Work], *, begin: Callable[[DataConfig, str], Work], name: str
 ) -> Prepared[Work]:
-    """Read what goes on, or `begin` anew, given the data and their fingerprint, in a folder called after `name`.
+    """Read what is resumed, or `begin` anew with the data and their fingerprint, in a folder named after `name`.
 
     Raises ConfigurationError or DataError for settings, data or storage that cannot be used.
     """
@@ -70,7 +70,7 @@ class Started:
     """As `ray.cluster_resources()`."""
     num_nodes: int
     workers: Workers
-    """Of a training in full."""
+    """The workers of a training in full."""
     photo_digits: list[ray.ObjectRef[Digits]]
     """The simulated photos of the photo score, which are being made."""
 

@@ -1,4 +1,4 @@
-"""What jobs print while they train or search: a line for each event, a bar on a terminal, and how far they got."""
+"""What jobs print while they train or search: a line for each event, a bar on a terminal, and how far they have got."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from digits.tuning.space import Candidate
 
 
 class Progress(ABC):
-    """Prints what a driver tells, event by event, and knows what was reached when the job is stopped.
+    """Prints what a driver tells, event by event, and knows what has been reached when the job is stopped.
 
     A bar stands below the lines while the block runs.
     """
@@ -33,20 +33,27 @@ class Progress(ABC):
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Show one event."""
-        if event["event"] == "begun":
-            self.begun = True
-        else:
-            self.show(event)
+        match event:
+            case {"event": "begun"}:
+                self.begun = True
+            case {"event": "damaged", "message": message}:
+                self.line.print(f"a checkpoint is damaged, the one before it is used instead: {message}")
+            case {"event": "failure", "causes": causes}:
+                for rank, cause in causes.items():
+                    self.line.print(f"worker {rank} failed: {cause}")
+                self.line.print("starting workers again from the last checkpoint")
+            case _:
+                self.show(event)
 
     def reached(self, name: str) -> str:
-        """What is said of a job that is stopped now; `name` is what goes on by --resume."""
+        """What is said of a job that is stopped now; `name` is what --resume takes."""
         if not self.begun:
             return f"before {self.WORK} began"
         return f"after {self.done()}; go on with --resume {name}"
 
     @abstractmethod
     def show(self, event: dict[str, Any]) -> None:
-        """Show an event of the work itself."""
+        """Show an event that only this kind of work has."""
 
     @abstractmethod
     def done(self) -> str:
@@ -65,7 +72,7 @@ class TrainingProgress(Progress):
         self.epochs_done = dict.fromkeys(self.epochs, 0)
 
     def done(self) -> str:
-        """Epochs of all networks."""
+        """How many epochs of all networks are done."""
         return f"{sum(self.epochs_done.values())} of {sum(self.epochs.values())} epochs"
 
     def show(self, event: dict[str, Any]) -> None:
@@ -79,16 +86,10 @@ class TrainingProgress(Progress):
             case {"event": "resumed", "network": network, "epoch": epoch}:
                 self.epochs_done[network] = epoch
                 self.line.print(f"{network:<{self.width}} goes on after epoch {epoch}")
-            case {"event": "damaged", "message": message}:
-                self.line.print(f"a checkpoint is damaged, the one before it is used instead: {message}")
-            case {"event": "failure", "causes": causes}:
-                for rank, cause in causes.items():
-                    self.line.print(f"worker {rank} failed: {cause}")
-                self.line.print("starting workers again from the last checkpoint")
 
 
 class SearchProgress(Progress):
-    """What `digits.tuning.driver.search_networks` tells: a line for each epoch and each end of a trial."""
+    """What `digits.tuning.driver.search_networks` tells: a line for each epoch, and one when a trial ends."""
 
     WORK = "the search"
 
@@ -99,7 +100,7 @@ class SearchProgress(Progress):
         self.best = max((trial.score for trial in earlier if trial.score is not None), default=0.0)
 
     def done(self) -> str:
-        """Trials that ended."""
+        """How many trials have ended."""
         return f"{self.ended} of {len(self.search.candidates)} trials"
 
     def show(self, event: dict[str, Any]) -> None:

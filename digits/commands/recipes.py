@@ -1,4 +1,4 @@
-"""Which recipes a command line names, with what it changes in them."""
+"""The recipes that a command line names, with its changes."""
 
 from dataclasses import fields, replace
 
@@ -9,15 +9,15 @@ from digits.errors import require
 BOTH = ("baseline", "improved")
 """The article's two recipes."""
 WORDS = {"dense_units": "dense", "dense_dropout": "dense-dropout", "pool_after": "pool"}
-"""What a field of an architecture is called in a name, where that differs."""
+"""What fields of an architecture are called in names, where that differs."""
 
 
 def choose_recipes(
     architecture: str, network: Changes, training: Changes, *, distort: bool | None = None
 ) -> dict[str, Recipe]:
-    """The recipes of an architecture's name (both: the article's two), by the names of their networks.
+    """The recipe called `architecture`, or both of the article's; keys are the names of the resulting networks.
 
-    `network` and `training` change parts of each, and so does `distort`, unless it is None.
+    `network`, `training` and, unless it is None, `distort` say what to change in each.
     """
     recipes: dict[str, Recipe] = {}
     for name in BOTH if architecture == "both" else (architecture,):
@@ -36,9 +36,9 @@ def choose_recipes(
 
 
 def name_of(architecture: Architecture, base: str) -> str:
-    """What a network is called that differs from the recipe `base`, such as baseline-dropouts-0.1-0.1-0.2.
+    """The name of a network that differs from the recipe `base`, such as baseline-dropouts-0.1-0.1-0.2.
 
-    The name of a folder: it says all that differs, so networks that are compared have names of their own.
+    Folders are named so. The name says all that differs, so that no two networks that are compared share one.
     """
     parts = [base]
     for field in fields(architecture):

@@ -1,4 +1,4 @@
-"""A folder of labelled photos as a network sees them: whole and shrunk, and with paper and ink found in them."""
+"""A folder of labelled photos as a network sees them, by both paths: shrunk as a whole, and prepared."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ class SeenPhotos:
         return {"resized": (self.resized, self.labels), "prepared": self.prepared}
 
     def predictions(self, predict: Predict, *, resize: bool) -> tuple[np.ndarray, LabelledPredictions]:
-        """The images that one of the paths gives, and what the network says to them: nothing where no digit is."""
+        """The images that one of the paths gives, and the network's predictions: none where no digit was found."""
         if resize:
             return self.resized, evaluate(predict, self.resized, self.labels)
         images, found = self.prepared

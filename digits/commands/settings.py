@@ -1,4 +1,4 @@
-"""Settings that jobs share, and flags that follow from the dataclasses which describe the settings themselves."""
+"""Settings that jobs share, and flags made from the dataclasses that describe the settings."""
 
 import ast
 import inspect
@@ -23,7 +23,7 @@ class Changes:
         return {each.name: value for each in fields(self) if (value := getattr(self, each.name)) is not None}
 
     def applied_to(self, config: Config) -> Config:
-        """The settings with what the command line changes in them; ConfigurationError where they do not go together."""
+        """The settings with these changes; ConfigurationError where they do not go together."""
         return replace(config, **self.given())
 
 
@@ -45,10 +45,10 @@ def flags_of(
     called: Mapping[str, str] | None = None,
     without: Collection[str] = (),
 ) -> type[Changes]:
-    """A flag for each field of a dataclass, with its description: what `tyro` parses into Changes.
+    """A subclass of Changes that `tyro` parses: a flag for each field of a dataclass, described by its docstring.
 
-    `default` says, by the field's name, what holds where the flag is left out; `called` are names of flags that differ
-    from the field's, and `without` fields that get no flag.
+    `default` gives, for the name of a field, what holds where the flag is left out; `called` names the flags that are
+    not named as their fields are, and `without` the fields that get no flag.
     """
     described, hints = descriptions(config), get_type_hints(config)
     flags = []
@@ -64,7 +64,7 @@ def flags_of(
 
 
 def metavar_of(hint: Any) -> str | None:
-    """What stands for a value in --help; None where tyro lists the values that there are."""
+    """What stands for a value in --help; None where tyro lists the possible values."""
     kinds = {int: "INT", float: "FLOAT", str: "STR"}
     several = get_origin(hint) is tuple
     kind = next((kinds[kind] for kind in (hint, *get_args(hint)) if kind in kinds), None)
@@ -73,7 +73,7 @@ def metavar_of(hint: Any) -> str | None:
 
 DataFlags = flags_of(DataConfig, called={"path": "data"}, default=lambda name: getattr(DataConfig(), name))
 TRAINING_FLAGS = {"global_batch_size": "batch_size"}
-"""Flags that are called otherwise than the field of TrainingConfig."""
+"""Flags that are not named as their fields of TrainingConfig are."""
 
 
 @dataclass(frozen=True, kw_only=True)

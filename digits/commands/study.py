@@ -1,4 +1,4 @@
-"""The evidence of jobs/evaluate.py: other networks beside the judged one, and photos simulated in parallel on Ray."""
+"""The comparison that jobs/evaluate.py makes: other networks beside the judged one, photos simulated on Ray."""
 
 import json
 import os
@@ -23,27 +23,27 @@ from digits.storage import Storage
 from digits.training.runs import Run
 
 EVERYDAY_PHOTOS = 1_000
-"""Simulated photos under everyday conditions, from which differences between networks are told."""
+"""Simulated photos under everyday conditions, on which networks are compared."""
 PHOTOS_PER_TASK = 100
 """Simulated photos that one task makes: one or two seconds of work."""
 CORRUPTED_DIGITS = 10_000
 """Validation digits that are corrupted, at most, for each family."""
 SEED = 0
-"""Of the simulated photos and the corruptions: the same for all networks and at every time."""
+"""Seed of the simulated photos and the corruptions: the same for all networks in every evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """Checkpoints of one network with one way of training, which differ in their seeds."""
+    """Checkpoints of one network, trained in one way with several seeds."""
 
     name: str
     checkpoints: tuple[Checkpoint, ...]
 
 
 def load_compared(judged: Checkpoint, paths: Sequence[str]) -> list[Compared]:
-    """The judged checkpoint and further ones, given by their folders or by those of their runs, in groups.
+    """The judged checkpoint and further ones, grouped; `paths` are folders of checkpoints or of runs.
 
-    ConfigurationError if one of them was validated on other digits, which the judged one may have trained on.
+    ConfigurationError if one of them was validated on other digits: the judged one may have been trained on them.
     """
     loaded = {judged.path: judged}
     for path in paths:
@@ -84,7 +84,7 @@ def is_distorted(checkpoint: Checkpoint) -> bool:
     return bool(checkpoint.record["training"]["distort"])
 
 
-def network_of(compared: Compared) -> ComparedNetwork:
+def build_network(compared: Compared) -> ComparedNetwork:
     """The prediction functions of a group of checkpoints."""
     first = compared.checkpoints[0]
     return ComparedNetwork(
@@ -103,14 +103,14 @@ def gather(
     photos: dict[str, Digits] | None,
     photos_per_level: int,
 ) -> Comparison:
-    """Simulate, corrupt, and let every network read everything.
+    """Simulate photos, corrupt digits, and let every network read everything.
 
     `originals` are the validation digits without inverted copies, light on black; `photos` those of a folder by path.
     """
     order = np.random.default_rng(SEED).permutation(len(originals[1]))
     images, labels = originals[0][order], originals[1][order]
-    networks = [network_of(one) for one in compared]
-    levels = simulated(images, labels, photos_per_level)
+    networks = [build_network(one) for one in compared]
+    levels = simulate_photos(images, labels, photos_per_level)
     results = measure_factors(levels, {network.name: network.trainings for network in networks})
     return compare(
         networks,
@@ -122,16 +122,16 @@ def gather(
     )
 
 
-def simulated(images: np.ndarray, labels: np.ndarray, photos_per_level: int) -> list[LevelImages]:
+def simulate_photos(images: np.ndarray, labels: np.ndarray, photos_per_level: int) -> list[LevelImages]:
     """Every level of every factor, photographed by Ray tasks."""
     photograph = ray.remote(level_images)
     tasks = []
     for factor in FACTORS.values():
         count = EVERYDAY_PHOTOS if factor.name == "everyday" else photos_per_level
         for start in range(0, min(count, len(labels)), PHOTOS_PER_TASK):
-            part = slice(start, min(start + PHOTOS_PER_TASK, count))
-            digits = ray.put(images[part]), ray.put(labels[part])
-            # Other writing in every part: styles are drawn by seed and place in the part.
+            rows = slice(start, min(start + PHOTOS_PER_TASK, count))
+            digits = ray.put(images[rows]), ray.put(labels[rows])
+            # A seed for each task: styles follow from the seed and a digit's place in its task, and are to differ.
             seed = SEED + start if factor.styles else SEED
             tasks += [photograph.remote(factor, level, *digits, seed) for level in range(len(factor.levels))]
     waiting = tasks
@@ -161,7 +161,7 @@ def show(comparison: Comparison) -> None:
 
 
 def figures_of(comparison: Comparison, network: str) -> dict[str, float]:
-    """What the JSON document says of one network: the mean over its trainings of what was simulated and corrupted."""
+    """Figures of one network for the JSON document: means over its trainings, on simulated and corrupted digits."""
     everyday = comparison.everyday
     assert everyday is not None, "the report measures everyday photos"
     return {
@@ -171,7 +171,7 @@ def figures_of(comparison: Comparison, network: str) -> dict[str, float]:
 
 
 def facts_of(judged: Checkpoint, comparison: Comparison, photos_per_level: int, num_originals: int) -> list[str]:
-    """Lines that say what the figures of a report stand on."""
+    """Lines that say what the figures of a report rest on."""
     packages = ("digits", "numpy", "onnxruntime", "opencv-python-headless")
     return [
         f"Judged: {judged.name}, {judged.record['parameters']:,} parameters. "

@@ -11,8 +11,8 @@ from digits import stopping
 from digits.commands.preparation import Prepared, Started, prepare, start
 from digits.commands.progress import TrainingProgress
 from digits.commands.recipes import choose_recipes
+from digits.commands.reports.training import report
 from digits.commands.settings import TRAINING_FLAGS, Changes, RunSettings, flags_of
-from digits.commands.training_report import report
 from digits.config import Architecture, DataConfig, TrainingConfig
 from digits.data.read import read_without_ray
 from digits.errors import require
@@ -23,7 +23,7 @@ from digits.training.runs import Run
 
 
 def as_recipe_says(name: str) -> str:
-    """What holds where a flag of a recipe is left out."""
+    """What --help says of a flag that is left out."""
     return "the recipe's"
 
 
@@ -38,11 +38,11 @@ class TrainSettings:
     architecture: Literal["recommended", "baseline", "improved", "both"] = "recommended"
     """Which network, each with its own recipe; both: the article's two, baseline and improved."""
     distort: FlagCreatePairsOff[bool] = False
-    """Distort the training digits anew in every epoch, also where the recipe does not."""
+    """Distort the training digits anew in every epoch, even if the recipe does not."""
     no_distort: FlagCreatePairsOff[bool] = False
-    """Train on the digits as they are, also where the recipe distorts them."""
+    """Train on the digits as they are, even if the recipe distorts them."""
     on_demand_gpus: bool = False
-    """Whether the cluster is to start GPU nodes for the workers, which waits for the first of them."""
+    """Whether to let the cluster start GPU nodes for the workers, and to wait for the first of them."""
     network: Annotated[Changes, tyro.conf.arg(name="", constructor=NetworkFlags)] = field(default_factory=NetworkFlags)
     training: Annotated[Changes, tyro.conf.arg(name="", constructor=TrainingFlags)] = field(
         default_factory=TrainingFlags

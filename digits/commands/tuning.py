@@ -14,10 +14,10 @@ from digits import stopping
 from digits.commands.console import Interrupted
 from digits.commands.preparation import Prepared, Started, prepare, start
 from digits.commands.progress import SearchProgress, TrainingProgress
+from digits.commands.reports.training import figures_of_best, report
+from digits.commands.reports.tuning import best_trial, document_of, make_rows, report_trials, show_trials, write_metrics
 from digits.commands.settings import TRAINING_FLAGS, Changes, RunSettings, flags_of
 from digits.commands.training import read_validation, train_in_full
-from digits.commands.training_report import figures_of_best, report
-from digits.commands.tuning_report import best_trial, document_of, report_trials, rows_of, show_trials, write_metrics
 from digits.config import RECIPES, DataConfig, TrainingConfig
 from digits.errors import TrainingError
 from digits.storage import Storage
@@ -30,7 +30,7 @@ from digits.tuning.space import Candidate, SearchSpace, TuningConfig
 WINNER = "tuned"
 """What the winner's architecture is called in its checkpoints."""
 TRAINING = RECIPES["recommended"].training
-"""How the winner is trained, but for what the command line changes."""
+"""How the winner is trained, unless the command line changes it."""
 TrainingFlags = flags_of(
     TrainingConfig,
     default=lambda name: getattr(TRAINING, name),
@@ -71,9 +71,9 @@ def tune(settings: TuneSettings) -> dict[str, Any]:
     progress = SearchProgress(search, earlier)
     stopping.reached(lambda: progress.reached(run_dir.name))
     print(f"{len(search.candidates)} trials, {len(earlier)} of them ended earlier | search {run_dir}", flush=True)
-    # A trial that is a training run holds its workers until the state API tells that it was stopped early.
+    # A trial that is a training run keeps its workers until the state API says that it was stopped early.
     cluster = start(prepared, settings.run, state_api=search.tuning.workers_per_trial > 1)
-    # Ray Tune tells of itself, and of every failed or interrupted trial at length; the tables say it in a line.
+    # Ray Tune writes at length of itself and of every trial that fails; the job's own table needs a line for each.
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     trials = earlier
@@ -102,10 +102,10 @@ def tune(settings: TuneSettings) -> dict[str, Any]:
 
 
 def stopped_early(search: Search, run_dir: Storage, trials: list[TrialResult], started: float) -> Interrupted:
-    """Tell what the search had reached and print its trials, in a second; returns what ends the job."""
+    """Say what the search had reached and print its trials, within a second; returns what ends the job."""
     stopping.tell()
-    ray.shutdown()  # trials that go on would replace the checkpoints that are named now
-    rows = rows_of(trials, timed=False)
+    ray.shutdown()  # trials that go on would replace the checkpoints that are named below
+    rows = make_rows(trials, timed=False)
     if rows:
         show_trials(rows)
     document = document_of(best_trial(search, run_dir, trials), search, run_dir, trials, time.perf_counter() - started)
@@ -114,7 +114,7 @@ def stopped_early(search: Search, run_dir: Storage, trials: list[TrialResult], s
 
 
 def unfinished(search: Search, trials: list[TrialResult]) -> bool:
-    """Whether some trials did not end: Ctrl-C stopped the search."""
+    """Whether some trials have not ended because Ctrl-C stopped the search."""
     return sum(trial.status != "interrupted" for trial in trials) < len(search.candidates)
 
 

@@ -30,6 +30,21 @@ class Stroke:
     """Left, top, width and height of the ink, in mask pixels."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Writing:
+    """With which pen, how large and where a stroke is written in a frame; all as in PhotoConditions."""
+
+    pen: str
+    width: float
+    """Width of the line as a fraction of the digit's longer side."""
+    size: float
+    """Longer side of the digit as a fraction of the frame's shorter side."""
+    position: tuple[float, float] = (0.0, 0.0)
+    """Across and down: 0 is the middle of the frame, -1 and 1 touch its edges."""
+    rotation: float = 0.0
+    """Clockwise, in degrees."""
+
+
 def trace_stroke(digit: np.ndarray) -> Stroke:
     """Trace the stroke of a digit, uint8 (28, 28), light ink on black."""
     # A little blur removes the steps of the 28 pixels before the edge is found.
@@ -54,43 +69,34 @@ def trace_mask(mask: np.ndarray) -> Stroke:
     )
 
 
-def drawn_ink(
-    stroke: Stroke,
-    frame: tuple[int, int],
-    slant: np.ndarray,
-    *,
-    width: float,
-    size: float,
-    position: tuple[float, float],
-    rotation: float,
-    pen: str,
-    rng: np.random.Generator,
+def draw_ink(
+    stroke: Stroke, writing: Writing, frame: tuple[int, int], slant: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """float32 (H, W) in 0..1: how much ink a pen leaves in each pixel of the frame.
 
-    `width`, `size`, `position`, `rotation` and `pen` are as in PhotoConditions; `slant`, float (3, 3), maps the paper
-    to the frame.
+    `frame` is height and width; `slant`, float (3, 3), maps the paper to the frame.
     """
     height, breadth = frame
     left, top, box_width, box_height = stroke.box
     length = max(box_width, box_height, 1)
-    half = width * length / 2
+    half = writing.width * length / 2
     # The middle line keeps thin strokes unbroken; the edge keeps blots and whatever is broader than the stroke.
     depth = np.maximum(half - stroke.to_middle, half - stroke.half_width - stroke.outside)
     growth = 2 * (half - stroke.half_width)
-    scale = size * min(frame) / (length + growth)
-    cosine, sine = scale * np.cos(np.radians(rotation)), scale * np.sin(np.radians(rotation))
+    scale = writing.size * min(frame) / (length + growth)
+    angle = np.radians(writing.rotation)
+    cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
     turn = np.array([(cosine, -sine), (sine, cosine)])
     extent = np.abs(turn) @ (box_width + growth, box_height + growth)
     free = np.maximum(np.array((breadth, height)) - extent, 0) / 2
-    target = np.array((breadth, height)) / 2 + free * position
+    target = np.array((breadth, height)) / 2 + free * writing.position
     middle = np.array((left + box_width / 2, top + box_height / 2))
     placed = np.eye(3)
     placed[:2, :2], placed[:2, 2] = turn, target - turn @ middle
     seen = cv2.warpPerspective(depth, slant @ placed, (breadth, height), borderValue=-MASK_SIZE)
     ink = np.clip(0.5 + seen * np.float32(scale), 0, 1)
     # Tooth of the paper (fine) and pressure of the hand (coarse).
-    grain = PEN_GRAINS[pen]
+    grain = PEN_GRAINS[writing.pen]
     tooth = rng.random((height, breadth), dtype=np.float32)
     pressure = cv2.resize(rng.random((6, 6), dtype=np.float32), (breadth, height), interpolation=cv2.INTER_LINEAR)
     return ink * (1 - grain * tooth) * (1 - 0.5 * grain * pressure)

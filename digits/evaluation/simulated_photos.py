@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from digits.errors import require
-from digits.evaluation.simulated_ink import PEN_GRAINS, Stroke, drawn_ink, trace_stroke
+from digits.evaluation.simulated_ink import PEN_GRAINS, Stroke, Writing, draw_ink, trace_stroke
 
 RULINGS = ("plain", "lined", "squared")
 SURROUNDINGS = ("paper", "table", "finger")
@@ -161,17 +161,14 @@ def photograph(stroke: Stroke, rng: np.random.Generator, conditions: PhotoCondit
     texture = 1 + conditions.paper_texture * _smooth_noise(rng, (height, width), 2)
     printed = _ruling(conditions, slant, rng) * np.float32(conditions.ruling_strength)
     printed_colour = RULING_COLOURS[rng.integers(len(RULING_COLOURS))]
-    ink = conditions.contrast * drawn_ink(
-        stroke,
-        conditions.frame,
-        slant,
+    writing = Writing(
+        pen=conditions.pen,
         width=conditions.stroke_width,
         size=conditions.size,
         position=conditions.position,
         rotation=conditions.rotation,
-        pen=conditions.pen,
-        rng=rng,
     )
+    ink = conditions.contrast * draw_ink(stroke, writing, conditions.frame, slant, rng)
     light = _light(conditions, rng)
     colours = []
     # Ink and print let a fraction of the paper's light through, different for each colour.

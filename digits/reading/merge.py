@@ -7,7 +7,7 @@ import numpy as np
 from digits.reading.detect import KNOWN, Candidates, scales_of
 
 SAME_OVERLAP, INSIDE_OVERLAP = 0.3, 0.55
-"""Candidates are one digit where they share this part of their union, or of the smaller one."""
+"""Candidates are one digit where they share this fraction of their union, or of the smaller one."""
 ALONE = 0.45
 """What a digit's confidence keeps where only one of the scales that should see it does."""
 

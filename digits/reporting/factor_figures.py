@@ -1,4 +1,4 @@
-"""Pictures of what breaks which network, one function a PNG; report shows them and the job writes them."""
+"""Pictures of what breaks which network; each function makes one PNG. The report shows them, the job writes them."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ WIDTH = 6.4
 
 
 def comparison_pictures(comparison: Comparison) -> dict[str, bytes]:
-    """Every picture of a comparison by its name without ending: PNG bytes."""
+    """Every picture of a comparison as a PNG, by its name without .png."""
     pictures = {
         f"factor-{name}": factor_effect(result)
         for name, result in comparison.factors.items()
@@ -62,7 +62,7 @@ def corruption_accuracy(corruptions: Mapping[str, np.ndarray]) -> bytes:
 
 
 def path_accuracy(accuracy: Mapping[tuple[str, str], np.ndarray], title: str) -> bytes:
-    """Bars of every network by both paths, float (S,) each; a line spans all trainings."""
+    """Accuracy of every network by both paths, float (S,) each, as bars; a line spans all trainings."""
     networks = list(dict.fromkeys(name for name, _ in accuracy))
     figure, axes = _figure(0.7 + 0.62 * len(networks), title)
     for row, network in enumerate(networks):

@@ -1,4 +1,4 @@
-"""Pictures of results, one function a PNG: what people look at before they read numbers."""
+"""Pictures of results, which people look at before they read numbers; each function makes one PNG."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ from digits.evaluation.metrics import LabelledPredictions
 from digits.training.state import EpochResult
 
 COLOURS = ("#4269d0", "#ef8e2c", "#3ca951", "#a463f2", "#ff5c49", "#6cc5b0")
-"""Distinct for people with any colour vision; networks take them in order."""
+"""Distinct also for people who are colour-blind; networks take them in order."""
 TILE_HEIGHT = 1.25
-"""Of a picture in a grid with the line above it, in widths of the picture."""
+"""Height of a picture in a grid with the line above it, in widths of the picture."""
 INK, PALE, WRONG = "#222222", "#dddddd", "#c62828"
 
 
@@ -28,14 +28,14 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def png(figure: Figure) -> bytes:
-    """A figure as the bytes of a PNG, 144 dots an inch."""
+    """A figure as a PNG with 144 dots per inch."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=144)
     return buffer.getvalue()
 
 
 def quiet(axes: Axes) -> None:
-    """Leave only the lines that carry something."""
+    """Remove the lines of a plot that carry no information."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color=PALE, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -83,7 +83,7 @@ def learning_curves(histories: Mapping[str, Sequence[Sequence[EpochResult]]]) ->
 
 
 def confusion_matrix(predictions: LabelledPredictions, title: str) -> bytes:
-    """Counts of true digit against answer; mistakes are coloured by how many they are, hits are left pale."""
+    """How often each digit got each answer; mistakes are coloured by their number, right answers are pale."""
     counts = predictions.confusion()
     mistakes = counts - np.diag(np.diag(counts))
     figure = new_figure(7, 6.4)
@@ -112,7 +112,7 @@ def confusion_matrix(predictions: LabelledPredictions, title: str) -> bytes:
 
 
 def prediction_grid(images: np.ndarray, predictions: LabelledPredictions, title: str, num_columns: int = 12) -> bytes:
-    """Digits with their answers, the most confident mistakes first (red: answer, true digit), then some hits.
+    """Digits with their answers: the most confident mistakes first, in red with the true digit, then right answers.
 
     images uint8 (N, 28, 28) or (N, 28, 28, 3) in the order of the predictions; at most 60 are shown.
     """

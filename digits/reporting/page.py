@@ -1,7 +1,7 @@
 """report.html: which factor breaks which network, what each measure gives, and every photo with its answer.
 
-One file with its pictures inside, for any browser, offline, on a phone, in light and dark. It states what
-comparison and factors measured and works out nothing of its own but the largest loss of each factor.
+One file with its pictures inside, for any browser, offline, on a phone, in light and dark. It states what comparison
+and factors measured; the largest loss of each factor is all that it computes itself.
 """
 
 import base64
@@ -24,9 +24,9 @@ THUMBNAIL = 132
 EXAMPLE = 96
 """Longer side of an example of a level, in pixels."""
 DARKEST_LOSS = 0.6
-"""Loss of accuracy, 0..1, from which on the table's colour does not get darker."""
+"""Loss of accuracy, 0..1, beyond which the table's colour gets no darker."""
 MOST_PHOTOS = 400
-"""Rows of the table of photos; errors come first, and what is left out is counted."""
+"""Rows of the table of photos, at most; errors come first, and the report says how many photos are left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ def report_html(
 
     `facts` are lines under the title: what was measured, with which seeds, machine and versions. `pictures` are those
     of factor_figures.comparison_pictures. `readings` are the photos of a folder as the judged network read them, in any
-    order; without any, their table is left out.
+    order; without photos their table is left out.
     """
     return (
         TEMPLATES.get_template("page.html")
@@ -96,7 +96,7 @@ def points(differences: np.ndarray) -> str:
 
 
 def overview_of(comparison: Comparison) -> dict[str, Any]:
-    """Head and rows of the table of networks: a row a network, what it reads of everything."""
+    """Head and rows of the table of networks: a row for each, with its accuracy on everything."""
     rows = []
     for network in comparison.networks:
         row = [network.name, f"{network.parameters:,}", str(len(network.trainings))]
@@ -110,7 +110,7 @@ def overview_of(comparison: Comparison) -> dict[str, Any]:
 
 
 def measures_of(measured: Sequence[Gain]) -> list[dict[str, Any]]:
-    """What each measure gives, by the kind of photo: in points, the most helpful first, and every comparison."""
+    """For each kind of photo, what each measure gives in points, the most helpful first, and every comparison."""
     places = []
     for on in dict.fromkeys(gain.on for gain in measured):
         here = [gain for gain in measured if gain.on == on]
@@ -129,7 +129,7 @@ def measures_of(measured: Sequence[Gain]) -> list[dict[str, Any]]:
 
 
 def range_of(values: Sequence[float]) -> str:
-    """The least and the largest of some points, with their signs."""
+    """The least and the largest of some numbers of points, with their signs."""
     low, high = (f"{value:+.1f}" for value in (min(values), max(values)))
     return low if low == high else f"{low} to {high}"
 
@@ -158,7 +158,7 @@ def largest_loss(result: FactorResult, key: tuple[str, str]) -> tuple[float, str
 
 
 def corruptions_of(comparison: Comparison) -> dict[str, Any]:
-    """Head and rows of the table of corruptions: a row a family, and their mean."""
+    """Head and rows of the table of corruptions: a row for each family, and one for their mean."""
     names = [network.name for network in comparison.networks]
     rows = [
         [plain(family), *(percent(comparison.corruptions[name][:, index]) for name in names)]
@@ -169,7 +169,7 @@ def corruptions_of(comparison: Comparison) -> dict[str, Any]:
 
 
 def photos_of(readings: Sequence[PhotoReading]) -> dict[str, Any]:
-    """The photos that are shown, in their order, and how many there are."""
+    """The photos that are shown, in order, and how many there are in all, wrong and left out."""
     ordered = sorted(readings, key=lambda one: (one.right, -one.confidence if not one.right else one.confidence))
     shown = ordered[:MOST_PHOTOS]
     return {

@@ -1,4 +1,4 @@
-"""Pictures of a search: score against each hyper-parameter, learning curves with early stops, the Pareto front."""
+"""Pictures of a search: score by hyper-parameter, learning curves with early stops, Pareto fronts."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ LINE_HEIGHT = 13
 
 
 def scale_by_errors(axes: Axes, scores: Sequence[float]) -> None:
-    """Draw scores, in per cent, by the logarithm of their errors: good networks lie far enough apart to be told."""
+    """Draw scores, in per cent, by the logarithm of the errors, so that good networks lie visibly apart."""
 
     def depth(score: npt.ArrayLike) -> Any:
         return -np.log10(np.maximum(100.2 - np.asarray(score), 1e-3))
@@ -41,7 +41,7 @@ def scale_by_errors(axes: Axes, scores: Sequence[float]) -> None:
 
 
 def label_ends(axes: Axes, x: float, labels: Sequence[tuple[float, str, str]]) -> None:
-    """Write labels (score, text, colour) right of `x`, from the lowest up, none over another."""
+    """Write labels (score, text, colour) to the right of `x`, from the lowest up, so that none covers another."""
     lowest = -math.inf
     for score, text, colour in sorted(labels):
         wanted = axes.transData.transform((x, score))[1] * 72 / axes.figure.dpi
@@ -98,7 +98,7 @@ def score_by_hyper_parameter(trials: Sequence[TrialResult]) -> bytes:
 
 
 def legend(trials: Sequence[TrialResult], filled: str, hollow: str) -> list[Line2D]:
-    """What colours and marks mean; only networks that are there."""
+    """What colours and marks mean, for the networks that are shown."""
     present = {trial.candidate.name for trial in trials}
     marks = [
         Line2D([], [], color=colour, marker="o", linestyle="", label=name)
@@ -111,7 +111,7 @@ def legend(trials: Sequence[TrialResult], filled: str, hollow: str) -> list[Line
 
 
 def trial_curves(trials: Sequence[TrialResult], max_epochs: int) -> bytes:
-    """The score of every trial by epoch; a cross ends a trial that was stopped early, a red one a trial that failed."""
+    """Every trial's score by epoch; a cross ends a trial that was stopped early, a red cross one that failed."""
     figure = new_figure(9, 5)
     axes = figure.subplots()
     best, labels, all_scores = ranked(trials)[0], [], []
@@ -142,7 +142,7 @@ def trial_curves(trials: Sequence[TrialResult], max_epochs: int) -> bytes:
 
 
 def fronts(trials: Sequence[TrialResult], milliseconds: dict[int, float]) -> bytes:
-    """Score against parameters and against the time of one prediction; a line joins what no cheaper network equals.
+    """Score by parameters and by the time of a prediction; a line joins the networks that no cheaper one equals.
 
     `milliseconds` of each trial, by number.
     """

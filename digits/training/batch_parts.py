@@ -1,6 +1,6 @@
-"""How a worker shares its cores or its GPU: in how many parts it computes each batch, and what TensorFlow may take.
+"""How a worker uses its cores or its GPU: into how many parts it divides each batch, and what TensorFlow may take.
 
-What parts bring: docs/log.md, "Parts of a batch that stay in the cache".
+What parts gain: docs/log.md, "Parts of a batch that stay in the cache".
 """
 
 import os
@@ -9,28 +9,32 @@ import numpy as np
 import tensorflow as tf
 
 SMALLEST_PART = 16
-"""Digits that a core computes at least in each step; smaller parts are slower."""
+"""Fewest digits of a part that is made to keep a core busy; smaller ones are slower."""
 LARGEST_PART = 32
-"""Digits of a part, or up to twice as many where they do not come out even; larger activations leave a core's cache."""
+"""A batch of twice as many digits is divided even on one core: larger activations do not stay in its cache."""
 
 
 def parts_of(batch_size: int, cores: int) -> int:
-    """Parts in which a worker with so many cores computes its batch, of so many digits; 1 on a GPU."""
+    """Into how many parts a worker with so many cores divides its batch of so many digits; 1 on a GPU."""
     if tf.config.list_physical_devices("GPU"):
         return 1
     return max(1, min(cores, batch_size // SMALLEST_PART), batch_size // LARGEST_PART)
 
 
-def prepare_tensorflow(local_world_size: int, batch_size: int) -> int:
-    """Share this node's cores among its workers, and let TensorFlow take GPU memory only as it needs it.
-
-    Returns among how many cores `fitting.fit` is to divide a batch of `batch_size`. What is left over works inside
-    single operations.
-    """
+def take_share_of_node(local_world_size: int) -> int:
+    """Let TensorFlow take GPU memory only as it needs it; returns how many of this node's cores each worker may use."""
     tf.get_logger().setLevel("ERROR")
-    cores, gpus = max(1, len(os.sched_getaffinity(0)) // local_world_size), tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
+    for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
+    return max(1, len(os.sched_getaffinity(0)) // local_world_size)
+
+
+def prepare_tensorflow(local_world_size: int, batch_size: int) -> int:
+    """Share this node among its workers; returns among how many cores `loop.fit` is to divide a batch of `batch_size`.
+
+    Cores that are left over work inside single operations.
+    """
+    cores = take_share_of_node(local_world_size)
     busy = min(cores, parts_of(batch_size, cores))
     tf.config.threading.set_intra_op_parallelism_threads(cores // busy)
     return busy

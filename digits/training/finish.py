@@ -24,15 +24,15 @@ class FinishedNetwork:
 
     @property
     def score(self) -> float:
-        """What the best checkpoint is chosen by: the photo score of the kept epoch."""
+        """What the best checkpoint is chosen by: the photo score of its epoch."""
         return EpochResult(**self.checkpoint.record["metrics"]).photo_score
 
 
 def finish(run_dir: Storage, network: Network, images: np.ndarray, labels: np.ndarray) -> FinishedNetwork:
     """Write the finished checkpoint of a network: its best epoch, calibrated and judged on the validation digits.
 
-    `images` uint8 (N, 28, 28) and `labels` int (N,). The record keeps the figures of every epoch as training saw
-    them (before calibration, which changes the loss but no answer).
+    `images` uint8 (N, 28, 28) and `labels` int (N,). The record keeps the figures of every epoch as they were in
+    training: before calibration, which changes the loss but no answer.
     """
     best = runs.best_epoch(run_dir, network)
     logits = evaluate(build_classifier(best).logits, images, labels).probabilities

@@ -31,12 +31,12 @@ class WorkerDigits:
     """The digits of one worker."""
 
     epochs: Iterable[Digits]
-    """Training digits for each epoch still to train, in the order of its columns; equal ones are one object."""
+    """Training digits of each epoch still to train, in the order of the columns; equal epochs are one object."""
     validation: Digits
-    """Its part of the validation digits; the parts of all workers together are counted exactly once."""
+    """Its share of the validation digits: over all workers, each digit counts exactly once."""
     photos: Callable[[], Digits]
-    """Returns its part of the simulated photos that give the photo score; called when the first epoch is trained, so
-    that they may be made meanwhile."""
+    """Returns its share of the simulated photos that give the photo score. Called after the first epoch, so that the
+    photos can be made meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,12 +63,12 @@ def fit(
 
     Args:
         recipe: the network, and how it is trained.
-        columns: which part of each global batch this worker trains on.
+        columns: which digits of each global batch this worker trains on.
         digits: what this worker trains on and validates with.
         report: called on every worker after each epoch.
         progress: told the epoch (from 1) and the fraction of it that is trained.
-        resume: where an earlier run ended; its epochs are not repeated.
-        device: what this worker computes on; left out, one core alone.
+        resume: where an earlier start ended; its epochs are not repeated.
+        device: what this worker computes on; left out, one core.
     """
     config, device = recipe.training, device or Device()
     model = TrainableModel(
@@ -117,7 +117,7 @@ def train_epoch(
     epoch: int,
     progress: Callable[[int, float], None],
 ) -> tuple[float, float]:
-    """Train one epoch, counted from 0, on this worker's digits; returns mean loss and accuracy over all workers'."""
+    """Train one epoch, counted from 0; returns mean loss and accuracy over the digits of all workers."""
     steps, batch_sizes = columns.steps_per_epoch, columns.batch_sizes()
     order = in_parts(columns.order(model.config.seed, epoch), model.parts)
     totals = tf.zeros(2, tf.float64)
@@ -133,7 +133,7 @@ def train_epoch(
 
 
 def on_device(digits: Digits) -> tuple[tf.Tensor, tf.Tensor]:
-    """Digits as tensors, uint8 (N, 28, 28) and int32 (N,); an empty part gets one row that no order names."""
+    """Digits as tensors, uint8 (N, 28, 28) and int32 (N,); where there are none, one row that no order names."""
     images, labels = digits
     if len(images) == 0:
         images, labels = np.zeros((1, *images.shape[1:]), np.uint8), np.zeros(1, np.int64)
@@ -149,9 +149,9 @@ def validation_order(num_digits: int) -> np.ndarray:
 
 
 class Scores:
-    """Loss and accuracy of a network on digits that stay the same, spread over the workers.
+    """Loss and accuracy of a network on the same digits after every epoch, spread over the workers.
 
-    A label of -1 is never hit: a photo in which no digit was found counts as an error.
+    A label of -1 is never right: a photo in which no digit was found counts as an error.
     """
 
     def __init__(self, model: TrainableModel, digits: Digits) -> None:

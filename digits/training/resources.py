@@ -1,4 +1,4 @@
-"""How many workers train, and on what: from what a cluster has, and from what was asked for."""
+"""How many workers train, and on what, given what a cluster has and what was asked for."""
 
 import math
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from digits.errors import require
 
 DATA_CPUS = 0.5
-"""Share of a core that must be left on a node for the tasks of Ray Data, which feed the workers."""
+"""Fraction of a core that workers leave free on each node, for the tasks of Ray Data that feed them."""
 SLACK_CPUS = 0.01
-"""Added to a worker's share of a node, so that one more worker does not fit."""
+"""Added to the cores of each worker, so that one more worker does not fit on the node."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,13 +16,13 @@ class Workers:
     """How many workers train, and on what."""
 
     num_workers: int | tuple[int, int]
-    """A fixed number, or the least and the most of them."""
+    """A fixed number, or the least and the most."""
     use_gpu: bool
     cpus_per_worker: float
 
     @property
     def most(self) -> int:
-        """The largest number of them."""
+        """The largest number of workers."""
         return self.num_workers if isinstance(self.num_workers, int) else self.num_workers[1]
 
     @property
@@ -40,10 +40,10 @@ def choose_workers(
 ) -> Workers:
     """Workers for a cluster with these resources (as `ray.cluster_resources()`), or ConfigurationError.
 
-    By default one worker for each GPU, or, where there is none, one for each node. On several nodes that is the most
-    of them and one the least: training goes on with what is left when a node is lost, and grows when one comes.
-    Cores stay free for the tasks of Ray Data, whatever the number of workers: without them no worker would start.
-    With `on_demand_gpus` the cluster may still have to start its GPU nodes, so only `requested` counts.
+    By default there is one worker for each GPU or, without GPUs, for each node. On several nodes that is the most, and
+    the least is one: training goes on with the nodes that are left when one is lost, and grows when one comes. Cores
+    stay free for the tasks of Ray Data, whatever the number of workers: without those no worker would start. With
+    `on_demand_gpus` the cluster may still have to start its GPU nodes, so only `requested` counts.
     """
     if on_demand_gpus:
         require(
@@ -58,8 +58,8 @@ def choose_workers(
     limit = gpus or int(cpus)
     require(
         limit >= 1,
-        f"a cluster with {cpus:g} CPUs and {gpus} GPUs, of which none may work",
-        "at least one node with CPUs for work beside the head",
+        f"a cluster with {cpus:g} CPUs and {gpus} GPUs: none to work on",
+        "at least one node with CPUs, beside a head that takes no work",
         "ask for GPU nodes with --on-demand-gpus --num-workers 1 4, or raise min_workers in cluster.yaml",
     )
     if requested is None:
@@ -79,7 +79,7 @@ def choose_workers(
 
 
 def in_order(requested: int | tuple[int, int]) -> int | tuple[int, int]:
-    """A number of workers, or a range of it, as it was given; ConfigurationError where there can be none such."""
+    """Return the number of workers, or the range, as it was given; ConfigurationError where it cannot be."""
     least, most = (requested, requested) if isinstance(requested, int) else requested
     require(
         1 <= least <= most,
@@ -91,10 +91,10 @@ def in_order(requested: int | tuple[int, int]) -> int | tuple[int, int]:
 
 
 def share_of_node(least: int, most: int, cpus: float, num_nodes: int) -> float:
-    """Cores for each worker, so that a fixed number of workers fits on a node with some cores left.
+    """Cores for each worker: so many that only the wanted number of workers fits on a node, with some cores left.
 
-    Nodes come and go, and Ray Train puts as many workers on those present as their cores allow. So the share is
-    more than what one worker too many would leave room for.
+    Nodes come and go, and Ray Train puts as many workers on those present as their cores allow. Each worker therefore
+    asks for slightly more than it would get if one more were to fit.
     """
     node_cpus = cpus / num_nodes
     wanted = min(math.ceil(most / num_nodes), max(int(node_cpus), 1))
@@ -103,7 +103,7 @@ def share_of_node(least: int, most: int, cpus: float, num_nodes: int) -> float:
     require(
         bool(fitting) and least <= fitting[0] * num_nodes,
         f"{least} to {most} workers on {num_nodes} nodes with {node_cpus:g} CPUs each",
-        f"a node's workers leave {DATA_CPUS} CPUs of it to the tasks that read and distort digits",
+        f"workers that leave {DATA_CPUS} CPUs of their node to the tasks that read and distort digits",
         "lower --num-workers, or use nodes with more CPUs",
     )
     return round(shares[fitting[0]], 4)

@@ -1,7 +1,7 @@
-"""A run: which networks are trained, how, on which digits, and what lies in its folder afterwards.
+"""A run: which networks are trained, how and on which digits, and what lies in its folder afterwards.
 
     RUN/run.json                        what was asked for
-    RUN/baseline-seed0-epoch003/        the checkpoint of one epoch, to resume from
+    RUN/baseline-seed0-epoch003/        the checkpoint of one epoch, from which training goes on
     RUN/baseline-seed0/                 the finished checkpoint: best epoch, calibrated
 
 The folder is the truth: whatever ended a run, it goes on from the last epoch that can be read.
@@ -33,7 +33,7 @@ class Network:
     """One network of a run."""
 
     architecture_name: str
-    """What people call the architecture, such as baseline."""
+    """What people call it, such as baseline."""
     recipe: Recipe
 
     @property
@@ -47,15 +47,14 @@ class Network:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resumable(ABC):
-    """What a job was asked for, on which digits: noted in its folder as JSON, so that it can go on from there."""
+class Noted(ABC):
+    """What a job was asked for: noted in its folder as JSON, so that it can go on from there."""
 
     FILE: ClassVar[str]
     """The file that it is noted in."""
     KIND: ClassVar[str]
     """What a person calls it."""
 
-    data: DataConfig
     fingerprint: str
     """Of the data, see `digits.data.files.DigitFiles`."""
 
@@ -67,8 +66,7 @@ class Resumable(ABC):
     def read(cls, run_dir: Storage) -> Self:
         """What `write` noted; ConfigurationError where there is no such note."""
         try:
-            values = json.loads((run_dir / cls.FILE).read_bytes())
-            return cls.from_dict({**values, "data": DataConfig(**values["data"])})
+            return cls.from_dict(json.loads((run_dir / cls.FILE).read_bytes()))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigurationError(
                 f"{run_dir} is no {cls.KIND} that can go on: {error}",
@@ -79,7 +77,14 @@ class Resumable(ABC):
     @classmethod
     @abstractmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The same from the JSON object that `write` made; its data are a DataConfig already."""
+        """The same from the JSON object that `write` made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumable(Noted):
+    """What a training or a search was asked for, on which digits."""
+
+    data: DataConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,11 +118,11 @@ class Run(Resumable):
             )
             for network in values["networks"]
         ]
-        return cls(networks=tuple(networks), data=values["data"], fingerprint=values["fingerprint"])
+        return cls(networks=tuple(networks), data=DataConfig(**values["data"]), fingerprint=values["fingerprint"])
 
 
 def record_of(run: Run, network: Network, state: TrainingState, num_workers: int) -> dict[str, Any]:
-    """The record of an epoch's checkpoint: all that is needed to rebuild, to resume and to judge it."""
+    """The record of an epoch's checkpoint: all that is needed to rebuild the network, to go on, and to judge it."""
     return {
         "name": network.epoch_name(len(state.history)),
         "architecture_name": network.architecture_name,
@@ -138,7 +143,7 @@ def write_epoch(folder: Storage, run: Run, network: Network, state: TrainingStat
 
 
 def complete_best_epoch(run_dir: Storage, network: Network, keras_file: Callable[[Checkpoint], bytes]) -> None:
-    """Put what `keras_file` gives into the epoch to keep, unless it is there: once a network, when it is trained."""
+    """Add the .keras file that `keras_file` makes to the best epoch, once, when all epochs are trained."""
     best = best_epoch(run_dir, network)
     file = Storage.open(best.path) / checkpoints.KERAS_MODEL
     if not file.exists():
@@ -154,7 +159,7 @@ def read_keras_file(epoch: Checkpoint) -> bytes:
 
 
 def finished_epochs(run_dir: Storage, network: Network) -> list[str]:
-    """Folders of a network's epochs in a run's folder, last epoch first; they may be damaged."""
+    """Names of the folders of a network's epochs, last epoch first; what is in them may be damaged."""
     pattern = re.compile(re.escape(network.name) + r"-epoch\d{3,}")
     return sorted((name for name in run_dir.folders() if pattern.fullmatch(name)), reverse=True)
 
@@ -164,7 +169,7 @@ def last_state(
 ) -> TrainingState | None:
     """Where training goes on: the last epoch whose checkpoint can be read; None for a new start.
 
-    A damaged checkpoint is told to `on_damage` and the one before it is tried.
+    `on_damage` is told of each damaged checkpoint; then the one before it is tried.
     """
     for name in finished_epochs(run_dir, network):
         try:
@@ -179,18 +184,18 @@ def last_state(
 
 
 def best_epoch(run_dir: Storage, network: Network) -> Checkpoint:
-    """The epoch to keep of those that can be read; CheckpointError where there is none.
+    """The best of the epochs that can be read; CheckpointError where there is none.
 
-    By validation accuracy: the highest. By photo score, which has fewer pictures: of all epochs within one standard
-    error of the highest, the one with the highest validation accuracy (the one-standard-error rule; Breiman et al.,
-    Classification and Regression Trees, 1984). The earliest of equals.
+    Chosen by validation accuracy, it is the one with the highest. The photo score stands on fewer pictures: chosen by
+    it, of all epochs within one standard error of the highest, it is the one with the highest validation accuracy (the
+    one-standard-error rule; Breiman et al., Classification and Regression Trees, 1984). Of equals it is the earliest.
     """
     readable = []
     for name in finished_epochs(run_dir, network):
         try:
             readable.append(checkpoints.load(str(run_dir / name)))
         except CheckpointError:
-            continue  # last_state told of it
+            continue  # last_state has told of it
     if not readable:
         raise CheckpointError(f"no epoch of {network.name} can be read in {run_dir}")
     if network.recipe.training.select_by == "photo_score":

@@ -1,4 +1,4 @@
-"""What training leaves behind after each epoch: one line of figures, and the state to go on from."""
+"""What each epoch leaves: one line of figures, and the state from which training goes on."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ class EpochResult:
     validation_loss: float
     validation_accuracy: float
     photo_score: float
-    """Accuracy on simulated photos: what a search optimises and the best checkpoint is chosen by."""
+    """Accuracy on simulated photos: what a search optimises, and what the best checkpoint is chosen by."""
     learning_rate: float
     """At the end of the epoch."""
     seconds: float
@@ -37,12 +37,12 @@ class EpochResult:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingState:
-    """What an epoch leaves behind, and what the next one, or a resumed run, starts from."""
+    """Weights, optimizer and history after an epoch: what the next epoch, or a resumed run, starts from."""
 
     weights: dict[str, np.ndarray]
     """float32 arrays as `Architecture.weight_shapes()` names them."""
     optimizer: dict[str, np.ndarray]
-    """The optimizer's variables, by their place in its list."""
+    """The optimizer's variables, by their places in its list."""
     history: tuple[EpochResult, ...]
     """All epochs so far."""
 

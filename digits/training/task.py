@@ -19,6 +19,6 @@ class TrainingTask:
     run_dir: Storage
     split: Split
     photo_digits: tuple[ray.ObjectRef[Digits], ...]
-    """Parts of the prepared simulated photos: uint8 (n, 28, 28) and labels int64 (n,)."""
+    """The prepared simulated photos, in pieces: uint8 (n, 28, 28) and labels int64 (n,)."""
     events: Queue
-    """What the driver is told: dictionaries with the key event (see `train`)."""
+    """What the driver is told: dictionaries with the key event (see `digits.training.driver.train`)."""

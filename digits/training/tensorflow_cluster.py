@@ -1,8 +1,8 @@
 """A group of Ray Train's workers that is one TensorFlow cluster: each is told the addresses of all, and which it is.
 
-The backend does what that of `ray.train.tensorflow.TensorflowTrainer` does, but imports no TensorFlow: that trainer
-cannot be used without, so the driver and Ray Train's controller, which only wait for the workers, would each spend time
-and memory on it (docs/log.md, "Starting a job").
+`ray.train.tensorflow.TensorflowTrainer` does the same but imports TensorFlow wherever it is used, so that the driver
+and Ray Train's controller, which only wait for the workers, would spend time and memory on it; this backend does not
+(docs/log.md, "Starting a job").
 """
 
 import json
@@ -37,7 +37,7 @@ def worker_group(
     """A group of workers, started by `fit`, each of which calls `train_worker` with `config`.
 
     What they report lies in `folder`. A failure ends the group unless `failures` says otherwise. With `spread` the
-    workers are put on different nodes as far as there are some, else on as few as possible.
+    workers are put on as many nodes as possible, without it on as few as possible.
     """
     return DataParallelTrainer(
         train_worker,
@@ -61,10 +61,10 @@ def worker_group(
 
 
 class TensorflowBackend(Backend):
-    """Sets TF_CONFIG in every worker, from which `tf.distribute.MultiWorkerMirroredStrategy` knows its cluster."""
+    """Sets TF_CONFIG in every worker, which tells `tf.distribute.MultiWorkerMirroredStrategy` its cluster."""
 
     def on_start(self, worker_group: Any, backend_config: BackendConfig) -> None:
-        """Called by Ray Train when the workers' processes are there, before they train."""
+        """Called by Ray Train when the workers' processes have started, before they train."""
         addresses = worker_group.execute(free_address)
         ray.get(
             [
@@ -84,7 +84,7 @@ class TensorflowConfig(BackendConfig):
 
 
 def free_address() -> str:
-    """host:port on which a worker, where this runs, can listen."""
+    """host:port on which the worker that calls this can listen."""
     host = ray.util.get_node_ip_address()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:

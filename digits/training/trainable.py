@@ -3,8 +3,8 @@
 Whole stretches of an epoch run inside one compiled graph, which gathers each batch from digits that lie in memory as
 uint8: feeding 28x28 digits one batch at a time costs more than the arithmetic.
 
-On a CPU each step's batch is computed in parts, one or more for each core, whose gradients are added: operations on
-such small pictures are too short to be shared well among cores one by one.
+On a CPU each step's batch is computed in parts, one or more for each core, whose gradients are added: single
+operations on such small pictures are too short to be shared among cores.
 How fast: docs/performance.md (jobs/benchmark.py --parts steps).
 """
 
@@ -20,12 +20,12 @@ from digits.models.network import build_training_model
 from digits.training.state import EpochResult, TrainingState
 
 WARMUP_STEPS = 200
-"""Steps over which a cosine schedule rises to its peak: at once, large steps can silence whole filters for good."""
+"""Steps over which a cosine schedule rises to its peak: large steps at the start can silence whole filters for good."""
 
 MEMORY = (tf.TensorSpec([None, IMAGE_SIZE, IMAGE_SIZE], tf.uint8), tf.TensorSpec([None], tf.int32))
 """Digits in memory: images in one channel, and labels."""
 ORDER = tf.TensorSpec([None, None], tf.int32)
-"""Rows in memory for each step and place in the batch; -1 is padding."""
+"""Numbers of rows in memory, for each step and place in the batch; -1 is padding."""
 TOTALS = tf.TensorSpec([2], tf.float64)
 """Sum of losses, and number of right answers."""
 
@@ -40,7 +40,7 @@ class TrainableModel:
     parts: int = 1
     """Parts of this worker's batch that are computed at the same time."""
     place: int = 0
-    """Place of this worker's first digit in each global batch."""
+    """Where this worker's digits begin in each global batch."""
     strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
 
     def __post_init__(self) -> None:
@@ -80,33 +80,33 @@ class TrainableModel:
             variable.assign(array)
 
     def train_step(self, images: tf.Tensor, labels: tf.Tensor, present: tf.Tensor, batch_size: tf.Tensor) -> tf.Tensor:
-        """One optimizer step on this worker's part of a global batch; returns float32 (loss sum, correct) of it."""
+        """One optimizer step on this worker's share of a global batch; returns float32 (loss sum, correct) of it."""
         batch = [tf.split(tensor, self.parts) for tensor in (images, labels, present)]
         width = tf.shape(labels)[0] // self.parts
         results, gradients = zip(
             *(
-                self.gradients_of(pixels, truth, here, batch_size, self.place + number * width)
+                self.compute_gradients(pixels, truth, here, batch_size, self.place + number * width)
                 for number, (pixels, truth, here) in enumerate(zip(*batch, strict=True))
             ),
             strict=True,
         )
-        # Keras' optimizer sums the gradients over all workers itself; an all-reduce here as well would scale them by
-        # the number of workers, which Adam hides except for its epsilon.
+        # Keras' optimizer sums the gradients over all workers itself. A second sum here would multiply them by the
+        # number of workers, which Adam hides but for its epsilon.
         sums = [tf.add_n(parts) for parts in zip(*gradients, strict=True)]
         self.optimizer.apply(sums, self.model.trainable_variables)
         return tf.add_n(results)
 
-    def gradients_of(
+    def compute_gradients(
         self, images: tf.Tensor, labels: tf.Tensor, present: tf.Tensor, batch_size: tf.Tensor, place: tf.Tensor
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """float32 (loss sum, correct) of some digits, and the gradients of their losses' sum over `batch_size`.
+        """float32 (loss sum, correct) of some digits, and the gradients of their summed losses divided by `batch_size`.
 
-        `place` is that of the first of them in the global batch.
+        `place` is the first digit's place in the global batch.
         """
         with tf.GradientTape() as tape:
             probabilities = forward(self.model, images, self.optimizer.iterations.value, place)
             losses = keras.losses.sparse_categorical_crossentropy(labels, probabilities) * present
-            # The sum over all workers of sums divided by the global batch's true size is the mean over that batch.
+            # Summed over all workers, this is the mean over the global batch, whose true size may be smaller.
             loss = tf.reduce_sum(losses) / batch_size
         gradients = tape.gradient(loss, self.model.trainable_variables)
         return tf.stack([tf.reduce_sum(losses), count_correct(labels, probabilities, present)]), gradients
@@ -121,8 +121,8 @@ class TrainableModel:
     def train_stretch(
         self, images: tf.Tensor, labels: tf.Tensor, order: tf.Tensor, batch_sizes: tf.Tensor, totals: tf.Tensor
     ) -> tf.Tensor:
-        """Train on the rows `order`, int32 (steps, local batch); adds this worker's sums to `totals`, float64 (2,)."""
-        # One gather for the whole stretch: a gather in each step costs processor time that shows in the small network.
+        """Train on the rows `order`, int32 (steps, local batch); returns `totals`, float64 (2,), with sums added."""
+        # One gather for the whole stretch: a gather in each step takes time that shows in a small network.
         stretch = gather_batch(images, labels, order)
         for step in tf.range(tf.shape(order)[0]):
             batch = [part[step] for part in stretch]
@@ -147,16 +147,15 @@ class TrainableModel:
 
 
 def count_correct(labels: tf.Tensor, probabilities: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
-    """How many rows that are present have their label as the most probable digit: float32 ()."""
+    """For how many of the rows that are present the most probable digit is the label: float32 ()."""
     hits = tf.argmax(probabilities, axis=1, output_type=labels.dtype) == labels
     return tf.reduce_sum(tf.cast(hits, tf.float32) * present)
 
 
 def gather_batch(images: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Rows of digits in memory as a batch: uint8 (B, 28, 28, 1), int32 (B,), and what is present.
+    """The rows, int32 (B,), of digits in memory: images uint8 (B, 28, 28, 1), labels int32 (B,), presence float32 (B,).
 
-    The last is 1.0 for a row and 0.0 for padding, float32 (B,); a row of -1 is padding. Rows of many batches,
-    int32 (steps, B), give all of them at once.
+    Presence is 1.0 for a row and 0.0 for padding, which is -1. Rows of many batches, int32 (steps, B), give them all.
     """
-    present = tf.maximum(rows, 0)
-    return tf.gather(images, present)[..., None], tf.gather(labels, present), tf.cast(rows >= 0, tf.float32)
+    safe = tf.maximum(rows, 0)
+    return tf.gather(images, safe)[..., None], tf.gather(labels, safe), tf.cast(rows >= 0, tf.float32)

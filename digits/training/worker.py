@@ -1,15 +1,15 @@
-"""What each of Ray Train's workers does in a training run: read its part of the digits, train, report every epoch.
+"""What each of Ray Train's workers does in a training run: read its share of the digits, train, report every epoch.
 
-Digits are read in threads, while TensorFlow is being imported: that takes as long.
+Digits are read in threads while TensorFlow is being imported, which takes as long.
 """
 
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ray.train
 
@@ -34,29 +34,24 @@ if TYPE_CHECKING:
 
 def train_networks(task: TrainingTask) -> None:
     """What each Ray Train worker does: train every network of the run that is not finished yet."""
-    require(
-        (task.run_dir / Run.FILE).exists(),
-        f"the run's folder {task.run_dir} is not there on {socket.gethostname()}",
-        "storage that every node sees, also nodes that come later",
-        f"name a bucket, or a folder that is mounted on all nodes, instead of {task.run_dir.parent}",
-    )
+    require_run_dir(task.run_dir, Run.FILE)
     with ThreadPoolExecutor(max_workers=2) as pool:
         worker = TrainingWorker(task=task, pool=pool)
         for network in task.run.networks:
             worker.train(network)
         if worker.rank == 0:
-            # Made here, so that nobody else imports TensorFlow; last, since it is set up by training.
+            # Made here because only workers import TensorFlow, and last because training sets it up.
             for network in task.run.networks:
                 runs.complete_best_epoch(task.run_dir, network, keras_file)
 
 
 @dataclass(kw_only=True, eq=False)
 class TrainingWorker:
-    """One worker of a run: its place among the others and its part of the digits, the same for all networks."""
+    """One worker of a run: its place among the others and its share of the digits, the same for all networks."""
 
     task: TrainingTask
     pool: ThreadPoolExecutor
-    """Where digits are read ahead."""
+    """Threads that read digits ahead of training."""
 
     def __post_init__(self) -> None:
         context = ray.train.get_context()
@@ -66,7 +61,7 @@ class TrainingWorker:
 
     @cached_property
     def tensorflow(self) -> tuple["tf.distribute.Strategy", int]:
-        """TensorFlow, made ready: how workers work together, and among how many cores each divides its batch."""
+        """TensorFlow, set up: the strategy that joins the workers, and among how many cores each divides its batch."""
         import tensorflow as tf
 
         from digits.training.batch_parts import prepare_tensorflow
@@ -76,7 +71,7 @@ class TrainingWorker:
         return tf.distribute.MultiWorkerMirroredStrategy(), cores
 
     def sides(self, groups: range) -> Future[tuple[Digits, Digits]]:
-        """This worker's part of both sides, begun at once: of the training side, the originals counted by `groups`."""
+        """This worker's share of both sides, read from now on; `groups` counts its originals on the training side."""
         if groups not in self.reading:
             self.reading = {groups: self.pool.submit(self.read_sides, groups)}
         return self.reading[groups]
@@ -94,11 +89,11 @@ class TrainingWorker:
 
     @cached_property
     def photos(self) -> Digits:
-        """This worker's part of the simulated photos."""
+        """This worker's share of the simulated photos."""
         return wait_for_photos(self.task.photo_digits, self.rank, self.world_size)
 
     def tell(self, event: str, network: Network, **details: object) -> None:
-        """Tell the driver of an event that all workers see."""
+        """Tell the driver, from rank 0 alone, of an event that all workers see."""
         if self.rank == 0:
             self.task.events.put({"event": event, "network": network.name, **details})
 
@@ -114,7 +109,7 @@ class TrainingWorker:
             self.fit(network, resume, done)
 
     def fit(self, network: Network, resume: TrainingState | None, done: int) -> None:
-        """Train the epochs of a network that are left after those that are `done`."""
+        """Train a network from the epoch after the first `done` ones to its last."""
         split, config = self.task.split, network.recipe.training
         columns = Columns.of(
             int(split.trains.sum()), config.global_batch_size, inverted_copies=split.inverted_copies
@@ -145,21 +140,40 @@ class TrainingWorker:
     def epochs(
         self, sides: Future[tuple[Digits, Digits]], columns: Columns, config: TrainingConfig, first: int
     ) -> Iterator[Digits]:
-        """This worker's training digits for each epoch from `first` on, as soon as they are read."""
+        """This worker's training digits for each epoch from `first` on; waits until they are read."""
         training, _ = sides.result()
         copies = self.task.split.inverted_copies
         yield from iterate_epochs(training, columns, inverted_copies=copies, config=config, first=first)
 
     def report(self, network: Network, state: TrainingState) -> None:
         """Report an epoch to Ray Train, with its checkpoint from rank 0: a barrier over all workers."""
-        result, name = state.history[-1], network.epoch_name(len(state.history))
-        if self.rank != 0:
-            ray.train.report(result.to_dict(), checkpoint_dir_name=name)
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            runs.write_epoch(Storage.open(folder), self.task.run, network, state, self.world_size)
-            checkpoint = ray.train.Checkpoint.from_directory(folder)
-            ray.train.report(result.to_dict(), checkpoint=checkpoint, checkpoint_dir_name=name)
+        report_with_folder(
+            state.history[-1].to_dict(),
+            network.epoch_name(len(state.history)),
+            self.rank,
+            lambda folder: runs.write_epoch(folder, self.task.run, network, state, self.world_size),
+        )
+
+
+def require_run_dir(run_dir: Storage, file: str) -> None:
+    """Raise ConfigurationError where this node does not see the run's folder, which holds `file` from its start on."""
+    require(
+        (run_dir / file).exists(),
+        f"the run's folder {run_dir} is not there on {socket.gethostname()}",
+        "storage that every node sees, also nodes that come later",
+        f"name a bucket, or a folder that is mounted on all nodes, instead of {run_dir.parent}",
+    )
+
+
+def report_with_folder(metrics: dict[str, Any], name: str, rank: int, write: Callable[[Storage], None]) -> None:
+    """Report to Ray Train, a barrier over all workers; rank 0 hands over the folder `name`, which `write` fills."""
+    if rank != 0:
+        ray.train.report(metrics, checkpoint_dir_name=name)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        write(Storage.open(folder))
+        checkpoint = ray.train.Checkpoint.from_directory(folder)
+        ray.train.report(metrics, checkpoint=checkpoint, checkpoint_dir_name=name)
 
 
 def keras_file(checkpoint: Checkpoint) -> bytes:
@@ -170,7 +184,7 @@ def keras_file(checkpoint: Checkpoint) -> bytes:
 
 
 def ahead(pool: ThreadPoolExecutor, epochs: Iterator[Digits]) -> Iterator[Digits]:
-    """The same epochs, at least one, of which the first is begun at once in a thread."""
+    """The same epochs, at least one; a thread begins with the first at once."""
     first = pool.submit(next, epochs)
 
     def in_order() -> Iterator[Digits]:

@@ -1,7 +1,7 @@
 """When a trial of a search is stopped early: asynchronous successive halving over its epochs.
 
-ASHA: Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020. Ray Tune has it as well, but keeps
-what it learnt to itself, while a search that goes on has to know the results of the trials before.
+ASHA: Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020. Ray Tune has it as well, but a
+resumed search must know the results of earlier trials, and Ray Tune's scheduler cannot be told them.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from digits.tuning.trial_task import TRIAL
 class Rungs:
     """The epochs after which trials are compared, 1, r, r², ... for the reduction factor r, and the scores there.
 
-    The last epoch is none of them: a trial that trained it is done.
+    The last epoch is not among them: a trial that has trained it is done.
     """
 
     def __init__(self, max_epochs: int, reduction_factor: int) -> None:
@@ -29,7 +29,7 @@ class Rungs:
             epoch *= reduction_factor
 
     def goes_on(self, epoch: int, score: float) -> bool:
-        """Whether a trial with this score after an epoch, from 1, is among the best 1/r that got so far; notes it."""
+        """Note a trial's score after an epoch, from 1; returns whether it is among the best 1/r there so far."""
         if epoch not in self.scores:
             return True
         rivals = self.scores[epoch]
@@ -39,10 +39,9 @@ class Rungs:
 
 
 class EarlyStopping(FIFOScheduler):
-    """Stops poor trials; the published networks count as rivals, but train to the end.
+    """Stops poor trials. The article's networks count as rivals but train to the end: no search ends below them.
 
-    So a search cannot end below them. It also knows the results of `earlier` trials, which ended before the search
-    was interrupted.
+    `earlier` are the trials that had ended before the search was interrupted; they count as rivals too.
     """
 
     def __init__(self, search: Search, earlier: Sequence[TrialResult]) -> None:

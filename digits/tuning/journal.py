@@ -30,7 +30,7 @@ class Journal(ray.tune.Callback):
         return {name: value for name, value in self.__dict__.items() if name not in ("noting", "on_event")}
 
     def close(self) -> None:
-        """Take nothing more: trials that are torn down have not failed."""
+        """Note nothing more: trials that are torn down have not failed."""
         with self.noting:
             self.closed = True
 

@@ -1,4 +1,4 @@
-"""What a network costs in use, and which networks no cheaper one equals."""
+"""What a prediction costs, and which networks no cheaper one equals."""
 
 import statistics
 import time
@@ -9,11 +9,11 @@ from digits.config import CHANNELS, IMAGE_SIZE, Architecture
 from digits.models.inference import Classifier
 
 WARM_UP, REPETITIONS = 10, 60
-"""Predictions before, and while, the time is taken."""
+"""Predictions before the time is taken, and while it is."""
 
 
-def inference_milliseconds(architecture: Architecture) -> float:
-    """Median time of one prediction for one image on one thread, with random weights: values do not change it."""
+def measure_inference_milliseconds(architecture: Architecture) -> float:
+    """Median time of a prediction for one image on one thread; with random weights, which do not change it."""
     rng = np.random.default_rng(0)
     weights = {
         name: rng.standard_normal(shape, np.float32) * np.float32(0.05)
@@ -30,7 +30,7 @@ def inference_milliseconds(architecture: Architecture) -> float:
 
 
 def pareto_front(scores: np.ndarray, costs: np.ndarray) -> np.ndarray:
-    """Which of N things are on the front, bool (N,): no other has at least their score at no more cost, one better."""
+    """Which of N networks are on the front, bool (N,): no other is as good in score and cost, and better in one."""
     better = (scores[None] >= scores[:, None]) & (costs[None] <= costs[:, None])
     strictly = (scores[None] > scores[:, None]) | (costs[None] < costs[:, None])
     return np.logical_not((better & strictly).any(axis=1))

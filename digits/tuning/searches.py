@@ -1,7 +1,7 @@
 """A search: which networks are tried and how, what became of each, and what lies in its folder afterwards.
 
 RUN/search.json                       what was asked for
-RUN/trials/trial-03.json              how a trial ended; what has no such file is not finished
+RUN/trials/trial-03.json              how a trial ended; a trial without this file has not ended
 RUN/trials/trial-03-seed0-epoch004/   the last checkpoint of a trial
 RUN/tune/                             Ray Tune's own files, with the events for TensorBoard
 """
@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from digits.config import Architecture, Recipe, TrainingConfig
+from digits.config import Architecture, DataConfig, Recipe, TrainingConfig
 from digits.storage import Storage
 from digits.training.runs import Network, Resumable
 from digits.training.state import EpochResult
-from digits.tuning.space import Candidate, SearchSpace, TuningConfig, candidates_of
+from digits.tuning.space import Candidate, SearchSpace, TuningConfig, draw_candidates
 
 TRIALS, TUNE = "trials", "tune"
 Status = Literal["finished", "stopped early", "diverged", "failed", "interrupted"]
@@ -35,14 +35,14 @@ class Search(Resumable):
     space: SearchSpace
     tuning: TuningConfig
     training: TrainingConfig
-    """How the winner is trained in full; a trial differs in learning rate, epochs and seed."""
+    """How the winner is trained in full; a trial has its own learning rate, epochs and seed."""
     seeds: tuple[int, ...]
     """Seeds of the winner's training."""
 
     @cached_property
     def candidates(self) -> tuple[Candidate, ...]:
         """The networks that are tried, by number."""
-        return candidates_of(self.space, self.tuning.num_samples, self.tuning.search_seed)
+        return draw_candidates(self.space, self.tuning.num_samples, self.tuning.search_seed)
 
     def network(self, number: int) -> Network:
         """The network of a trial, and how the trial trains it."""
@@ -70,7 +70,7 @@ class Search(Resumable):
             tuning=TuningConfig(**values["tuning"]),
             training=TrainingConfig(**values["training"]),
             seeds=tuple(values["seeds"]),
-            data=values["data"],
+            data=DataConfig(**values["data"]),
             fingerprint=values["fingerprint"],
         )
 
@@ -105,7 +105,7 @@ class TrialResult:
         return None if self.status in FAILED or not self.history else self.history[-1].photo_score
 
     def to_row(self) -> dict[str, Any]:
-        """One row of trials.csv; what a trial has not is empty."""
+        """One row of trials.csv; what a trial does not have is None."""
         last = self.history[-1] if self.history else None
         return {
             "trial": self.name,
@@ -125,12 +125,12 @@ class TrialResult:
 
 
 def write_trial(run_dir: Storage, trial: TrialResult) -> None:
-    """Note how a trial ended, in one step: a trial with a readable note is not repeated."""
+    """Note how a trial ended, in one step: a trial whose note can be read is not repeated."""
     (run_dir / TRIALS / f"{trial.name}.json").write_bytes(json.dumps(asdict(trial), indent=1, allow_nan=False).encode())
 
 
 def read_trials(run_dir: Storage) -> list[TrialResult]:
-    """The trials of a search that ended, by number; a note that cannot be read is left out, its trial is repeated."""
+    """The trials of a search that ended, by number; one whose note cannot be read is left out, and repeated."""
     trials = []
     for name in (run_dir / TRIALS).files():
         try:
@@ -151,7 +151,7 @@ def ranked(trials: Sequence[TrialResult]) -> list[TrialResult]:
 
 
 def epochs_without_early_stopping(trials: Sequence[TrialResult], max_epochs: int) -> int:
-    """Epochs that the same trials had cost without early stopping; one that failed had failed all the same."""
+    """Epochs that the same trials would have cost without early stopping; those that failed would have failed too."""
     return sum(max_epochs if trial.status in ENDED else trial.epochs_trained for trial in trials)
 
 

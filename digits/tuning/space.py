@@ -1,4 +1,4 @@
-"""Which networks a search may try: the bounds, the published networks, and draws that always fit. Knows no Ray."""
+"""Which networks a search may try: the bounds, the article's networks, and random ones that fit. Knows no Ray."""
 
 import math
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ NUM_CONVOLUTIONS = 3
 FEWEST_DENSE_UNITS = 16
 """The smallest dense layer that is drawn: fewer units than digits would only be a bottleneck."""
 WITHOUT_DENSE_LAYER = 0.25
-"""Part of the drawn networks that have no dense layer, where the bounds allow that."""
+"""Fraction of the drawn networks that have no dense layer, where the bounds allow that."""
 NARROWING = 0.98
-"""After each network that is too large, the next is drawn from bounds whose upper ends lie this much lower."""
+"""Each time a drawn network is too large, the bounds shrink by this factor (see `SearchSpace.draw`)."""
 PUBLISHED = ("improved", "baseline")
 """The article's networks, which every search tries first, to their last epoch, so that it cannot end below them."""
 
@@ -36,7 +36,7 @@ class Candidate:
         return self.name in PUBLISHED
 
     def hyper_parameters(self) -> dict[str, float]:
-        """What a search varies, as flat numbers: filters_1 ..., dense_units (0: no such layer), learning_rate."""
+        """What a search varies, each a number: filters_1 ..., dense_units (0 where there is no such layer) ..."""
         network = self.architecture
         return {
             **{f"filters_{place}": filters for place, filters in enumerate(network.filters, 1)},
@@ -49,7 +49,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """Least and greatest value, both included, of every hyper-parameter that a search varies."""
+    """Least and greatest value, both included, of each hyper-parameter that a search varies."""
 
     filters: tuple[int, int] = (8, 128)
     """Filters of each of the three convolutions; drawn on a logarithmic scale."""
@@ -107,13 +107,13 @@ class SearchSpace:
         return min(networks, key=Architecture.num_parameters)
 
     def fits(self, architecture: Architecture) -> bool:
-        """Whether a network keeps to the largest number of parameters."""
+        """Whether a network has at most the largest number of parameters."""
         return self.max_parameters is None or architecture.num_parameters() <= self.max_parameters
 
     def draw(self, rng: np.random.Generator) -> Candidate:
         """A random network of this space that fits.
 
-        A network that is too large is thrown away and the next one is drawn from narrower bounds, so that a tight
+        A network that is too large is thrown away, and the next one is drawn from narrower bounds. So even a tight
         --max-parameters is met soon, by networks of many shapes.
         """
         reach = 1.0
@@ -125,7 +125,7 @@ class SearchSpace:
             reach *= NARROWING
 
     def _architecture(self, rng: np.random.Generator, reach: float) -> Architecture:
-        """A random network whose sizes use the fraction `reach`, in (0, 1], of their bounds' logarithmic widths."""
+        """A random network; its sizes come from the lower fraction `reach`, in (0, 1], of their logarithmic ranges."""
         filters = tuple(round(logarithmic(rng, *self.filters, reach)) for _ in range(NUM_CONVOLUTIONS))
         dropouts = tuple(round(rng.uniform(*self.dropouts), 3) for _ in range(NUM_CONVOLUTIONS))
         *absent, fewest = self._fewest_dense_units()
@@ -139,7 +139,7 @@ class SearchSpace:
         )
 
     def _fewest_dense_units(self) -> list[int | None]:
-        """The smallest dense layers: None for no layer, where 0 is allowed, then the smallest that is one."""
+        """The smallest choices of a dense layer: None for no layer, where 0 is allowed, then the smallest layer."""
         least, greatest = self.dense_units
         absent = [None] if least == 0 else []
         present = [max(least, min(greatest, FEWEST_DENSE_UNITS))] if greatest > 0 else []
@@ -147,12 +147,12 @@ class SearchSpace:
 
 
 def logarithmic(rng: np.random.Generator, least: float, greatest: float, reach: float = 1.0) -> float:
-    """A random number between two positive bounds, uniform on a logarithmic scale of which `reach` is used."""
+    """A random number between two positive bounds, uniform on the lower fraction `reach` of a logarithmic scale."""
     return least * math.exp(rng.uniform(0, reach * math.log(greatest / least)))
 
 
-def candidates_of(space: SearchSpace, num_samples: int, seed: int) -> tuple[Candidate, ...]:
-    """The networks that a search tries, in order: the published ones that fit, then random ones."""
+def draw_candidates(space: SearchSpace, num_samples: int, seed: int) -> tuple[Candidate, ...]:
+    """The networks that a search tries, in order: the article's that fit, then random ones."""
     rng = np.random.default_rng(seed)
 
     def endless() -> Iterator[Candidate]:
@@ -177,7 +177,7 @@ class TuningConfig:
     max_epochs: int = 12
     """Epochs of a trial that is not stopped early."""
     reduction_factor: int = 4
-    """About one trial in this many goes on after epoch 1, and again each time its epochs have grown by this factor."""
+    """After epoch 1, and each time a trial's epochs have grown by this factor, about one trial in this many goes on."""
     train_images: int = 10_000
     """Training digits of a trial, not counting inverted copies (all, where there are fewer)."""
     validation_images: int = 2_500
@@ -203,7 +203,7 @@ class TuningConfig:
         require(
             self.gpus_per_trial is None or self.gpus_per_trial >= 0,
             f"gpus_per_trial = {self.gpus_per_trial}",
-            "a part of a GPU such as 0.25, or a whole number",
+            "a fraction of a GPU such as 0.25, or a whole number",
             "leave it out, or use 0.25",
         )
         require(

@@ -1,8 +1,8 @@
 """What one trial of a search does: train one candidate and report each epoch, alone or with several workers.
 
-All trials train on the same digits in the object store: each epoch's were distorted once, for all of them. A trial
-keeps its last checkpoint in the search's folder and, started again, goes on from there. TensorFlow is imported only
-where a trial trains (`digits.tuning.trial_worker`), not by those who wait for it.
+All trials train on the same digits in the object store, distorted once for all of them. A trial keeps its last
+checkpoint in the search's folder and goes on from there when it is started again. TensorFlow is imported only where a
+trial trains (`digits.tuning.trial_worker`), not where something waits for it.
 """
 
 import os
@@ -18,8 +18,8 @@ from digits.tuning.trial_task import TRIAL, TrialTask
 
 def train_alone(config: dict[str, Any], task: TrialTask) -> None:
     """A trial in one process: the function that Ray Tune calls; actors are used for one trial after another."""
-    # Ray Tune waits so long for the last trial's thread to leave an actor that is used again; 2 s is too short where
-    # an epoch's last moments are slow, and the next trial would fail.
+    # How long Ray Tune waits for the last trial's thread to leave an actor before the next trial uses it. After its
+    # default of 2 s the next trial fails, and an epoch may need longer to end.
     os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "60"
     from digits.training.batch_parts import prepare_tensorflow
     from digits.tuning.trial_worker import train_candidate
@@ -29,7 +29,7 @@ def train_alone(config: dict[str, Any], task: TrialTask) -> None:
 
 
 def train_with_workers(config: dict[str, Any], task: TrialTask) -> None:
-    """A trial that is a training run on Ray Train: the function that Ray Tune calls, which itself only waits."""
+    """A trial that is a training run on Ray Train: the function that Ray Tune calls, which only waits for the run."""
     worker_group(
         train_worker,
         {"task": task, "number": config[TRIAL]["number"]},

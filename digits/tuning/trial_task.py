@@ -13,7 +13,7 @@ from digits.training.state import EpochResult
 from digits.tuning.searches import Search
 
 TRIAL = "trial"
-"""Key of a trial's configuration in Ray Tune; under it the number of the candidate, and what it varies."""
+"""Key of a trial's configuration in Ray Tune; under it stand the candidate's number and hyper-parameters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,15 +23,15 @@ class TrialTask:
     search: Search
     run_dir: Storage
     epochs: tuple[ray.ObjectRef[Digits], ...]
-    """For each epoch, the training digits with their inverted copies: uint8 (N, 28, 28) and int64 (N,)."""
+    """Training digits of each epoch, with their inverted copies: uint8 (N, 28, 28) and int64 (N,)."""
     columns: Columns
-    """Which of them make up each batch."""
+    """Which of those digits make up each batch."""
     validation: ray.ObjectRef[Digits]
     """The validation digits with their inverted copies: uint8 (N, 28, 28) and int64 (N,)."""
     photo_digits: tuple[ray.ObjectRef[Digits], ...]
-    """Parts of the prepared simulated photos, see `digits.training.score_photos`."""
+    """The prepared simulated photos, in pieces, see `digits.training.score_photos`."""
     workers: Workers
-    """Of a trial that is a training run."""
+    """The workers of each trial, where trials are training runs."""
 
 
 def report_of(epoch: EpochResult) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def keep_last_epoch(folder: Storage, search: Search, network: Network, state: Tr
 
 
 def digits_of_epochs(epochs: Sequence[ray.ObjectRef[Digits]], columns: Columns) -> Iterator[Digits]:
-    """A worker's digits of each epoch; read-only; equal epochs are the same object, and no copy is made."""
+    """A worker's digits of each epoch: read-only views, without a copy; equal epochs are the same object."""
     owned, size = columns.owned_groups, columns.group_size
     rows = slice(owned.start * size, owned.stop * size)
     for reference, equal in groupby(epochs):

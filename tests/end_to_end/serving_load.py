@@ -2,7 +2,7 @@
 
 import threading
 
-from digits.benchmarks.load import Load, Result, make_request
+from digits.benchmarks.serving.load import Load, Result, make_request
 from tests.end_to_end.serve_cluster import ServeCluster, wait_for
 
 

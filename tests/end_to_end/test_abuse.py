@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from digits.benchmarks.servers import Server, bare_server
+from digits.benchmarks.serving.servers import Server, bare_server
 from digits.images import encode_png
 from digits.service.api import create_api
 from digits.service.service import Service

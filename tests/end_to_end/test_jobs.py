@@ -117,8 +117,8 @@ def test_evaluation_counts_errors_on_pages_and_answers_to_what_shows_no_digit(tr
     rows.append("blank.png,12345")
     (pages / "labels.csv").write_text("\n".join(rows))
     (nothing / "grey.png").write_bytes(encode_png(np.full((60, 80), 200, np.uint8)))
-    folders = ("--pages", pages, "--not-digits", nothing)
-    job = run("-m", "jobs.evaluate", *folders, "--storage-path", storage, "--no-report")
+    folders = ("--pages", "pages", "--not-digits", "nothing", "--storage-path", os.path.relpath(storage, tmp_path))
+    job = run(ROOT / "jobs" / "evaluate.py", *folders, "--no-report", cwd=tmp_path)
     assert job.returncode == 0, job.stderr
     document = json.loads(job.stdout.splitlines()[-1])
     score = document["pages"]

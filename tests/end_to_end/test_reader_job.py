@@ -1,7 +1,6 @@
 """The job that trains the page reader, as people run it: interrupted, resumed, and its reader read with."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,34 +14,30 @@ from digits.errors import NotADigit
 from digits.reading.reader import Reader
 
 ROOT = Path(__file__).resolve().parents[2]
-JOB = [sys.executable, "jobs/train_reader.py", "--epochs", "3", "--squares-per-epoch", "24"]
+JOB = [sys.executable, str(ROOT / "jobs" / "train_reader.py")]
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_run_that_was_stopped_goes_on_and_ends_with_a_reader(tmp_path):
-    job = subprocess.Popen(
-        [*JOB, "--storage-path", str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    """Its folder is named relative to the one that it is started in."""
+    small = ["--epochs", "3", "--squares-per-epoch", "24", "--storage-path", "runs"]
+    job = subprocess.Popen([*JOB, *small], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        (run_dir,) = wait_for(lambda: list(tmp_path.glob("reader-*/epoch-001")), job)
+        (run_dir,) = wait_for(lambda: list(tmp_path.glob("runs/reader-*/epoch-001")), job)
     finally:
         job.send_signal(signal.SIGTERM)
         job.communicate(timeout=120)
     assert job.returncode == 130
     run = run_dir.parent.name
     resumed = subprocess.run(
-        [sys.executable, "jobs/train_reader.py", "--resume", run, "--storage-path", str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=700,
-        env={**os.environ},
+        [*JOB, "--resume", run, "--storage-path", "runs"], cwd=tmp_path, capture_output=True, text=True, timeout=700
     )
     assert resumed.returncode == 0, resumed.stderr
     assert "goes on after epoch" in resumed.stdout and "waiting for pages" in resumed.stdout
     document = json.loads(resumed.stdout.splitlines()[-1])
     assert 0 <= document["simulated_pages"]["character_error_rate"] <= 1
+    assert Path(document["run_dir"]) == tmp_path / "runs" / run
     reader = Reader.load(document["reader"])
     assert [epoch["epoch"] for epoch in reader.record["history"]][:1] == [1]
     with pytest.raises(NotADigit):
@@ -67,10 +62,6 @@ def test_mistakes_are_told_before_time_is_spent(tmp_path):
         (["--learning-rate", "7"], "learning_rate = 7.0"),
     ):
         job = subprocess.run(
-            [sys.executable, "jobs/train_reader.py", *arguments, "--storage-path", str(tmp_path)],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=200,
+            [*JOB, *arguments, "--storage-path", "."], cwd=tmp_path, capture_output=True, text=True, timeout=200
         )
         assert job.returncode == 1 and part in job.stderr and "what to do" in job.stderr, job.stderr

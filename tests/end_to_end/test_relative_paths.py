@@ -1,6 +1,7 @@
 """Jobs can be started in any folder, with paths that are relative to it; also by their own absolute paths.
 
-Training, evaluation, search and benchmark are started so by their own tests; here are the other jobs.
+Training, evaluation, search, benchmark and the reader's training are started so by their own tests; here are the other
+jobs.
 """
 
 import json

@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 from ray.serve.schema import DeploymentSchema, ServeDeploySchema
 
-from digits.benchmarks.load import make_request
+from digits.benchmarks.serving.load import make_request
 from digits.config import DataConfig
 from digits.data.files import find_digits
 from digits.data.read import read_without_ray

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import ray
 
+from digits.commands.reports.tuning import best_trial, document_of, report_trials
 from digits.commands.tuning import winner_of
-from digits.commands.tuning_report import best_trial, document_of, report_trials
 from digits.config import DataConfig, TrainingConfig
 from digits.data.files import find_digits
 from digits.data.read import read_without_ray

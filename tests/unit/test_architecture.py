@@ -49,7 +49,7 @@ MAY_IMPORT = {
         "digits.training.worker",
         "digits.tuning.trial_worker",
         "digits.benchmarks.sides",
-        "jobs.scale",
+        "digits.benchmarks.scaling",
     },
     "keras": {
         "digits.models.network",
@@ -66,7 +66,7 @@ MAY_IMPORT = {
     "tyro": {"digits.commands"},
     "jinja2": {"digits.reporting.page"},
     "psutil": {"digits.stopping", "digits.benchmarks"},
-    "geventhttpclient": {"digits.benchmarks.load"},
+    "geventhttpclient": {"digits.benchmarks.serving.load"},
 }
 """Packages and modules that may import each framework directly."""
 WITHOUT_TRAINING_FRAMEWORKS = (

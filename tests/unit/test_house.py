@@ -1,17 +1,18 @@
 """The size of things: files, functions and packages can be read at one go; exceptions are few and have reasons."""
 
 import ast
+import os
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES_A_PACKAGE, LINES_A_FILE, LINES_A_FUNCTION, PARAMETERS = 12, 300, 60, 8
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 EXCEPTIONS = {
     "digits/augmentation/letterforms.py": "a table of curves, one style of writing after another",
-    "digits/evaluation/simulated_ink.py:drawn_ink": "each parameter is one independent property of a pen",
     "digits/service/api.py": "all paths of the API with their descriptions, which the OpenAPI document is made from",
     "digits/service/api.py:create_api": "a list of paths, each a function of a few lines inside, as FastAPI has it",
-    "digits/benchmarks": "one module for each comparison, independent of the others",
-    "digits/benchmarks/service.py:measure": "a list of figures, one after another, without a decision between them",
 }
 """What is larger, a package, a file or a function, and why; at most ten."""
 
@@ -45,6 +46,13 @@ def test_packages_files_and_functions_are_small():
     too_large = measured()
     assert {name: how for name, how in too_large.items() if name not in EXCEPTIONS} == {}
     assert set(EXCEPTIONS) <= set(too_large), "an exception that is none any more"
+
+
+@pytest.mark.parametrize("job", sorted((ROOT / "jobs").glob("[a-z]*.py")), ids=lambda job: job.stem)
+def test_a_job_only_parses_and_calls_and_can_be_executed(job):
+    defined = [node.name for node in ast.walk(ast.parse(job.read_text())) if isinstance(node, DEFINITIONS)]
+    assert defined in ([], ["main"])
+    assert job.read_text().startswith("#!/usr/bin/env python\n") and os.access(job, os.X_OK)
 
 
 def test_exceptions_are_few_and_have_reasons():

@@ -1,6 +1,6 @@
 """The script that a user would write instead of jobs/train.py: NumPy arrays in memory, model.fit, batches of 32.
 
-It trains the same network on the same digits and gets the fastest form of them: uint8, rescaled by the network.
+It trains the same network on the same digits, in the form that is fastest for it: uint8, rescaled by the network.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Seconds of predicting digits in memory: digits.inference, or Keras' model.predict.
+"""Seconds of predicting digits in memory: digits.models.inference, or Keras' model.predict.
 
 Arguments: ours or keras, checkpoint, folder of digits, how many (inverted copies included), batch size of Keras.
 """

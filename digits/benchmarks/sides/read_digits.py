@@ -20,7 +20,7 @@ from digits.data.split import split_rows
 
 
 def with_ray(folder: str) -> float:
-    """Seconds until both sides lie in memory."""
+    """Seconds until training and validation digits are in memory, by Ray Data."""
     start = time.perf_counter()
     files = find_digits(folder)
     validates = split_rows(files, DataConfig())
@@ -40,7 +40,7 @@ def first_batch(folder: str) -> float:
 
 
 def with_numpy(folder: str) -> float:
-    """Seconds until both sides lie in memory."""
+    """Seconds until training and validation digits are in memory, by NumPy."""
     start = time.perf_counter()
     images, labels = read_parquet(Path(folder))
     validates, trains = np.split(np.random.default_rng(0).permutation(len(labels)), [len(labels) // 5])

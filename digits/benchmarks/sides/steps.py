@@ -1,4 +1,4 @@
-"""Images a second of training steps alone: digits.training.loop.fit, or a raw compiled TensorFlow loop over a tensor.
+"""Images per second of training steps alone: digits.training.loop.fit, or a raw compiled TensorFlow loop.
 
 Both run batches of 32 with Adam on the same network. Arguments: fit, fit-alone or raw, folder of digits, network,
 number of digits, epochs, threads. Prints the rate of each epoch after the first, which compiles.

@@ -14,8 +14,8 @@ def read_pages(
 ) -> tuple[dict[str, Any], dict[str, bytes], list[PageReading]]:
     """Read both kinds of pictures and show how well.
 
-    Returns what the job's JSON document says under pages and not_digits (None for a kind that has no pictures), files
-    for the run's folder, and what was read of each page.
+    Returns the entries pages and not_digits of the job's JSON document (None for a kind without pictures), files for
+    the run's folder, and what was read on each page.
     """
     document: dict[str, Any] = {"pages": None, "not_digits": None}
     files: dict[str, bytes] = {}

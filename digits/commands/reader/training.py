@@ -25,9 +25,9 @@ class TrainReaderSettings(StorageSettings):
     seed: int = 0
     """Decides the pages, their order and the network's first weights."""
     epochs: int | None = None
-    """Passes over so many new pages; with --resume, another number than the run was begun with."""
+    """How many epochs to train, each on new pages; with --resume, it may differ from what the run began with."""
     squares_per_epoch: int | None = None
-    """Squares of 192x192 pixels in an epoch; no square comes twice."""
+    """Squares of 192x192 pixels in an epoch; none comes twice."""
     learning_rate: float | None = None
     """AdamW's highest step size."""
     num_workers: int | None = None
@@ -68,7 +68,7 @@ class ReaderProgress(Progress):
         self.epochs_done = 0
 
     def done(self) -> str:
-        """Epochs."""
+        """How many epochs are done."""
         return f"{self.epochs_done} of {self.epochs} epochs"
 
     def show(self, event: dict[str, Any]) -> None:
@@ -82,12 +82,6 @@ class ReaderProgress(Progress):
             case {"event": "resumed", "epoch": epoch}:
                 self.epochs_done = epoch
                 self.line.print(f"goes on after epoch {epoch}")
-            case {"event": "damaged", "message": message}:
-                self.line.print(f"a checkpoint is damaged, the one before it is used instead: {message}")
-            case {"event": "failure", "causes": causes}:
-                for rank, cause in causes.items():
-                    self.line.print(f"worker {rank} failed: {cause}")
-                self.line.print("starting workers again from the last checkpoint")
 
 
 def epoch_line(epoch: PageEpoch, epochs: int) -> str:

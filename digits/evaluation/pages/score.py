@@ -82,13 +82,13 @@ class SimulatedScore:
 
     @property
     def exact(self) -> float:
-        """Part of all pages that are read exactly."""
+        """Fraction of all pages that are read exactly."""
         scores = self.by_condition.values()
         return sum(score.exact for score in scores) / sum(score.images for score in scores)
 
     @property
     def answered_fraction(self) -> float:
-        """Part of the pages without digits that is answered."""
+        """Fraction of the pages without digits that are answered."""
         return sum(self.answered.values()) / max(1, self.pages_without_digits * len(self.answered))
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from digits.evaluation.simulated_ink import PEN_GRAINS, Stroke, drawn_ink
+from digits.evaluation.simulated_ink import PEN_GRAINS, Stroke, Writing, draw_ink
 
 INKS = ((0.1, 0.1, 0.12), (0.1, 0.14, 0.55), (0.6, 0.1, 0.15), (0.25, 0.25, 0.28))
 """Red, green and blue that inks reflect."""
@@ -40,9 +40,9 @@ class PageConditions:
     paper_brightness: tuple[float, float] = (150.0, 245.0)
     """Grey level of the paper in full light: least and most."""
     gradient: float = 0.2
-    """Largest part of the light that is lost across the frame."""
+    """Largest fraction of the light that is lost across the frame."""
     shadow: float = 0.0
-    """Part of the light that is lost behind a hard edge across the frame."""
+    """Fraction of the light that is lost behind a hard edge across the frame."""
     show_through: float = 0.0
     """Opacity of what is written on the sheet's other side."""
     contrast: tuple[float, float] = (0.6, 0.95)
@@ -91,17 +91,9 @@ class Sheet:
         _, _, wide, high = stroke.box
         longer = height * max(wide, high) / max(high, 0.4 * wide, 1)
         side = math.ceil(1.4 * longer) + 4
-        patch = contrast * drawn_ink(
-            stroke,
-            (side, side),
-            np.eye(3),
-            width=max(width, 1.2 / longer),
-            size=longer / side,
-            position=(0.0, 0.0),
-            rotation=float(self.rng.normal(0, 3)),
-            pen=pen,
-            rng=self.rng,
-        )
+        rotation = float(self.rng.normal(0, 3))
+        writing = Writing(pen=pen, width=max(width, 1.2 / longer), size=longer / side, rotation=rotation)
+        patch = contrast * draw_ink(stroke, writing, (side, side), np.eye(3), self.rng)
         left, top = round(middle[0] - side / 2), round(middle[1] - side / 2)
         x, y, w, h = cv2.boundingRect((patch > 0.15).astype(np.uint8))
         inside = left + x >= 0 and top + y >= 0 and left + x + w <= self.ink.shape[1] and top + y + h <= len(self.ink)
@@ -176,7 +168,7 @@ def photographed(sheet: Sheet) -> np.ndarray:
 
 
 def _light(sheet: Sheet) -> np.ndarray:
-    """float32 (H, W): part of the light that reaches each place."""
+    """float32 (H, W): fraction of the light that reaches each place."""
     conditions, rng = sheet.conditions, sheet.rng
     rows, columns = conditions.frame
     across = np.linspace(-0.5, 0.5, columns, dtype=np.float32)[None]

@@ -16,7 +16,7 @@ from digits.evaluation.simulated_ink import Stroke, trace_stroke
 from digits.evaluation.unseen_styles import UNSEEN_STYLES, written
 
 UNSEEN = 0.2
-"""Part of the digits that is written in a style of UNSEEN_STYLES instead of MNIST's."""
+"""Fraction of the digits that are written in a style of UNSEEN_STYLES instead of MNIST's."""
 MOST_TRIES = 20
 """How often a page is begun anew because no line fitted into its frame."""
 _STYLES_OF = {digit: [name for name, (label, _) in UNSEEN_STYLES.items() if label == digit] for digit in range(10)}

@@ -1,6 +1,6 @@
-"""From trained epochs to a reader: epochs are judged on simulated pages, thresholds chosen there, the best exported.
+"""From trained epochs to a reader: simulated pages judge the epochs and choose thresholds, and the best is exported.
 
-The pages are of the examination's maker, written with MNIST digits that training's pages never show.
+The pages are those of `digits.evaluation.pages`, written with MNIST digits that training's pages never show.
 """
 
 from collections.abc import Iterable
@@ -32,12 +32,12 @@ from digits.training.reader.squares import TRAINING_DIGITS
 
 PACKAGES = ("ray", "tensorflow", "keras", "numpy", "onnx", "onnxruntime", "opencv-python-headless")
 EPOCH_PAGES, THRESHOLD_PAGES, FINAL_PAGES = 2, 5, 5
-"""Simulated pages of each condition that judge an epoch, choose thresholds, and are read at the end."""
+"""Simulated pages of each condition: to judge an epoch, to choose thresholds, and to report at the end."""
 SINGLES = 100
-"""Pictures of one digit that choose thresholds beside the pages: half of what people send, so half of the weight."""
+"""Pictures of one digit that choose thresholds beside pages, with the same weight: people send about as many."""
 EPOCH_SEED, THRESHOLD_SEED, FINAL_SEED = 1, 2, 3
 ANSWER_COST = 0.5
-"""What an answer to a page without digits costs, in wrong digits over digits of a page."""
+"""The error rate that an answer to a page without digits counts as."""
 
 
 def judging_digits(files: DigitFiles) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +49,7 @@ def judging_digits(files: DigitFiles) -> tuple[np.ndarray, np.ndarray]:
 
 
 def lines_read(reader: Reader, picture: np.ndarray) -> list[str]:
-    """The digits of each line of a picture; no line where it is refused."""
+    """The digits of each line of a picture; no lines where it is refused."""
     try:
         return reader.read(picture).text.replace(" ", "").splitlines()
     except NotADigit:
@@ -73,7 +73,7 @@ def judge(
 
 
 def choose_thresholds(detector: Detector, digits: tuple[np.ndarray, np.ndarray]) -> Thresholds:
-    """The thresholds with the fewest errors on simulated pages, answers to pages without digits counted as errors."""
+    """The thresholds with the fewest errors on simulated pages; answers to pages without digits count too."""
     reader = Reader(detector=detector, thresholds=Thresholds(), record={})
     written: list[tuple[list[Found], str]] = []
     nothing: list[list[Found]] = []
@@ -116,7 +116,7 @@ _TRIED: dict[str, Iterable[float]] = {
     "relative": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
     "alike": (1.7, 2.0, 2.5, 3.2, 4.0, 10.0),
 }
-"""Values of thresholds that are tried, one threshold after the other."""
+"""Values of each threshold that are tried, one threshold after another."""
 
 
 def finish(run: PageRun, run_dir: Storage, files: DigitFiles) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The training loop of the page network: one worker's part of each batch, under any distribution strategy.
+"""The training loop of the page network: one worker's share of each batch, under any distribution strategy.
 
 Knows no Ray. The loss is CenterNet's (Zhou et al., 2019): focal for centres, absolute for boxes, cross-entropy for
 digits. Beside the weights their running mean is kept (Polyak and Juditsky, 1992), which is what is exported.
@@ -18,12 +18,12 @@ from digits.models.page_targets import DIGITS, NO_DIGIT, SIZES, TURNS, PageArchi
 from digits.training.reader.run import PageEpoch, PageState, PageTraining
 
 AVERAGED = 0.996
-"""How much of the running mean of the weights stays at each step, once training has begun well."""
+"""Fraction of the running mean of the weights that stays at each step, but for the first steps."""
 LARGEST_GRADIENT = 5.0
 """Norm to which gradients are clipped."""
 WEIGHT_DECAY = 1e-4
 STEPS_TOLD = 10
-"""How often an epoch tells how far it is."""
+"""How many times an epoch reports its progress."""
 
 Batch = dict[str, np.ndarray]
 """maps uint8 (B, S, S, 2), centres float16 (B, G, G, 4), boxes float16 (B, G, G, 4), digits uint8 (B, G, G)."""
@@ -70,14 +70,14 @@ class PageNetwork:
         )
 
     def average(self, step: int) -> None:
-        """Take the present weights into their running mean, after `step` steps."""
+        """Add the present weights to their running mean, after `step` steps."""
         stays = min(AVERAGED, step / (step + 50))
         for path, weights in self.weights().items():
             self.mean[path] += (1 - stays) * (weights - self.mean[path])
 
     @tf.function
     def step(self, step: Any, maps: Any, centres: Any, boxes: Any, digits: Any) -> Any:
-        """One optimizer step: float32 (4,): losses of centres, boxes and digits, share of digits that are right.
+        """One optimizer step: float32 (4,): losses of centres, boxes and digits, fraction of digits that are right.
 
         `step`, int64 (), counts the steps before it.
         """
@@ -88,16 +88,16 @@ class PageNetwork:
         maps = self._varied(tf.cast(maps, tf.float32), step)
         with tf.GradientTape() as tape:
             answer = self.model(maps, training=True)
-            losses = losses_of(answer, tf.cast(centres, tf.float32), tf.cast(boxes, tf.float32), digits)
+            losses = compute_losses(answer, tf.cast(centres, tf.float32), tf.cast(boxes, tf.float32), digits)
             loss = losses[0] + 0.7 * losses[1] + losses[2]
-            # Keras' optimizer sums gradients over workers: each gives its share of the mean.
+            # Keras' optimizer sums gradients over workers, so each worker gives its share of the mean.
             share = loss / self.strategy.num_replicas_in_sync
         gradients = tape.gradient(share, self.model.trainable_variables)
         self.optimizer.apply(gradients, self.model.trainable_variables)
         return losses
 
     def _varied(self, maps: Any, step: Any) -> Any:
-        """Maps a little stronger or weaker, some with grain: what else differs between papers.
+        """Maps a little stronger or weaker, some with grain, as sheets of paper differ.
 
         What is drawn follows from seed, step and worker, so that a resumed run draws what an uninterrupted one does.
         """
@@ -113,8 +113,8 @@ class PageNetwork:
         return tf.clip_by_value(maps + deviation * tf.random.stateless_normal(tf.shape(maps), grain), 0, 255)
 
 
-def losses_of(answer: Any, centres: Any, boxes: Any, digits: Any) -> Any:
-    """float32 (4,): focal loss of centres, absolute of boxes, cross-entropy of digits, and the share that is right."""
+def compute_losses(answer: Any, centres: Any, boxes: Any, digits: Any) -> Any:
+    """float32 (4,): focal loss of centres, absolute loss of boxes, cross-entropy of digits, fraction that is right."""
     probability = tf.clip_by_value(tf.sigmoid(answer[..., TURNS]), 1e-4, 1 - 1e-4)
     present = tf.cast(centres >= 0.9995, tf.float32)
     absent = tf.cast((centres >= 0) & (centres < 0.9995), tf.float32)
@@ -127,7 +127,7 @@ def losses_of(answer: Any, centres: Any, boxes: Any, digits: Any) -> Any:
     near = tf.where(digits < NO_DIGIT, tf.maximum(strength, 0.2), 0.0)
     difference = tf.abs(answer[..., SIZES] - boxes) * (1.0, 1.0, 0.3, 0.3)
     box_loss = tf.reduce_sum(near[..., None] * difference) / (tf.reduce_sum(near) + 1)
-    # Of pages that lie turned only the box is asked: they are read once they are upright.
+    # On pages that lie turned only boxes are learned: digits are read once the page is upright.
     upright = tf.where(digits < NO_DIGIT, tf.where(centres[..., 0] > 0, near, 0.0), 0.0)
     labels = tf.minimum(tf.cast(digits, tf.int32), 9)
     wanted = tf.one_hot(labels, 10) * 0.96 + 0.004

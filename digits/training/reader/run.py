@@ -13,11 +13,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from digits.errors import CheckpointError, ConfigurationError, require
+from digits.errors import CheckpointError, require
 from digits.models.checkpoints import pack_arrays, unpack_arrays
 from digits.storage import Storage
+from digits.training.runs import Noted
 
-RUN, STATE, EPOCH = "run.json", "state.npz", "epoch.json"
+STATE, EPOCH = "state.npz", "epoch.json"
 WARMUP_STEPS = 100
 """Steps over which the learning rate rises."""
 
@@ -34,7 +35,7 @@ class PageTraining:
     learning_rate: float = 2e-3
     """Of AdamW, at its highest."""
     falling: float = 0.35
-    """Last part of the steps, over which the learning rate falls to a hundredth."""
+    """Last fraction of the steps, over which the learning rate falls to a hundredth."""
     num_shapes: int = 12_000
     """Digits of MNIST, some replaced by other styles, whose shapes the pages are written with."""
 
@@ -53,13 +54,13 @@ class PageTraining:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps; what does not fill a step is left out."""
+        """Optimizer steps of an epoch; squares that do not fill a step are left out."""
         return self.squares_per_epoch // self.global_batch_size
 
     def schedule(self, step: int) -> float:
         """Learning rate at a step as a fraction of its highest: rising, level, falling (Hägele et al., 2024).
 
-        The level part lets a run go on with more epochs than it was begun with.
+        While it is level, a run can go on with more epochs than it was begun with.
         """
         left = 1 - step / (self.epochs * self.steps_per_epoch)
         return min(1.0, (step + 1) / WARMUP_STEPS, max(0.01, left / self.falling))
@@ -81,17 +82,17 @@ class PageEpoch:
     digit_accuracy: float
     squares_per_second: float
     waited_fraction: float
-    """Part of the training time in which the network waited for pages."""
+    """Fraction of the training time in which the network waited for pages."""
     seconds: float
     error_rate: float | None = None
     """Of simulated pages (see `digits.evaluation.pages.score`): wrong, missed and invented digits over all digits."""
     answered: float | None = None
-    """Part of simulated pages without digits that were answered."""
+    """Fraction of the simulated pages without digits that were answered."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PageState:
-    """All that training goes on from."""
+    """What training goes on from."""
 
     weights: dict[str, np.ndarray]
     """float32 arrays by their paths in the network, such as stem_conv/kernel."""
@@ -103,30 +104,18 @@ class PageState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PageRun:
+class PageRun(Noted):
     """What a run was asked for."""
+
+    FILE, KIND = "run.json", "run"
 
     training: PageTraining
     architecture: dict[str, Any]
-    fingerprint: str
-    """Of the digits, see `digits.data.files.DigitFiles`."""
-
-    def write(self, run_dir: Storage) -> None:
-        """Note it in the run's folder."""
-        (run_dir / RUN).write_bytes(json.dumps(asdict(self), indent=1).encode())
 
     @classmethod
-    def read(cls, run_dir: Storage) -> Self:
-        """What `write` noted; ConfigurationError where there is none."""
-        try:
-            values = json.loads((run_dir / RUN).read_bytes())
-            return cls(**{**values, "training": PageTraining(**values["training"])})
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigurationError(
-                f"{run_dir} is no run that can go on: {error}",
-                f"the folder of an earlier run, with a readable {RUN}",
-                "name a run inside the storage path, or start a new one without --resume",
-            ) from error
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """A run from its JSON object."""
+        return cls(**{**values, "training": PageTraining(**values["training"])})
 
 
 def epoch_name(epoch: int) -> str:
@@ -164,7 +153,7 @@ def read_state(folder: Storage) -> PageState:
 
 
 def finished_epochs(run_dir: Storage) -> list[str]:
-    """Folders of epochs, last one first; they may be damaged."""
+    """Names of the folders of epochs, the last one first; what is in them may be damaged."""
     return sorted((name for name in run_dir.folders() if re.fullmatch(r"epoch-\d{3,}", name)), reverse=True)
 
 
@@ -179,13 +168,13 @@ def last_state(run_dir: Storage, *, on_damage: Callable[[CheckpointError], None]
 
 
 def best_epoch(run_dir: Storage) -> PageState:
-    """The epoch with the lowest error rate on simulated pages, the last of equals; CheckpointError where none is."""
+    """The epoch with the lowest error rate on simulated pages, the last of equals; CheckpointError without any."""
     judged = []
     for name in finished_epochs(run_dir):
         try:
             state = read_state(run_dir / name)
         except CheckpointError:
-            continue  # last_state told of it
+            continue  # last_state has told of it
         if state.history[-1].error_rate is not None:
             judged.append(state)
     if not judged:

@@ -1,7 +1,7 @@
 """Simulated squares for the page network, made by Ray Data in parallel while the network trains.
 
-A square depends on the run's seed and its own number only. So every split among workers, every number of tasks and
-every resumption gives the same squares in the same order.
+A square depends only on the run's seed and its own number. So the squares and their order are the same for any number
+of workers and tasks, and after a run is resumed.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import numpy as np
 import ray
 import ray.data
 
-from digits.augmentation.page_digits import DigitShapes, joined, shapes_of
+from digits.augmentation.page_digits import DigitShapes, joined, make_shapes
 from digits.augmentation.page_layouts import SIDE
 from digits.augmentation.pages import simulated_square
 from digits.config import DataConfig
@@ -24,13 +24,13 @@ from digits.preprocessing.local_contrast import local_contrast
 from digits.training.reader.run import PageTraining
 
 TRAINING_DIGITS = 50_000
-"""The first of MNIST's 60,000 are written on training's pages; the others on those that judge it."""
+"""Of MNIST's 60,000, the first are written on training's pages, the others on the pages that judge it."""
 SHAPES_PER_TASK = 1_500
 SQUARES_PER_TASK = 32
 TASK_CPUS = 0.5
-"""Share of a core that Ray reserves for each task that makes squares."""
+"""Fraction of a core that Ray reserves for each task that makes squares."""
 TASKS = 2
-"""Tasks at the same time: they make squares faster than two cores train on them."""
+"""Tasks at a time: they make squares faster than two cores train on them."""
 
 
 def prepared_square(shapes: DigitShapes, seed: int, number: int) -> dict[str, np.ndarray]:
@@ -46,30 +46,30 @@ def prepared_square(shapes: DigitShapes, seed: int, number: int) -> dict[str, np
 @ray.remote(num_cpus=TASK_CPUS)
 def _some_shapes(digits: np.ndarray, labels: np.ndarray, seed: tuple[int, ...]) -> DigitShapes:
     cv2.setNumThreads(1)
-    return shapes_of(digits, labels, np.random.default_rng(seed))
+    return make_shapes(digits, labels, np.random.default_rng(seed))
 
 
 def begin_shapes(files: DigitFiles, config: PageTraining) -> ray.ObjectRef[Any]:
-    """The shapes that a run's pages are written with, made in parallel; lies in Ray's object store."""
+    """The shapes that a run's pages are written with, made in parallel and put into Ray's object store."""
     originals = np.flatnonzero(~split_rows(files, DataConfig(protocol="literature")))[:TRAINING_DIGITS]
     chosen = np.zeros(files.num_digits, bool)
     chosen[np.random.default_rng((config.seed, 1)).permutation(originals)[: config.num_shapes]] = True
     digits, labels = read_without_ray(files, chosen, inverted_copies=False)
     starts = range(0, len(labels), SHAPES_PER_TASK)
-    parts = [
+    pieces = [
         _some_shapes.remote(digits[at : at + SHAPES_PER_TASK], labels[at : at + SHAPES_PER_TASK], (config.seed, 2, at))
         for at in starts
     ]
-    return ray.put(joined(ray.get(parts)))
+    return ray.put(joined(ray.get(pieces)))
 
 
 def squares(
     config: PageTraining, shapes: ray.ObjectRef[Any], first: int, rank: int, world_size: int
 ) -> ray.data.Dataset:
     """This worker's squares from epoch `first` (from 0) to the last, in the order in which it trains on them."""
-    part = config.global_batch_size // world_size
+    size = config.global_batch_size // world_size
     steps = np.arange(first * config.steps_per_epoch, config.epochs * config.steps_per_epoch)
-    numbers = (steps[:, None] * config.global_batch_size + rank * part + np.arange(part)).reshape(-1)
+    numbers = (steps[:, None] * config.global_batch_size + rank * size + np.arange(size)).reshape(-1)
 
     def make(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         cv2.setNumThreads(1)
@@ -84,6 +84,6 @@ def squares(
 
 
 def batches(dataset: ray.data.Dataset, size: int) -> Iterator[dict[str, np.ndarray]]:
-    """A dataset's rows in order, `size` at a time, a few batches ahead."""
+    """A dataset's rows in order, `size` at a time, read a few batches ahead."""
     ray.data.DataContext.get_current().execution_options.preserve_order = True
     yield from dataset.iter_batches(batch_size=size, batch_format="numpy", prefetch_batches=4, drop_last=True)

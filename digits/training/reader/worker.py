@@ -1,8 +1,5 @@
 """What each of Ray Train's workers does in a run that trains the page network."""
 
-import os
-import socket
-import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +8,12 @@ import ray
 import ray.train
 from ray.util.queue import Queue
 
-from digits.errors import require
 from digits.models.page_targets import PageArchitecture
 from digits.storage import Storage
 from digits.training.reader import finish, squares
 from digits.training.reader import run as runs
 from digits.training.reader.run import PageRun, PageState
+from digits.training.worker import report_with_folder, require_run_dir
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -38,12 +35,7 @@ class PageTask:
 
 def train_pages(task: PageTask) -> None:
     """Train from where the run's folder stands to the last epoch, together with all other workers."""
-    require(
-        (task.run_dir / runs.RUN).exists(),
-        f"the run's folder {task.run_dir} is not there on {socket.gethostname()}",
-        "storage that every node sees",
-        f"name a bucket, or a folder that is mounted on all nodes, instead of {task.run_dir.parent}",
-    )
+    require_run_dir(task.run_dir, PageRun.FILE)
     context = ray.train.get_context()
     rank, world_size = context.get_world_rank(), context.get_world_size()
     config = task.run.training
@@ -91,24 +83,16 @@ def train_pages(task: PageTask) -> None:
 
 
 def prepare_tensorflow(local_world_size: int) -> "tf.distribute.Strategy":
-    """Share this node's cores among its workers, take GPU memory only as it is needed; how workers work together."""
+    """Import TensorFlow and give it this worker's share of the node; returns how workers work together."""
     import tensorflow as tf
 
-    cores = max(1, len(os.sched_getaffinity(0)) // local_world_size)
-    tf.config.threading.set_intra_op_parallelism_threads(cores)
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+    from digits.training.batch_parts import take_share_of_node
+
+    tf.config.threading.set_intra_op_parallelism_threads(take_share_of_node(local_world_size))
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def report_epoch(state: PageState, rank: int) -> None:
     """Report an epoch to Ray Train, with its folder from rank 0: a barrier over all workers."""
     epoch = state.history[-1].epoch
-    metrics, name = {"epoch": epoch}, runs.epoch_name(epoch)
-    if rank != 0:
-        ray.train.report(metrics, checkpoint_dir_name=name)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        runs.write_state(Storage.open(folder), state)
-        checkpoint = ray.train.Checkpoint.from_directory(folder)
-        ray.train.report(metrics, checkpoint=checkpoint, checkpoint_dir_name=name)
+    report_with_folder({"epoch": epoch}, runs.epoch_name(epoch), rank, lambda folder: runs.write_state(folder, state))

@@ -1,21 +1,18 @@
 """Simulated pages for training: what is labelled is there, and everything comes from the seed."""
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from digits.augmentation import page_digits, pages
-from digits.augmentation.page_digits import drawn_digit, lay, shapes_of, thinned
+from digits.augmentation.page_digits import drawn_digit, lay, make_shapes, thinned
 from digits.augmentation.page_layouts import LARGEST, SIDE, SMALLEST
 from digits.augmentation.pages import simulated_square
-from tests.conftest import SHIPPED
 
 
 @pytest.fixture(scope="module")
-def shapes():
-    table = pq.read_table(SHIPPED / "train-00-of-12.parquet").slice(0, 200).combine_chunks()
-    images = table["image"].chunk(0).to_numpy_ndarray()
-    return shapes_of(images, table["label"].to_numpy(), np.random.default_rng(0))
+def shapes(read_mnist):
+    images, labels = read_mnist("train-00-of-12")
+    return make_shapes(images[:200], labels[:200], np.random.default_rng(0))
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +115,6 @@ def test_digits_without_ink_are_left_out():
     digits = np.zeros((3, 28, 28), np.uint8)
     digits[1, 5:23, 12:16] = 255
     rng = np.random.default_rng(5)
-    kept = [len(shapes_of(digits, np.array([0, 1, 0]), rng).labels) for _ in range(5)]
+    kept = [len(make_shapes(digits, np.array([0, 1, 0]), rng).labels) for _ in range(5)]
     assert all(1 <= count <= 3 for count in kept) and min(kept) < 3
-    assert page_digits.joined([shapes_of(digits[1:2], np.array([1]), rng)] * 2).labels.tolist() == [1, 1]
+    assert page_digits.joined([make_shapes(digits[1:2], np.array([1]), rng)] * 2).labels.tolist() == [1, 1]

@@ -6,7 +6,6 @@ import shutil
 
 import cv2
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from digits.errors import CheckpointError, ConfigurationError, NotADigit, UnreadableImage
@@ -16,7 +15,6 @@ from digits.evaluation.pages.without_digits import WITHOUT_DIGITS, page_without_
 from digits.images import encode_png
 from digits.reading.__main__ import main
 from digits.reading.reader import NETWORK, RECORD, SHIPPED, Reader, read
-from tests.conftest import SHIPPED as MNIST
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +23,8 @@ def reader():
 
 
 @pytest.fixture(scope="module")
-def digits():
-    table = pq.read_table(MNIST / "train-11-of-12.parquet").combine_chunks()
-    return table["image"].chunk(0).to_numpy_ndarray(), table["label"].to_numpy()
+def digits(read_mnist):
+    return read_mnist("train-11-of-12")
 
 
 @pytest.fixture(scope="module")

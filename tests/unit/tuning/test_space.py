@@ -12,9 +12,9 @@ from digits.config import BASELINE, IMPROVED
 from digits.errors import ConfigurationError
 from digits.storage import Storage
 from digits.tuning import searches
-from digits.tuning.pareto import inference_milliseconds, pareto_front
+from digits.tuning.pareto import measure_inference_milliseconds, pareto_front
 from digits.tuning.searches import Search
-from digits.tuning.space import SearchSpace, TuningConfig, candidates_of
+from digits.tuning.space import SearchSpace, TuningConfig, draw_candidates
 from tests.unit.tuning.samples import a_search, a_trial
 
 
@@ -28,7 +28,7 @@ def test_every_draw_is_inside_its_bounds_and_fits(filters, dense, room, seed):
     space = SearchSpace(filters=filters, dense_units=dense)
     smallest = space.smallest().num_parameters()
     space = replace(space, max_parameters=round(smallest * 10**room))
-    for candidate in candidates_of(space, 4, seed):
+    for candidate in draw_candidates(space, 4, seed):
         network = candidate.architecture
         assert network.num_parameters() <= space.max_parameters
         if candidate.name == "drawn":
@@ -39,20 +39,20 @@ def test_every_draw_is_inside_its_bounds_and_fits(filters, dense, room, seed):
 
 
 def test_the_published_networks_are_tried_first_where_they_fit():
-    first, second, *drawn = candidates_of(SearchSpace(), 20, seed=0)
+    first, second, *drawn = draw_candidates(SearchSpace(), 20, seed=0)
     assert (first.architecture, second.architecture) == (IMPROVED, BASELINE)
     assert {candidate.name for candidate in drawn} == {"drawn"}
-    small = candidates_of(SearchSpace(max_parameters=20_000), 5, seed=0)
+    small = draw_candidates(SearchSpace(max_parameters=20_000), 5, seed=0)
     assert [candidate.name for candidate in small] == ["baseline"] + 4 * ["drawn"]
 
 
 def test_the_same_seed_draws_the_same_networks_and_another_one_others():
-    assert candidates_of(SearchSpace(), 8, seed=3) == candidates_of(SearchSpace(), 8, seed=3)
-    assert candidates_of(SearchSpace(), 8, seed=3)[2:] != candidates_of(SearchSpace(), 8, seed=4)[2:]
+    assert draw_candidates(SearchSpace(), 8, seed=3) == draw_candidates(SearchSpace(), 8, seed=3)
+    assert draw_candidates(SearchSpace(), 8, seed=3)[2:] != draw_candidates(SearchSpace(), 8, seed=4)[2:]
 
 
 def test_draws_spread_over_the_space():
-    drawn = [candidate.architecture for candidate in candidates_of(SearchSpace(), 300, seed=0)[2:]]
+    drawn = [candidate.architecture for candidate in draw_candidates(SearchSpace(), 300, seed=0)[2:]]
     filters = np.array([network.filters for network in drawn])
     # Uniform on a logarithmic scale from 8 to 128: half of the draws lie below 32.
     assert 0.42 < (filters < 32).mean() < 0.58
@@ -84,7 +84,7 @@ def test_an_impossible_space_is_refused_in_three_parts(bounds, words):
 def test_the_smallest_network_of_a_space_is_the_only_one_at_its_own_size():
     space = SearchSpace()
     only = space.smallest()
-    assert candidates_of(replace(space, max_parameters=only.num_parameters()), 3, 0)[2].architecture.filters == (
+    assert draw_candidates(replace(space, max_parameters=only.num_parameters()), 3, 0)[2].architecture.filters == (
         8,
         8,
         8,
@@ -160,4 +160,4 @@ def test_the_pareto_front_is_what_no_other_point_dominates(points):
 
 def test_a_larger_network_takes_longer():
     large = replace(IMPROVED, filters=(128, 128, 128), dropouts=(0, 0, 0))
-    assert 0 < inference_milliseconds(BASELINE) < inference_milliseconds(large)
+    assert 0 < measure_inference_milliseconds(BASELINE) < measure_inference_milliseconds(large)

@@ -1,18 +1,16 @@
 """The examination's pages: the truth about them is true, under every condition."""
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from digits.evaluation.pages.simulated import CONDITIONS, simulated_page
 from digits.evaluation.pages.without_digits import WITHOUT_DIGITS, page_without_digits
-from tests.conftest import SHIPPED
 
 
 @pytest.fixture(scope="module")
-def digits():
-    table = pq.read_table(SHIPPED / "train-11-of-12.parquet").slice(0, 300).combine_chunks()
-    return table["image"].chunk(0).to_numpy_ndarray(), table["label"].to_numpy()
+def digits(read_mnist):
+    images, labels = read_mnist("train-11-of-12")
+    return images[:300], labels[:300]
 
 
 @pytest.mark.parametrize("name", CONDITIONS)

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from digits.commands.console import show_table, write_files
-from digits.commands.training_report import figures_of_best
+from digits.commands.reports.training import figures_of_best
 from digits.reporting import search_figures
 from digits.storage import Storage
 from digits.training import runs
 from digits.tuning import searches
-from digits.tuning.pareto import inference_milliseconds, pareto_front
+from digits.tuning.pareto import measure_inference_milliseconds, pareto_front
 from digits.tuning.searches import (
     FAILED,
     Search,
@@ -22,14 +22,17 @@ from digits.tuning.searches import (
 )
 
 
-def rows_of(trials: Sequence[TrialResult], *, timed: bool = True) -> list[dict[str, Any]]:
-    """The rows of trials.csv, best first, with the time of a prediction and the places on the two fronts.
+def make_rows(trials: Sequence[TrialResult], *, timed: bool = True) -> list[dict[str, Any]]:
+    """The rows of trials.csv, best first, with each network's time for a prediction, and whether it is on either front.
 
-    Times are left out where there is no time to take them, and with them that front.
+    Unless `timed`, predictions are not timed, and there is only the front of parameters.
     """
     costs = ("parameters", "milliseconds") if timed else ("parameters",)
     rows = [
-        {**trial.to_row(), "milliseconds": inference_milliseconds(trial.candidate.architecture) if timed else None}
+        {
+            **trial.to_row(),
+            "milliseconds": measure_inference_milliseconds(trial.candidate.architecture) if timed else None,
+        }
         for trial in [*ranked(trials), *(trial for trial in trials if trial.score is None)]
     ]
     scored = [row for row in rows if row["score"] is not None]
@@ -45,7 +48,7 @@ def rows_of(trials: Sequence[TrialResult], *, timed: bool = True) -> list[dict[s
 
 def report_trials(run_dir: Storage, search: Search, trials: Sequence[TrialResult]) -> list[dict[str, Any]]:
     """Print the table of trials and write trials.csv and the pictures; returns the rows."""
-    rows = rows_of(trials)
+    rows = make_rows(trials)
     files = {"trials.csv": searches.trials_csv(rows)}
     best = ranked(trials)
     if best:

@@ -1,7 +1,7 @@
-"""A model of scale: how long an epoch takes on 1 to 256 workers, from what one worker was measured to need.
+"""A model of scale: how long an epoch takes on 1 to 256 workers, given what one worker was measured to take.
 
-Training is synchronous: each step, every worker computes on its part of the global batch, then gradients are summed
-over all workers. A step therefore costs a fixed time, a time for each digit of the worker's part, and the sum.
+Training is synchronous: in each step every worker computes on its share of the global batch, and then the gradients are
+summed over all workers. So a step costs a fixed time, a time for each digit of the worker's share, and the sum.
 """
 
 import math
@@ -21,15 +21,15 @@ NUM_WORKERS = tuple(2**power for power in range(9))
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSpeed:
-    """What one worker's step takes."""
+    """How long a step takes one worker."""
 
     step_s: float
     """Seconds of every step, whatever the batch: starting kernels, the optimizer."""
     image_s: float
-    """Seconds for each digit in the worker's part of the batch."""
+    """Seconds for each digit in the worker's share of the batch."""
 
     def compute_s(self, local_batch_size: float) -> float:
-        """Seconds of a step before gradients are summed."""
+        """Seconds of a step until the gradients are summed."""
         return self.step_s + local_batch_size * self.image_s
 
 
@@ -62,7 +62,7 @@ def gradient_bytes(architecture: Architecture) -> int:
 
 
 def fit_speed(local_batch_sizes: Sequence[int], seconds: Sequence[float]) -> WorkerSpeed:
-    """The line through measured seconds of a step, by least squares of relative errors; neither part is negative."""
+    """Fit a line to measured seconds of a step by least squares of relative errors; no coefficient is negative."""
     require(
         len(local_batch_sizes) == len(seconds) >= 2 and len(set(local_batch_sizes)) >= 2,
         f"{len(seconds)} steps measured with {len(set(local_batch_sizes))} batch sizes",
@@ -75,9 +75,9 @@ def fit_speed(local_batch_sizes: Sequence[int], seconds: Sequence[float]) -> Wor
         table = np.stack([np.ones_like(sizes), sizes], axis=1)[:, columns] / times[:, None]
         solution, *_ = np.linalg.lstsq(table, np.ones_like(times), rcond=None)
         if (solution >= 0).all():
-            parts = np.zeros(2)
-            parts[columns] = solution
-            candidates.append((np.sum((table @ solution - 1) ** 2), parts))
+            coefficients = np.zeros(2)
+            coefficients[columns] = solution
+            candidates.append((np.sum((table @ solution - 1) ** 2), coefficients))
     step_s, image_s = min(candidates, key=lambda candidate: candidate[0])[1]
     return WorkerSpeed(step_s=float(step_s), image_s=float(image_s))
 
@@ -86,7 +86,7 @@ def all_reduce_s(num_bytes: int, num_workers: int, link: Link) -> float:
     """Seconds to sum `num_bytes` over all workers: the better of a ring and a tree.
 
     A ring (Patarasuk and Yuan, 2009) moves 2 (n - 1) / n of the bytes over each link in 2 (n - 1) messages; a tree
-    moves all bytes up and down, in 2 log2(n) messages. Small networks are summed by a tree: latency rules.
+    moves all bytes up and down in 2 log2(n) messages. For few bytes, where latency counts most, the tree is faster.
     """
     if num_workers == 1:
         return 0.0
@@ -98,7 +98,7 @@ def all_reduce_s(num_bytes: int, num_workers: int, link: Link) -> float:
 
 
 def epoch_s(workload: Workload, num_workers: int, global_batch_size: int, link: Link) -> float:
-    """Seconds of an epoch. A worker's part is whole digits, and the slowest worker's part counts."""
+    """Seconds of an epoch. Workers' shares are whole digits, and the largest share counts."""
     steps = math.ceil(workload.images / global_batch_size)
     local = math.ceil(global_batch_size / num_workers)
     step = workload.speed.compute_s(local) + all_reduce_s(workload.gradient_bytes, num_workers, link)
@@ -111,7 +111,7 @@ def speed_up(workload: Workload, num_workers: int, global_batch_size: int, link:
 
 
 def stops_paying(workload: Workload, global_batch_size: int, link: Link, *, least_efficiency: float = 0.5) -> int:
-    """The most workers (1, 2, 4 ... 256) of which each still does `least_efficiency` of what one alone does."""
+    """The most workers (1, 2, 4 ... 256) of which each still does `least_efficiency` of the work of one alone."""
     return max(
         n for n in NUM_WORKERS if speed_up(workload, n, global_batch_size, link) / n >= least_efficiency or n == 1
     )

@@ -1,8 +1,8 @@
-"""Pictures of the model of scale: seconds of an epoch by number of workers, with what was measured beside it."""
+"""A picture of the model of scale: seconds of an epoch by number of workers, beside what was measured."""
 
 from collections.abc import Mapping
 
-from digits.benchmarks.scaling import NUM_WORKERS, Link, Workload, epoch_s, stops_paying
+from digits.benchmarks.scaling.model import NUM_WORKERS, Link, Workload, epoch_s, stops_paying
 from digits.reporting.figures import COLOURS, INK, new_figure, png, quiet
 
 

@@ -1,4 +1,4 @@
-"""A load of HTTP requests on a running service: throughput, latency and errors. Bounded, and loopback only."""
+"""Sends many HTTP requests to a running service and measures throughput, latency and errors; for loopback only."""
 
 import io
 import json
@@ -29,7 +29,7 @@ class Result:
     """Answered or failed."""
     seconds: float
     statuses: dict[int, int]
-    """How many answers had each HTTP status; 0 stands for a broken connection."""
+    """How many answers had each HTTP status; 0 stands for requests without a whole answer."""
     p50_ms: float
     p95_ms: float
     p99_ms: float
@@ -47,7 +47,7 @@ class Result:
 
 @dataclass(kw_only=True)
 class Load:
-    """Keeps a number of connections busy with one request until told to stop, and records every answer."""
+    """Keeps a number of connections busy with the same request until told to stop, and records every answer."""
 
     url: str
     path: str

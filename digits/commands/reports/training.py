@@ -20,7 +20,7 @@ from digits.training.state import EpochResult, history_csv
 
 
 def summary_of(finished: FinishedNetwork, total_s: float) -> dict[str, Any]:
-    """One network of the job's JSON document; accuracy and loss are those of the kept epoch, as training saw them."""
+    """One network in the job's JSON document; accuracy and loss are those of its best epoch, before calibration."""
     record = finished.checkpoint.record
     history, metrics = record["history"], record["metrics"]
     seconds = sum(epoch["train_seconds"] for epoch in history)

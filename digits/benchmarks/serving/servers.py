@@ -1,4 +1,4 @@
-"""Starts what requests are sent to: this project's service on Ray Serve, its API without Ray, and plain FastAPI."""
+"""Starts the servers that are measured: this project's service on Ray Serve, its API without Ray, and plain FastAPI."""
 
 import contextlib
 import http.client
@@ -37,11 +37,11 @@ class Server:
 
     url: str
     pid: int
-    """Of the process that was started."""
+    """Process id of the process that was started."""
     start_s: float
-    """From the start of its process to its first answer."""
+    """Seconds from the start of its process to its first answer."""
     peak_bytes: Mapping[str, int]
-    """Peak of resident memory by process, while it runs."""
+    """Peak resident memory in bytes by process, while it runs."""
 
 
 @contextlib.contextmanager
@@ -73,7 +73,7 @@ def ray_service(scope: Scope, num_replicas: int = 1) -> Iterator[Server]:
     deployment.pop("autoscaling_config", None)
     deployment["num_replicas"] = num_replicas
     deployment["user_config"] = {"checkpoint": str(scope.checkpoint(NETWORK)), "storage_path": str(scope.folder)}
-    # Ray's sockets need a short path, and everything of this Ray ends with the folder.
+    # Ray's sockets need a short path, and nothing of this Ray is to outlive the folder.
     with tempfile.TemporaryDirectory(prefix="digits-") as folder:
         file = Path(folder) / "config.yaml"
         file.write_text(yaml.safe_dump(config))
@@ -84,7 +84,7 @@ def ray_service(scope: Scope, num_replicas: int = 1) -> Iterator[Server]:
 
 
 def haproxy_settings(folder: Path) -> dict[str, str]:
-    """Ray keeps HAProxy's files and ports at fixed places; these belong to this Ray alone."""
+    """Settings that give this Ray its own files and ports for HAProxy, which otherwise have fixed places."""
     return {
         "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),

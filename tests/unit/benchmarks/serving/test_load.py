@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from digits.benchmarks.load import Load
+from digits.benchmarks.serving.load import Load
 
 CUT_SHORT = -200
 ANSWER = b"HTTP/1.1 %d OK\r\ncontent-length: 5\r\n\r\nhello"

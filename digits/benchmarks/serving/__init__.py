@@ -1,0 +1,1 @@
+"""The running service under a load of HTTP requests, beside other servers."""

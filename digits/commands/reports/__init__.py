@@ -1,0 +1,1 @@
+"""What trainings and searches leave: tables, files and pictures."""
