@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Two at a time: most of a test's time is waiting for processes to start
+PARALLEL := --numprocesses 2 --dist loadfile
+
 .PHONY: install train test test-slow test-long test-all serve audit clean
 
 install: .venv/installed
@@ -20,11 +23,11 @@ test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow and not long" $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not long" $(ARGS)
 
 # The long ones: real processes, kills, several nodes
 test-slow: install
-	$(BIN)/python -m pytest -m "slow and not long" $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "slow and not long" $(ARGS)
 
 # Soaks, and every command of the documents: before a release
 test-long: install

@@ -5,8 +5,11 @@ import os
 import socket
 from itertools import cycle, islice
 
-CANDIDATES = islice(cycle(range(20_000, 30_000)), os.getpid() % 10_000, None)
-"""Below the ports that the system gives to connections: one of those could be taken before its server starts."""
+CANDIDATES = islice(cycle(range(20_000, 30_000)), os.getpid() * 2_003 % 10_000, None)
+"""Below the ports that the system gives to connections: one of those could be taken before its server starts.
+
+Two runs of tests at the same time, whose process ids are often neighbours, begin far from each other.
+"""
 
 
 def free_ports(count: int) -> list[int]:

@@ -18,7 +18,7 @@ from tests.end_to_end.faults import Job, report_recovery, small_disk
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
-EPOCHS = 25
+EPOCHS = 12
 """Enough for a kill to come before the last one."""
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system")

@@ -20,7 +20,7 @@ from tests.end_to_end.faults import PATIENCE_S, Fault, below, freeze, report_rec
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
-EPOCHS = 6
+EPOCHS = 4
 BATCH_SIZE = 8
 """120 steps in an epoch: long enough for a fault to come in the middle of one."""
 
@@ -156,10 +156,11 @@ def run_dir(tmp_path):
 
 @pytest.fixture(scope="module")
 def alone(nodes, tiny_mnist, tmp_path_factory):
-    """What one worker alone makes of the digits."""
+    """What one worker alone makes of the digits in two epochs."""
     from digits.storage import Storage
 
-    return train(tiny_mnist, Storage.open(tmp_path_factory.mktemp("alone")) / "run", lambda event: None, requested=1)
+    run_dir = Storage.open(tmp_path_factory.mktemp("alone")) / "run"
+    return train(tiny_mnist, run_dir, lambda event: None, requested=1, epochs=2)
 
 
 @pytest.fixture(scope="module")
@@ -181,8 +182,7 @@ def test_one_worker_on_each_node_together_make_the_same_model(together, alone):
     assert len(on_head) == len(on_second) == 1
     # Sums in another order differ by 1e-8 at first. At a tie they part, as do two orders in one process: over seeds 0
     # to 3 by up to 8e-4 of the loss after two epochs of 120 steps, by 4e-2 after five.
-    np.testing.assert_allclose(losses_of(state)[:2], losses_of(alone)[:2], rtol=2e-3)
-    np.testing.assert_allclose(losses_of(state), losses_of(alone), rtol=0.1)
+    np.testing.assert_allclose(losses_of(state)[:2], losses_of(alone), rtol=2e-3)
 
 
 def test_a_killed_worker_costs_no_finished_epoch(nodes, tiny_mnist, run_dir, together):
@@ -207,7 +207,7 @@ def test_a_lost_node_shrinks_the_group_and_a_new_one_makes_it_grow(nodes, tiny_m
     from digits.training import tensorflow_cluster
 
     monkeypatch.setattr(tensorflow_cluster, "RESIZE_INTERVAL_S", 5.0)
-    epochs = 60
+    epochs = 24
     fault = Fault(nodes.lose_second, epoch=3, fraction=0.5)
     brought = []
 
@@ -216,9 +216,9 @@ def test_a_lost_node_shrinks_the_group_and_a_new_one_makes_it_grow(nodes, tiny_m
         if event["event"] == "epoch" and fault.of_kind("resumed"):
             if not brought:
                 brought.append(nodes.bring_second())
-            # Ray looks for new nodes every 20 s; until it found this one, an epoch takes more than a second.
+            # Ray looks for new nodes every 20 s; until it found this one, an epoch takes more than three.
             if len(nodes.workers()) == 1:
-                freeze(nodes.workers()[0], 1.0)
+                freeze(nodes.workers()[0], 3.0)
 
     state = train(tiny_mnist, run_dir, on_event, epochs=epochs)
     counts = [workers_of(run_dir, epoch) for epoch in range(1, epochs + 1)]
