@@ -1,5 +1,6 @@
 """How a job finds its cluster: the one it was submitted to, or one that it starts on this machine and ends with."""
 
+import logging
 import os
 import socket
 import uuid
@@ -52,7 +53,9 @@ def connect(*, state_api: bool = False) -> tuple[dict[str, float], int]:
     else:
         join_cluster(options)
     stopping.restore()
+    # The job shows its own progress; Ray Data would write at length of each dataset.
     ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     alive = [node for node in ray.nodes() if node["Alive"]]
     return ray.cluster_resources(), sum(1 for node in alive if node["Resources"].get("CPU"))
 

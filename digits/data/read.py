@@ -50,7 +50,11 @@ def in_tasks(
     """
     cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
     return dataset.map_batches(
-        function, batch_size=batch_size, fn_kwargs=constants, num_cpus=TASK_CPUS, concurrency=cores
+        function,
+        batch_size=batch_size,
+        fn_kwargs=constants,
+        num_cpus=TASK_CPUS,
+        compute=ray.data.TaskPoolStrategy(size=cores),
     )
 
 

@@ -75,9 +75,11 @@ NEIGHBOUR = """
 import time, ray
 from digits import cluster
 cluster.connect()
-alive = ray.remote(num_cpus=0)(time.time)
+@ray.remote(num_cpus=0)
+def clock():
+    return time.time()
 while True:
-    print("alive at", ray.get(alive.remote()), flush=True)
+    print("alive at", ray.get(clock.remote()), flush=True)
     time.sleep(1)
 """
 """Another Ray of the same machine."""

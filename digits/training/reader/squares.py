@@ -79,7 +79,7 @@ def squares(
 
     blocks = -(-len(numbers) // SQUARES_PER_TASK)
     return ray.data.range(len(numbers), override_num_blocks=blocks).map_batches(
-        make, batch_size=None, num_cpus=TASK_CPUS, concurrency=TASKS
+        make, batch_size=None, num_cpus=TASK_CPUS, compute=ray.data.TaskPoolStrategy(size=TASKS)
     )
 
 
