@@ -15,6 +15,7 @@ from digits.benchmarks.measuring import Results, Scope
 from digits.benchmarks.serving import service
 from digits.commands.console import show_table
 from digits.errors import require
+from digits.machine import usable_cores
 from digits.training.runs import PACKAGES
 
 Part = Literal["training", "steps", "data", "distortion", "evaluation", "service", "growth", "search", "trials"]
@@ -73,7 +74,7 @@ def describe_machine() -> dict[str, Any]:
     model = [line.partition(":")[2].strip() for line in read("/proc/cpuinfo").splitlines() if "model name" in line]
     return {
         "processor": model[0] if model else platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "system": platform.platform(),
         "python": platform.python_version(),

@@ -3,10 +3,10 @@
 What parts gain: docs/log.md, "Parts of a batch that stay in the cache".
 """
 
-import os
-
 import numpy as np
 import tensorflow as tf
+
+from digits.machine import usable_cores
 
 SMALLEST_PART = 16
 """Fewest digits of a part that is made to keep a core busy; smaller ones are slower."""
@@ -26,7 +26,9 @@ def take_share_of_node(local_world_size: int) -> int:
     tf.get_logger().setLevel("ERROR")
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
-    return max(1, len(os.sched_getaffinity(0)) // local_world_size)
+    # What TensorFlow would take by itself, but for the quota of a container.
+    tf.config.threading.set_inter_op_parallelism_threads(usable_cores())
+    return max(1, usable_cores() // local_world_size)
 
 
 def prepare_tensorflow(local_world_size: int, batch_size: int) -> int:

@@ -15,7 +15,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("digits",),
     ("digits.errors", "digits.stopping", "digits.interruptible"),
     ("digits.config",),
-    ("digits.images", "digits.storage", "digits.tokens"),
+    ("digits.images", "digits.storage", "digits.tokens", "digits.machine"),
     ("digits.cluster", "digits.preprocessing", "digits.augmentation", "digits.models"),
     ("digits.data",),
     ("digits.reading",),
@@ -94,7 +94,14 @@ WITHOUT_RAY = (
 """What never reaches Ray; of the service, only its deployment does."""
 SHARED_BY_TRAINING_AND_EXAMINATION = {"digits", "digits.errors", "digits.config", "digits.images"}
 """All that the closures of augmentation and evaluation have in common, their own packages' `__init__` apart."""
-SERVICE_NEEDS = ("digits.errors", "digits.config", "digits.images", "digits.storage", "digits.preprocessing")
+SERVICE_NEEDS = (
+    "digits.errors",
+    "digits.config",
+    "digits.images",
+    "digits.machine",
+    "digits.storage",
+    "digits.preprocessing",
+)
 SERVICE_NEEDS_OF_MODELS = {"digits.models", "digits.models.checkpoints", "digits.models.inference"}
 
 
