@@ -16,6 +16,7 @@ from digits.benchmarks.serving import service
 from digits.commands.console import show_table
 from digits.errors import require
 from digits.machine import usable_cores
+from digits.storage import Storage
 from digits.training.runs import PACKAGES
 
 Part = Literal["training", "steps", "data", "distortion", "evaluation", "service", "growth", "search", "trials"]
@@ -92,7 +93,7 @@ def read(path: str) -> str:
 def benchmark(settings: BenchmarkSettings) -> dict[str, Any]:
     """Measure what the command line names; returns the job's JSON document."""
     settings.check()
-    folder = Path(settings.storage_path).expanduser().absolute() / time.strftime("benchmark-%Y%m%d-%H%M%S")
+    folder = Path(Storage.open(settings.storage_path).new_folder("benchmark").path)
     scope = Scope(
         folder=folder,
         repeats=settings.repeats,
@@ -101,7 +102,6 @@ def benchmark(settings: BenchmarkSettings) -> dict[str, Any]:
         seconds=settings.seconds,
         trials=settings.trials,
     )
-    folder.mkdir(parents=True)
     results, machine = Results(), describe_machine()
     memory, load = machine["memory_gb"], machine["load"]
     print(f"{machine['processor']}, {machine['cores']} cores, {memory} GB, load {load:.1f} | {folder}", flush=True)
