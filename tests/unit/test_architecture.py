@@ -24,7 +24,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("digits.tuning",),
     ("digits.reporting",),
     ("digits.service", "digits.commands"),
-    ("digits.benchmarks",),
+    ("digits.benchmarks", "digits.diagnostics"),
     ("jobs", "serve"),
 )
 """Floors, lowest first: a module imports from its own package and from lower floors; rooms of one floor never meet."""
@@ -37,6 +37,7 @@ MAY_IMPORT = {
         "digits.commands",
         "digits.service.deployment",
         "digits.benchmarks.sides",
+        "digits.diagnostics",
         "serve.app",
         "serve.__main__",
     },
@@ -50,6 +51,7 @@ MAY_IMPORT = {
         "digits.tuning.trial_worker",
         "digits.benchmarks.sides",
         "digits.benchmarks.scaling",
+        "digits.diagnostics.worker",
     },
     "keras": {
         "digits.models.network",
@@ -65,7 +67,7 @@ MAY_IMPORT = {
     "onnxruntime": {"digits.models.inference", "digits.reading.detect"},
     "tyro": {"digits.commands"},
     "jinja2": {"digits.reporting.page"},
-    "psutil": {"digits.stopping", "digits.benchmarks"},
+    "psutil": {"digits.stopping", "digits.benchmarks", "digits.diagnostics.nodes"},
     "geventhttpclient": {"digits.benchmarks.serving.load"},
 }
 """Packages and modules that may import each framework directly."""
