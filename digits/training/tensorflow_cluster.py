@@ -66,6 +66,10 @@ def worker_group(
     )
 
 
+HOLDERS: list[socket.socket] = []
+"""Sockets of this process that keep ports free, see `free_address`."""
+
+
 class TensorflowBackend(Backend):
     """Sets TF_CONFIG in every worker, which tells `tf.distribute.MultiWorkerMirroredStrategy` its cluster."""
 
@@ -90,12 +94,16 @@ class TensorflowConfig(BackendConfig):
 
 
 def free_address() -> str:
-    """host:port on which the worker that calls this can listen."""
+    """host:port on which a worker, where this runs, can listen; kept free for it as long as this process lives."""
     host = ray.util.get_node_ip_address()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.bind(("", 0))
-        port = listener.getsockname()[1]
+    holder = socket.socket(family, socket.SOCK_STREAM)
+    # TensorFlow, which asks for the same, may listen there beside a socket that does not; the system gives the port to
+    # nobody else meanwhile. Importing TensorFlow takes seconds.
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("", 0))
+    HOLDERS.append(holder)
+    port = holder.getsockname()[1]
     return f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
 
 

@@ -9,18 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from digits.training.tensorflow_cluster import join_cluster
+from digits.training.tensorflow_cluster import free_address, join_cluster
 
 ROOT = Path(__file__).resolve().parents[3]
 PROXY = "http://127.0.0.1:9"
 """Nobody listens there."""
 SUM = """
-import socket, sys
-from digits.training.tensorflow_cluster import join_cluster
-with socket.socket() as probe:
-    probe.bind(("", 0))
-    port = probe.getsockname()[1]
-join_cluster([f"{sys.argv[1]}:{port}"], 0)
+from digits.training.tensorflow_cluster import free_address, join_cluster
+join_cluster([free_address()], 0)
 import tensorflow as tf
 strategy = tf.distribute.MultiWorkerMirroredStrategy()
 total = strategy.run(lambda: tf.distribute.get_replica_context().all_reduce("SUM", tf.ones(3)))
@@ -28,21 +24,11 @@ print(total.numpy().tolist())
 """
 
 
-def address_of_this_machine() -> str:
-    """The address that other machines would use; where there is none, that of loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # sends nothing
-        except OSError:
-            return "127.0.0.1"
-        return probe.getsockname()[0]
-
-
 def test_a_sum_does_not_go_through_a_proxy():
     """The calls that training makes; where they go to the proxy they hang until they are killed."""
     env = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     done = subprocess.run(
-        [sys.executable, "-c", SUM, address_of_this_machine()],
+        [sys.executable, "-c", SUM],
         cwd=ROOT,
         env={**env, "http_proxy": PROXY, "https_proxy": PROXY},
         capture_output=True,
@@ -51,6 +37,17 @@ def test_a_sum_does_not_go_through_a_proxy():
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[1.0, 1.0, 1.0]"
+
+
+def test_a_workers_port_is_taken_by_nobody_until_it_listens():
+    """TensorFlow itself listens there in the test above."""
+    port = int(free_address().rpartition(":")[2])
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("", port))
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gRPC does
+        other.bind(("", port))
+        other.listen()
 
 
 @pytest.mark.parametrize(
