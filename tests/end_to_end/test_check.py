@@ -8,6 +8,7 @@ import pytest
 
 from tests.end_to_end.faults import Job
 from tests.end_to_end.job_head import Head
+from tests.end_to_end.serve_cluster import wait_for
 
 
 @pytest.mark.slow
@@ -37,6 +38,7 @@ def test_a_check_is_submitted_to_a_cluster(ray_folder, tmp_path):
     head = Head(ray_folder)
     try:
         arguments = ("python", "jobs/check.py", "--steps", "40", "--storage-path", tmp_path)
+        wait_for(lambda: head.ray("job", "list").returncode == 0, "the start of the head", 200)
         done = head.submit(*arguments)
         assert done.returncode == 0, done.stdout
         (line,) = re.findall(r"^\{.*\}$", done.stdout, re.MULTILINE)
