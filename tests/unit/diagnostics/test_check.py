@@ -1,11 +1,13 @@
 """What a check says of nodes and of groups of workers that were found so, and what it never says."""
 
+import sys
 from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
 import pytest
 
+from digits.commands.console import Unsound, run_job
 from digits.config import RECIPES
 from digits.diagnostics.check import CheckSettings, check, document_of, problems_of_groups, problems_of_nodes
 from digits.diagnostics.groups import Group
@@ -136,3 +138,15 @@ def test_a_storage_that_is_not_seen_has_a_reason(tmp_path):
 )
 def test_a_mistake_is_one_message_before_ray_starts(arguments, words, refusal):
     assert words in refusal(CheckSettings, check, arguments)
+
+
+def test_what_a_check_finds_wrong_is_its_last_line_and_the_exit_code_says_so(monkeypatch, capsys):
+    def job(settings):
+        raise Unsound({"problems": ["no GPU"]})
+
+    monkeypatch.setattr(sys, "argv", ["job"])
+    with pytest.raises(SystemExit) as ended:
+        run_job(CheckSettings, job, None)
+    assert ended.value.code == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1] == '{"problems": ["no GPU"]}' and err == ""
