@@ -14,6 +14,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from digits import stopping
 from digits.errors import require
+from digits.machine import quoted_interpreter, usable_cores
 from digits.storage import Storage
 from digits.tokens import use_private_token
 
@@ -79,6 +80,9 @@ def start_cluster(options: dict[str, Any], *, state_api: bool) -> None:
         options["dashboard_port"] = free_port()
         os.environ[API_SERVER] = f"http://127.0.0.1:{options['dashboard_port']}"
     use_private_token()
+    options.setdefault("num_cpus", usable_cores())
+    if interpreter := quoted_interpreter():
+        options["runtime_env"] = interpreter
     # The job shows its own progress: without a dashboard, nothing listens on its port.
     ray.init(address="local", include_dashboard=state_api, **options)
 
@@ -90,7 +94,7 @@ def join_cluster(options: dict[str, Any]) -> None:
     os.environ[API_SERVER] = context.address_info["gcs_address"] if context.dashboard_url else NO_API_SERVER
     # What all processes of a job get has to be known when it connects.
     ray.shutdown()
-    ray.init(runtime_env={"env_vars": {API_SERVER: os.environ[API_SERVER]}}, **options)
+    ray.init(runtime_env={"env_vars": {API_SERVER: os.environ[API_SERVER]}, **quoted_interpreter()}, **options)
 
 
 def free_port() -> int:

@@ -32,6 +32,10 @@ class ConfigurationError(UserError):
     """A setting that cannot work."""
 
 
+class MachineError(ConfigurationError):
+    """A machine of the cluster that lacks what it counts: no other start of the same work would find it."""
+
+
 class DataError(ConfigurationError):
     """Parquet files that do not hold digits as expected; the message names file and column."""
 

@@ -4,6 +4,8 @@ A path is a local folder, or a URI that pyarrow's filesystems open (s3://bucket/
 """
 
 import os
+import secrets
+import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +82,26 @@ class Storage:
         """Names of the folders directly inside, sorted; empty where there is no folder."""
         selector = fs.FileSelector(self.path, allow_not_found=True)
         return sorted(f.base_name for f in self.filesystem.get_file_info(selector) if f.type == fs.FileType.Directory)
+
+    def new_folder(self, kind: str) -> Self:
+        """A folder inside for a job of some kind, named after it and the time, that no other job has.
+
+        On a file system it is made, which only one of several jobs can do: who comes second, in the same second or
+        after a clock was set back, gets a number behind the name. A bucket knows no such step, so there the name ends
+        with six random digits, and nothing is made.
+        """
+        name = f"{kind}-{time.strftime('%Y%m%d-%H%M%S')}"
+        if not self.is_local:
+            return self / f"{name}-{secrets.token_hex(3)}"
+        Path(self.path).mkdir(parents=True, exist_ok=True)
+        folder, number = self / name, 1
+        while True:
+            try:
+                Path(folder.path).mkdir()
+                return folder
+            except FileExistsError:
+                number += 1
+                folder = self / f"{name}-{number}"
 
     def read_bytes(self) -> bytes:
         """The whole content of this file; OSError if it cannot be read."""

@@ -4,6 +4,7 @@ Checks command line, checkpoint, API key and ports before Ray starts, so that a 
 `serve run` does.
 """
 
+import json
 import os
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from digits.errors import CheckpointError, ConfigurationError
+from digits.machine import quoted_interpreter, usable_cores
 from digits.models import checkpoints
 from digits.service.gate import read_api_key
 from digits.service.service import find_checkpoint
@@ -34,16 +36,15 @@ def prepare(arguments: Sequence[str]) -> tuple[Settings, str]:
     if (file := settings.arguments.get("api_key_file")) is not None:
         read_api_key(Path(file))
     if is_local():
+        if settings.use_proxy_of(os.environ):
+            print("No HAProxy on this machine: Ray Serve's Python proxy takes its place, which is slower", flush=True)
         check_ports(settings.ports(os.environ))
     return settings, checkpoint.name
 
 
 def run(settings: Settings) -> None:
     """Serve until Ctrl-C, on a Ray of its own unless RAY_ADDRESS names one."""
-    address = []
-    if is_local():
-        use_private_token()
-        address = ["--address=local"]
+    import ray
     from pydantic import ValidationError
     from ray.serve.schema import ServeDeploySchema
     from ray.serve.scripts import cli
@@ -57,10 +58,14 @@ def run(settings: Settings) -> None:
             "correct the configuration file; serve/config.yaml is one that works",
         )
         sys.exit(f"error: {refused}")
+    options = [f"--runtime-env-json={json.dumps(interpreter)}"] if (interpreter := quoted_interpreter()) else []
+    if is_local():
+        use_private_token()
+        ray.init(address="local", namespace="serve", num_cpus=usable_cores(), runtime_env=interpreter)
     with tempfile.TemporaryDirectory(prefix="digits-serve-") as folder:
         file = Path(folder) / "config.yaml"
         file.write_text(yaml.safe_dump(settings.config), encoding="utf-8")
-        cli(["run", *address, str(file)])
+        cli(["run", *options, str(file)])
 
 
 def main(arguments: Sequence[str]) -> None:

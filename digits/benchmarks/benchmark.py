@@ -15,6 +15,8 @@ from digits.benchmarks.measuring import Results, Scope
 from digits.benchmarks.serving import service
 from digits.commands.console import show_table
 from digits.errors import require
+from digits.machine import usable_cores
+from digits.storage import Storage
 from digits.training.runs import PACKAGES
 
 Part = Literal["training", "steps", "data", "distortion", "evaluation", "service", "growth", "search", "trials"]
@@ -73,7 +75,7 @@ def describe_machine() -> dict[str, Any]:
     model = [line.partition(":")[2].strip() for line in read("/proc/cpuinfo").splitlines() if "model name" in line]
     return {
         "processor": model[0] if model else platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -91,7 +93,7 @@ def read(path: str) -> str:
 def benchmark(settings: BenchmarkSettings) -> dict[str, Any]:
     """Measure what the command line names; returns the job's JSON document."""
     settings.check()
-    folder = Path(settings.storage_path).expanduser().absolute() / time.strftime("benchmark-%Y%m%d-%H%M%S")
+    folder = Path(Storage.open(settings.storage_path).new_folder("benchmark").path)
     scope = Scope(
         folder=folder,
         repeats=settings.repeats,
@@ -100,7 +102,6 @@ def benchmark(settings: BenchmarkSettings) -> dict[str, Any]:
         seconds=settings.seconds,
         trials=settings.trials,
     )
-    folder.mkdir(parents=True)
     results, machine = Results(), describe_machine()
     memory, load = machine["memory_gb"], machine["load"]
     print(f"{machine['processor']}, {machine['cores']} cores, {memory} GB, load {load:.1f} | {folder}", flush=True)

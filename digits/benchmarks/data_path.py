@@ -1,10 +1,10 @@
 """The data path: Ray Data against NumPy in one process, and training with distortion against training without."""
 
-import os
 from typing import Any
 
 from digits.benchmarks.measuring import Figure, Results, Scope, alternate, run_side
 from digits.benchmarks.training import epoch_ends, train_job
+from digits.machine import usable_cores
 
 NETWORK = "improved"
 """Network of the trainings with and without distortion."""
@@ -50,7 +50,7 @@ def measure_distortion(scope: Scope, results: Results) -> None:
 
     If an epoch without distortion takes T on all cores, and distortion takes D core-seconds, that is T + D / cores.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     originals = 0.8 * (scope.digits or 70_000)
     turns = alternate(
         {

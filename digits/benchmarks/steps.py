@@ -4,13 +4,13 @@ There are only as many digits as steady rates need; the first epoch, which compi
 """
 
 import json
-import os
 import statistics
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 from digits.benchmarks.measuring import NETWORKS, Figure, Results, Scope, alternate, free_port, run_side
+from digits.machine import usable_cores
 
 EPOCHS = 4
 
@@ -37,7 +37,7 @@ def rate_of_two(scope: Scope, network: str, threads: int) -> float:
 
 def measure(scope: Scope, results: Results) -> None:
     """Compare images a second of both networks."""
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     for network in NETWORKS:
 
         def one_worker(side: str, turn: int, network: str = network) -> float:

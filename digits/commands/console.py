@@ -28,18 +28,29 @@ class Interrupted(KeyboardInterrupt):
         self.result = result
 
 
+class Unsound(Exception):
+    """A job that did its work and found something wrong: its result is printed, and its exit code is 1."""
+
+    def __init__(self, result: dict[str, Any]) -> None:
+        super().__init__("something is wrong")
+        self.result = result
+
+
 def run_job(settings: type[Settings], job: Callable[[Settings], dict[str, Any]], description: str | None) -> None:
     """Parse the command line into `settings`, run the job, and print its result as the last line of stdout.
 
-    Exit codes: 0 for success; 1, with one message on stderr, for what a user can cause, storage that fails or training
-    that ends early; 2 for a wrong command line; 130 for Ctrl-C or SIGTERM, after which a job may still print its result
-    so far.
+    Exit codes: 0 for success; 1 for what a job found wrong, or with one message on stderr for what a user can cause,
+    storage that fails or training that ends early; 2 for a wrong command line; 130 for Ctrl-C or SIGTERM, after which a
+    job may still print its result so far.
     """
     try:
         options = tyro.cli(settings, description=description)
         stopping.begin()
         result = job(options)
         stopping.finish()
+    except Unsound as found:
+        print(json.dumps(found.result, allow_nan=False), flush=True)
+        sys.exit(1)
     except KeyboardInterrupt as stop:
         end_early(stop)
     except (SystemExit, ValueError, OSError, RuntimeError) as error:

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -184,7 +183,7 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     photos = read_photos(settings.photos, found) if settings.photos else None
     storage.check_writable()
 
-    run_dir = storage / time.strftime(f"evaluate-{checkpoint.name}-%Y%m%d-%H%M%S")
+    run_dir = storage.new_folder(f"evaluate-{checkpoint.name}")
     predict = build_classifier(checkpoint).probabilities
     stopping.reached(lambda: "before the evaluation was written; start it again")
     print(f"{checkpoint.name}: {checkpoint.record['parameters']:,} parameters, from {checkpoint.path}", flush=True)

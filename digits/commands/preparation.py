@@ -1,6 +1,5 @@
 """What training and search do before their work: all checks, then the cluster and what its workers need."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +40,7 @@ def prepare(
     Raises ConfigurationError or DataError for settings, data or storage that cannot be used.
     """
     storage = Storage.open(settings.storage_path)
+    run_dir: Storage | None
     if settings.resume:
         run_dir = storage / Path(settings.resume).name
         work = kind.read(run_dir)
@@ -50,9 +50,10 @@ def prepare(
         data = independent_of_this_folder(settings.data.applied_to(DataConfig()))
         files = find_digits(data.path)
         work = begin(data, files.fingerprint)
-        run_dir = storage / time.strftime(f"{name}-%Y%m%d-%H%M%S")
+        run_dir = None
+    split = Split.make(files, work.data)
     storage.check_writable()
-    return Prepared(work=work, run_dir=run_dir, split=Split.make(files, work.data))
+    return Prepared(work=work, run_dir=run_dir or storage.new_folder(name), split=split)
 
 
 def independent_of_this_folder(data: DataConfig) -> DataConfig:

@@ -1,7 +1,6 @@
 """The comparison that jobs/evaluate.py makes: other networks beside the judged one, photos simulated on Ray."""
 
 import json
-import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from digits.errors import require
 from digits.evaluation.comparison import ComparedNetwork, Comparison, compare
 from digits.evaluation.factors import FACTORS, PATHS, LevelImages, join_parts, level_images, measure_factors
 from digits.images import Digits
+from digits.machine import usable_cores
 from digits.models import checkpoints
 from digits.models.checkpoints import RECORD, Checkpoint
 from digits.models.inference import build_classifier
@@ -178,6 +178,6 @@ def facts_of(judged: Checkpoint, comparison: Comparison, photos_per_level: int, 
         f"{sum(len(network.trainings) for network in comparison.networks)} trained networks are compared.",
         f"{photos_per_level:,} simulated photos a level, {EVERYDAY_PHOTOS:,} under everyday conditions, and "
         f"{min(CORRUPTED_DIGITS, num_originals):,} corrupted digits a family, all of validation digits, seed {SEED}.",
-        f"{os.cpu_count()} x {platform.machine()}, Python {platform.python_version()}, "
+        f"{usable_cores()} x {platform.machine()}, Python {platform.python_version()}, "
         + ", ".join(f"{package} {version(package)}" for package in packages),
     ]

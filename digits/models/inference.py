@@ -4,7 +4,6 @@ The checkpoint's arrays become an ONNX graph in memory, run by ONNX Runtime: no 
 Time, memory and agreement with Keras: docs/performance.md (jobs/benchmark.py --parts evaluation).
 """
 
-import os
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from digits.config import CHANNELS, IMAGE_SIZE, NUM_CLASSES, Architecture
 from digits.errors import InferenceError
+from digits.machine import usable_cores
 from digits.models.checkpoints import Checkpoint
 
 _CHUNK = 64
@@ -89,7 +89,7 @@ def build_classifier(checkpoint: Checkpoint, num_threads: int | None = None) -> 
         checkpoint.architecture,
         checkpoint.weights,
         temperature=checkpoint.temperature,
-        num_threads=num_threads or len(os.sched_getaffinity(0)),
+        num_threads=num_threads or usable_cores(),
     )
 
 

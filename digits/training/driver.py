@@ -9,7 +9,7 @@ How fast: docs/performance.md (jobs/benchmark.py --parts training).
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
@@ -22,7 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from digits import interruptible
 from digits.data.split import Split
-from digits.errors import TrainingError
+from digits.errors import MachineError, TrainingError
 from digits.images import Digits
 from digits.storage import Storage
 from digits.training.resources import Workers
@@ -82,11 +82,22 @@ def train(
         try:
             interruptible.call(group.fit)
         except ray.train.TrainingFailedError as error:
+            refuse_machine([error])
             raise TrainingError(
                 f"training ended early: {cause_of(error)}",
                 f"{len(run.networks)} trained networks in {run_dir}",
                 f"mend the cause, then go on with --resume {run_dir.name}",
             ) from error
+
+
+def refuse_machine(errors: Iterable[BaseException]) -> None:
+    """Raise the MachineError among these errors, or among those that Ray Train and Ray Tune made of them."""
+    for error in errors:
+        inside = [getattr(error, name, None) for name in ("_base_exc", "controller_failure", "cause")]
+        inside += getattr(error, "worker_failures", {}).values()
+        refuse_machine(each for each in inside if isinstance(each, BaseException))
+        if isinstance(error, MachineError):
+            raise error
 
 
 def cause_of(error: BaseException) -> str:
@@ -104,6 +115,8 @@ class TellFailures(ray.train.UserCallback):
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
         """Called by Ray Train with the errors of the workers, by rank."""
+        # Raised here it is an error of the controller, which ends the run: no other start would go better.
+        refuse_machine(worker_exceptions.values())
         causes = {rank: cause_of(error) for rank, error in worker_exceptions.items()}
         self.events.put({"event": "failure", "causes": causes})
 

@@ -8,7 +8,7 @@ and Ray Train's controller, which only wait for the workers, would spend time an
 import json
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -22,6 +22,12 @@ from digits.training.resources import Workers
 
 RESIZE_INTERVAL_S = 60.0
 """How often a group with a range of workers looks for nodes to grow onto, in seconds."""
+NO_PROXY = "no_grpc_proxy"
+"""Names, for gRPC alone, hosts to which it does not go through the proxy of `http_proxy`; no_proxy counts without it.
+
+TensorFlow's workers speak gRPC, also each to itself; through a proxy their first sum hangs for ever. What reads a
+bucket keeps its proxy.
+"""
 
 
 def worker_group(
@@ -60,6 +66,10 @@ def worker_group(
     )
 
 
+HOLDERS: list[socket.socket] = []
+"""Sockets of this process that keep ports free, see `free_address`."""
+
+
 class TensorflowBackend(Backend):
     """Sets TF_CONFIG in every worker, which tells `tf.distribute.MultiWorkerMirroredStrategy` its cluster."""
 
@@ -84,16 +94,28 @@ class TensorflowConfig(BackendConfig):
 
 
 def free_address() -> str:
-    """host:port on which the worker that calls this can listen."""
+    """host:port on which a worker, where this runs, can listen; kept free for it as long as this process lives."""
     host = ray.util.get_node_ip_address()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.bind(("", 0))
-        port = listener.getsockname()[1]
+    holder = socket.socket(family, socket.SOCK_STREAM)
+    # TensorFlow, which asks for the same, may listen there beside a socket that does not; the system gives the port to
+    # nobody else meanwhile. Importing TensorFlow takes seconds.
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("", 0))
+    HOLDERS.append(holder)
+    port = holder.getsockname()[1]
     return f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
 
 
 def join_cluster(addresses: list[str], rank: int) -> None:
-    """Tell TensorFlow in this process of the workers' addresses, and which of them it is."""
+    """Tell TensorFlow in this process of the workers' addresses, to be reached without a proxy, and which it is."""
     cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}
     os.environ["TF_CONFIG"] = json.dumps(cluster)
+    hosts = [address.rpartition(":")[0].strip("[]") for address in addresses]
+    os.environ[NO_PROXY] = ",".join(dict.fromkeys([*reached_directly(os.environ), *hosts]))
+
+
+def reached_directly(environment: Mapping[str, str]) -> list[str]:
+    """The hosts to which gRPC does not go through a proxy, as it reads the environment; also those of NO_PROXY."""
+    found = [environment[name] for name in (NO_PROXY, "no_proxy", "NO_PROXY") if name in environment]
+    return [host for host in (host.strip() for host in found[0].split(",")) if host] if found else []

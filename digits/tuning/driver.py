@@ -22,6 +22,7 @@ from digits.data.split import Split, evenly
 from digits.errors import ConfigurationError
 from digits.images import Digits
 from digits.storage import Storage
+from digits.training.driver import refuse_machine
 from digits.training.resources import Workers, choose_workers
 from digits.tuning import searches
 from digits.tuning.early_stopping import EarlyStopping
@@ -91,6 +92,9 @@ def search_networks(
         interruptible.call(tuner.fit)
     except KeyboardInterrupt:
         journal.close()
+    except ray.tune.TuneError as error:
+        refuse_machine([error.__context__ or error])  # Ray Tune makes a text of what the journal raises
+        raise
     return sorted([*earlier.values(), *journal.trials()], key=lambda trial: trial.number)
 
 

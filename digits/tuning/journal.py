@@ -2,13 +2,15 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ray.tune
+from ray import cloudpickle
 from ray.tune.experiment import Trial
 
 from digits.storage import Storage
-from digits.training.driver import cause_of
+from digits.training.driver import cause_of, refuse_machine
 from digits.training.state import EpochResult
 from digits.tuning import searches
 from digits.tuning.searches import Search, TrialResult
@@ -59,7 +61,8 @@ class Journal(ray.tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Called by Ray Tune when a trial raised an error or its process died."""
-        error = trial.get_pickled_error() or RuntimeError("the trial's process died")
+        error = error_of(trial)
+        refuse_machine([error])  # ends the search: the trial did not fail, and may be tried elsewhere
         self.end(trial.config[TRIAL]["number"], "failed", cause_of(error))
 
     def end(self, number: int, status: searches.Status, reason: str = "") -> None:
@@ -87,6 +90,15 @@ class Journal(ray.tune.Callback):
         """All trials that ended or at least reported."""
         begun = [self.result(number, "interrupted") for number in self.reports if number not in self.ended]
         return [*self.ended.values(), *begun]
+
+
+def error_of(trial: Trial) -> BaseException:
+    """What ended a trial, from the file in which Ray Tune keeps it; it is read before it is in the search's folder."""
+    file = trial.pickled_error_file
+    if file is None:
+        return RuntimeError("the trial's process died")
+    error: BaseException = cloudpickle.loads(Path(file).read_bytes())
+    return error
 
 
 def epoch_of(report: dict[str, Any]) -> EpochResult:

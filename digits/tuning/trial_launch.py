@@ -11,6 +11,7 @@ from typing import Any
 import ray.tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from digits.machine import usable_cores
 from digits.training.tensorflow_cluster import worker_group
 from digits.tuning.searches import TUNE
 from digits.tuning.trial_task import TRIAL, TrialTask
@@ -24,7 +25,7 @@ def train_alone(config: dict[str, Any], task: TrialTask) -> None:
     from digits.training.batch_parts import prepare_tensorflow
     from digits.tuning.trial_worker import train_candidate
 
-    prepare_tensorflow(len(os.sched_getaffinity(0)), task.search.training.global_batch_size)
+    prepare_tensorflow(usable_cores(), task.search.training.global_batch_size)
     train_candidate(task, config[TRIAL]["number"], report=ray.tune.report)
 
 

@@ -88,3 +88,12 @@ def test_a_ray_that_only_runs_here_is_not_joined(environment):
         assert answer_in(environment) == "no answer"
     finally:
         end(head, signal.SIGTERM)
+
+
+@pytest.mark.slow
+def test_the_address_that_a_cluster_left_when_it_died_is_not_asked(environment):
+    """What `ray start` notes on the machine stays there after a crash or a restart of the machine."""
+    note = Path(environment["RAY_TMPDIR"], "ray", "ray_current_cluster")
+    note.parent.mkdir()
+    note.write_text("127.0.0.1:1")
+    assert answer_in(environment) == "no answer"

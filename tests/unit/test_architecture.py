@@ -15,7 +15,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("digits",),
     ("digits.errors", "digits.stopping", "digits.interruptible"),
     ("digits.config",),
-    ("digits.images", "digits.storage", "digits.tokens"),
+    ("digits.images", "digits.storage", "digits.tokens", "digits.machine"),
     ("digits.cluster", "digits.preprocessing", "digits.augmentation", "digits.models"),
     ("digits.data",),
     ("digits.reading",),
@@ -24,7 +24,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("digits.tuning",),
     ("digits.reporting",),
     ("digits.service", "digits.commands"),
-    ("digits.benchmarks",),
+    ("digits.benchmarks", "digits.diagnostics"),
     ("jobs", "serve"),
 )
 """Floors, lowest first: a module imports from its own package and from lower floors; rooms of one floor never meet."""
@@ -37,6 +37,7 @@ MAY_IMPORT = {
         "digits.commands",
         "digits.service.deployment",
         "digits.benchmarks.sides",
+        "digits.diagnostics",
         "serve.app",
         "serve.__main__",
     },
@@ -50,6 +51,7 @@ MAY_IMPORT = {
         "digits.tuning.trial_worker",
         "digits.benchmarks.sides",
         "digits.benchmarks.scaling",
+        "digits.diagnostics.worker",
     },
     "keras": {
         "digits.models.network",
@@ -65,7 +67,7 @@ MAY_IMPORT = {
     "onnxruntime": {"digits.models.inference", "digits.reading.detect"},
     "tyro": {"digits.commands"},
     "jinja2": {"digits.reporting.page"},
-    "psutil": {"digits.stopping", "digits.benchmarks"},
+    "psutil": {"digits.stopping", "digits.benchmarks", "digits.diagnostics.nodes"},
     "geventhttpclient": {"digits.benchmarks.serving.load"},
 }
 """Packages and modules that may import each framework directly."""
@@ -94,7 +96,14 @@ WITHOUT_RAY = (
 """What never reaches Ray; of the service, only its deployment does."""
 SHARED_BY_TRAINING_AND_EXAMINATION = {"digits", "digits.errors", "digits.config", "digits.images"}
 """All that the closures of augmentation and evaluation have in common, their own packages' `__init__` apart."""
-SERVICE_NEEDS = ("digits.errors", "digits.config", "digits.images", "digits.storage", "digits.preprocessing")
+SERVICE_NEEDS = (
+    "digits.errors",
+    "digits.config",
+    "digits.images",
+    "digits.machine",
+    "digits.storage",
+    "digits.preprocessing",
+)
 SERVICE_NEEDS_OF_MODELS = {"digits.models", "digits.models.checkpoints", "digits.models.inference"}
 
 

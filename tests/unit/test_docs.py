@@ -30,8 +30,11 @@ from tests.unit.pages import (
     text_of,
 )
 
-JOBS = [f"jobs/{name}.py" for name in ("train", "train_reader", "tune", "evaluate", "benchmark", "load_test", "scale")]
-FOREIGN_FLAGS = {"--logdir"}
+JOBS = [
+    f"jobs/{name}.py"
+    for name in ("train", "train_reader", "tune", "evaluate", "check", "benchmark", "load_test", "scale")
+]
+FOREIGN_FLAGS = {"--cpus", "--logdir"}
 """Flags of other programs that the text, outside blocks of commands, mentions."""
 FIGURE = re.compile(r"\d[\d.,]*( (times|ms|s|MB|GB|images/s)| ?%|/s)(?![\w-])")
 """A figure with a unit, as measurements have."""

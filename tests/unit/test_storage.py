@@ -1,5 +1,9 @@
 """Folders and buckets: files are replaced in one step, and what cannot be opened is said clearly."""
 
+import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -54,3 +58,51 @@ def test_an_unknown_scheme_is_refused():
 def test_a_relative_path_is_made_absolute(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert Path(Storage.open("runs").path) == tmp_path / "runs"
+
+
+CLAIM = """
+import sys, time
+from digits.storage import Storage
+time.strftime = lambda form: "20261125-120000"
+print("ready", flush=True)
+sys.stdin.readline()
+print(Storage.open(sys.argv[1]).new_folder("train").name)
+"""
+
+
+def test_jobs_that_start_in_one_second_get_a_folder_each(tmp_path):
+    """The clock stands still, as it seems to where it was set back."""
+    command = [sys.executable, "-c", CLAIM, str(tmp_path / "runs")]
+    jobs = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(6)]
+    for job in jobs:
+        job.stdout.readline()
+    for job in jobs:
+        job.stdin.write("\n")
+        job.stdin.flush()
+    names = sorted(job.communicate(timeout=60)[0].strip() for job in jobs)
+    assert names == ["train-20261125-120000", *(f"train-20261125-120000-{number}" for number in range(2, 7))]
+    assert Storage.open(tmp_path / "runs").folders() == names
+
+
+def test_a_folder_of_a_bucket_has_a_name_that_no_other_gets(tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "strftime", lambda form: "20261125-120000")
+    bucket = Storage(fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()), "runs", "s3://")
+    names = {bucket.new_folder("train").name for _ in range(20)}
+    assert len(names) == 20
+    assert all(re.fullmatch("train-20261125-120000-[0-9a-f]{6}", name) for name in names)
+
+
+def test_two_runs_in_one_second_share_no_folder(tmp_path, tiny_mnist, monkeypatch):
+    from digits.commands.preparation import prepare
+    from digits.commands.reader.training import TrainReaderSettings
+    from digits.commands.reader.training import prepare as prepare_reader
+    from digits.commands.settings import DataFlags, RunSettings
+    from digits.commands.training import TrainSettings
+    from digits.training.runs import Run
+
+    monkeypatch.setattr(time, "strftime", lambda form: "20261125-120000")
+    settings = TrainSettings(run=RunSettings(storage_path=str(tmp_path), data=DataFlags(path=tiny_mnist)))
+    runs = [prepare(settings.run, Run, begin=settings.begin, name="train").run_dir.name for _ in range(2)]
+    assert runs == ["train-20261125-120000", "train-20261125-120000-2"]
+    readers = [prepare_reader(TrainReaderSettings(storage_path=str(tmp_path)))[1].name for _ in range(2)]
+    assert readers == ["reader-20261125-120000", "reader-20261125-120000-2"]

@@ -39,6 +39,7 @@ class TrainReaderSettings(StorageSettings):
 def prepare(settings: TrainReaderSettings) -> tuple[PageRun, Storage, DigitFiles]:
     """All that can be checked before Ray starts; returns run, its folder, MNIST."""
     storage = Storage.open(settings.storage_path)
+    run_dir: Storage | None
     if settings.resume:
         run_dir = storage / Path(settings.resume).name
         run = PageRun.read(run_dir)
@@ -52,9 +53,9 @@ def prepare(settings: TrainReaderSettings) -> tuple[PageRun, Storage, DigitFiles
         run = PageRun(
             training=PageTraining(**given), architecture=PageArchitecture().to_dict(), fingerprint=files.fingerprint
         )
-        run_dir = storage / time.strftime("reader-%Y%m%d-%H%M%S")
+        run_dir = None
     storage.check_writable()
-    return run, run_dir, files
+    return run, run_dir or storage.new_folder("reader"), files
 
 
 class ReaderProgress(Progress):

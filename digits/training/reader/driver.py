@@ -14,7 +14,7 @@ from digits import interruptible
 from digits.data.files import DigitFiles
 from digits.errors import TrainingError, require
 from digits.storage import Storage
-from digits.training.driver import MAX_STARTS, SNAPSHOT, TellFailures, cause_of, listening
+from digits.training.driver import MAX_STARTS, SNAPSHOT, TellFailures, cause_of, listening, refuse_machine
 from digits.training.reader import squares
 from digits.training.reader.finish import judging_digits
 from digits.training.reader.run import PageRun
@@ -68,6 +68,7 @@ def train(
         try:
             interruptible.call(group.fit)
         except ray.train.TrainingFailedError as error:
+            refuse_machine([error])
             raise TrainingError(
                 f"training ended early: {cause_of(error)}",
                 f"{run.training.epochs} epochs in {run_dir}",

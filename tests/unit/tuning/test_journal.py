@@ -3,6 +3,12 @@
 import pickle
 from types import SimpleNamespace
 
+import pytest
+from ray.exceptions import RayTaskError
+from ray.train import WorkerGroupError
+from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
+
+from digits.errors import MachineError
 from digits.storage import Storage
 from digits.tuning import searches
 from digits.tuning.journal import Journal
@@ -34,6 +40,30 @@ def test_what_ends_after_the_search_was_stopped_is_interrupted_and_not_noted(tmp
     journal.close()
     journal.on_trial_complete(1, [], tune_trial(0))
     assert [trial.status for trial in journal.trials()] == ["interrupted"]
+    assert searches.read_trials(run_dir) == []
+
+
+def failed_with(error, folder):
+    """A trial that failed, with the file that Ray Tune keeps its error in."""
+    (folder / "error.pkl").write_bytes(pickle.dumps(error))
+    return SimpleNamespace(config={TRIAL: {"number": 1}}, pickled_error_file=str(folder / "error.pkl"))
+
+
+def test_why_a_trial_failed_is_noted(tmp_path):
+    run_dir = Storage.open(tmp_path / "run")
+    Journal(a_search(), run_dir, lambda event: None).on_trial_error(
+        1, [], failed_with(RuntimeError("MemoryError: too large"), tmp_path)
+    )
+    (noted,) = searches.read_trials(run_dir)
+    assert (noted.status, noted.reason) == ("failed", "MemoryError: too large")
+
+
+def test_a_machine_that_lacks_its_gpu_ends_the_search_and_no_trial_counts_as_failed(tmp_path):
+    run_dir = Storage.open(tmp_path / "run")
+    refused = WorkerGroupError("", {1: UserExceptionWithTraceback(MachineError("a", "b", "c"), "")})
+    journal = Journal(a_search(), run_dir, lambda event: None)
+    with pytest.raises(MachineError, match="a"):
+        journal.on_trial_error(1, [], failed_with(RayTaskError("train", "", refused), tmp_path))
     assert searches.read_trials(run_dir) == []
 
 
