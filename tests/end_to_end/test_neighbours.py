@@ -75,16 +75,12 @@ def paused(job):
                 os.kill(pid, signal.SIGCONT)
 
 
-def assert_undisturbed(job):
-    """No worker of a job that has ended failed, and nothing was tried again."""
-    assert not [line for line in job.lines if any(word in line for word in MISHAPS)], job.output
-
-
-def undisturbed(job):
-    """The document of a job whose workers did not fail."""
-    assert job.wait() == 0, job.output
-    assert_undisturbed(job)
-    return json.loads(job.lines[-1])
+def undisturbed(job, code=0):
+    """The document of a job that ends with this exit code; no worker failed, and nothing was tried again."""
+    assert job.wait() == code, job.output
+    *lines, document = job.lines
+    assert not [line for line in lines if any(word in line for word in MISHAPS)], job.output
+    return json.loads(document)
 
 
 def epochs_of(run_dir, network, epochs):
@@ -138,8 +134,7 @@ def test_a_search_does_not_notice_other_rays(neighbours, environment, tiny_mnist
     before = len(ended())
     wait_for(lambda: len(ended()) > before, "the end of a trial after its neighbours' end", PATIENCE_S)
     job.stop(signal.SIGINT)
-    assert job.wait() == 130, job.output
-    assert_undisturbed(job)
+    assert undisturbed(job, code=130)["failed"] == 0
     for trial in ended():
         assert trial["status"] in ("finished", "stopped early")
         assert [epoch["epoch"] for epoch in trial["history"]] == list(range(1, trial["epochs_trained"] + 1))
