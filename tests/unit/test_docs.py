@@ -30,7 +30,8 @@ from tests.unit.pages import (
     text_of,
 )
 
-JOBS = [f"jobs/{name}.py" for name in ("train", "train_reader", "tune", "evaluate", "benchmark", "load_test", "scale")]
+JOB_NAMES = ("train", "train_reader", "tune", "evaluate", "choose", "benchmark", "load_test", "scale")
+JOBS = [f"jobs/{name}.py" for name in JOB_NAMES]
 FOREIGN_FLAGS = {"--logdir"}
 """Flags of other programs that the text, outside blocks of commands, mentions."""
 FIGURE = re.compile(r"\d[\d.,]*( (times|ms|s|MB|GB|images/s)| ?%|/s)(?![\w-])")

@@ -299,7 +299,7 @@ def test_a_broken_first_checkpoint_is_an_error(tmp_path):
 def test_the_best_checkpoint_of_a_storage_path_is_found(tmp_path):
     write_checkpoint(tmp_path / "good")
     (tmp_path / "best.json").write_text('{"checkpoint": "good"}')
-    assert find_checkpoint({"storage_path": str(tmp_path)}) == str(tmp_path / "good")
+    assert str(find_checkpoint({"storage_path": str(tmp_path)})) == str(tmp_path / "good")
     assert find_checkpoint({"checkpoint": "runs/other"}) == str(Path(__file__).parents[3] / "runs" / "other")
     assert find_checkpoint({"checkpoint": "s3://bucket/runs/other"}) == "s3://bucket/runs/other"
 
