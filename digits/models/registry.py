@@ -12,12 +12,14 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from digits.errors import CheckpointError
 from digits.models import checkpoints
 from digits.models.checkpoints import BEST, RECORD
 from digits.storage import Storage
+from digits.uris import is_uri, public
 
 FORMAT = 1
 FOLDER = "registry"
@@ -134,16 +136,23 @@ class Registry:
         return None
 
     def find(self, name: str) -> Entry:
-        """The latest entry of a checkpoint, named by its path; CheckpointError where there is none."""
-        inside = name.removeprefix(f"{self.storage}/").rstrip("/")
-        found = [entry for entry in self.entries if entry.checkpoint == inside]
-        if not found:
-            raise CheckpointError(
-                f"{inside} is not among the {len(self.entries)} checkpoints that {self.storage} knows",
-                "RUN/NAME, as python jobs/choose.py lists them",
-                "correct the name, or name its storage path with --storage-path",
-            )
-        return found[-1]
+        """The latest entry of a checkpoint, named by its path inside the storage path or in full.
+
+        CheckpointError where there is none.
+        """
+        named = name.rstrip("/")
+        full = public(name).partition("?")[0] if is_uri(name) else str(Path(name).expanduser().absolute())
+        for entry in reversed(self.entries):
+            folder = str(self.folder(entry))
+            if entry.checkpoint == named or full.rstrip("/") == (
+                folder.partition("?")[0] if is_uri(folder) else folder
+            ):
+                return entry
+        raise CheckpointError(
+            f"{public(name)} is not among the {len(self.entries)} checkpoints that {self.storage} knows",
+            "RUN/NAME, as python jobs/choose.py lists them",
+            "correct the name, or name its storage path with --storage-path",
+        )
 
 
 def has_best(storage: Storage) -> bool:
@@ -167,6 +176,10 @@ def find_best(storage: Storage) -> Storage:
             "choose one with python jobs/choose.py --checkpoint RUN/NAME, or train: make train",
         )
     return registry.folder(best)
+
+
+def _without_options(path: str) -> str:
+    return path.partition("?")[0] if is_uri(path) else path
 
 
 def file_of(storage: Storage, id: str) -> Storage:

@@ -36,6 +36,8 @@ class Model:
 
     name: str
     classifier: Classifier
+    path: str
+    """Where its checkpoint lies, as messages show it."""
     description: dict[str, Any]
     """What GET /model tells about it, JSON-ready: architecture, metrics, training configuration, versions."""
 
@@ -98,6 +100,7 @@ def load_model(path: str | Storage) -> Model:
     return Model(
         name=checkpoint.name,
         classifier=classifier,
+        path=checkpoint.path,
         description={
             "name": checkpoint.name,
             "architecture": checkpoint.architecture.to_dict(),
@@ -117,6 +120,9 @@ class Service:
         self.model: Model | None = None
         self.refused: str | None = None
         """Why the last checkpoint was refused; None when the last one is in service."""
+        self.choice: Mapping[str, Any] = {}
+        self.tried: str | None = None
+        """Where the last checkpoint lies that was taken or refused; None where none was found."""
 
     def swap(self, choice: Mapping[str, Any]) -> None:
         """Take the checkpoint that `choice` names (see `find_checkpoint`) into service.
@@ -124,8 +130,11 @@ class Service:
         One that cannot serve is refused: the old model stays and `refused` says why. Only if there is no old model does
         this method raise.
         """
+        self.choice, self.tried = choice, None
         try:
-            model = load_model(find_checkpoint(choice))
+            found = find_checkpoint(choice)
+            self.tried = public(str(found))
+            model = load_model(found)
         except (ValueError, OSError) as error:
             self.metrics.swapped(accepted=False)
             self.refused = str(error)
@@ -135,6 +144,25 @@ class Service:
             # One assignment, last: every request sees the whole old model or the whole new one.
             self.model, self.refused = model, None
             self.metrics.swapped(accepted=True)
+
+    def follow(self) -> bool:
+        """Where "best" was chosen, take what is the best by now, if it is another one; whether one was tried.
+
+        Storage that cannot be read now is no reason to change anything; `refused` says so until it can be read again.
+        """
+        if self.choice.get("checkpoint", BEST) != BEST:
+            return False
+        try:
+            best = str(find_checkpoint(self.choice))
+        except (ValueError, OSError) as error:
+            self.refused = str(error)
+            return False
+        if best != self.tried:
+            self.swap(self.choice)
+            return True
+        if self.model is not None and best == self.model.path:
+            self.refused = None
+        return False
 
     def recognise(self, model: Model, pictures: Sequence[bytes]) -> list[Answer | Refusal]:
         """One answer for each picture file, in order; a file that shows no digit, or cannot be read, is refused."""

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -125,6 +126,22 @@ def test_a_choice_must_be_of_a_checkpoint_that_can_be_read(storage):
     with pytest.raises(CheckpointError, match="damaged"):
         registering.choose(storage, "b/x")
     assert best(storage) == "a/x"
+
+
+def test_a_checkpoint_is_found_however_it_is_named(storage, monkeypatch):
+    monkeypatch.chdir(storage.parent.path)
+    register(storage, "a/x")
+    registry = register(storage, "b/x")
+    for name in ("a/x", "a/x/", f"{storage}/a/x", f"{storage.name}/a/x", f"./{storage.name}/a/x/"):
+        assert registry.find(name).checkpoint == "a/x"
+    uri = "s3://KEY:SECRET@bucket/runs?endpoint_override=127.0.0.1:1&scheme=http&region=us-east-1"
+    registry = replace(registry, storage=Storage.open(uri))
+    inside = uri.replace("runs", "runs/b/x")
+    for name in ("b/x", inside, inside.replace("KEY:SECRET@", ""), "s3://bucket/runs/b/x"):
+        assert registry.find(name).checkpoint == "b/x"
+    with pytest.raises(CheckpointError) as refused:
+        registry.find(inside.replace("b/x", "c/x"))
+    assert "SECRET" not in str(refused.value)
 
 
 def test_a_damaged_best_checkpoint_is_refused_and_then_replaced(storage):
