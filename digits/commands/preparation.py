@@ -19,7 +19,7 @@ from digits.storage import Storage
 from digits.training.resources import Workers, choose_workers
 from digits.training.runs import Resumable
 from digits.training.score_photos import start_photo_digits
-from digits.uris import public
+from digits.uris import is_uri, public
 
 Work = TypeVar("Work", bound=Resumable)
 
@@ -64,7 +64,7 @@ def prepare(
 
 def independent_of_this_folder(data: DataConfig) -> DataConfig:
     """The same data by an absolute path, so that a run goes on, and a checkpoint is judged, in whatever folder."""
-    if data.path is None or "://" in data.path:
+    if data.path is None or is_uri(data.path):
         return data
     return replace(data, path=str(Path(data.path).expanduser().absolute()))
 

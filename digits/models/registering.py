@@ -87,7 +87,7 @@ def measured(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def set_damaged_aside(storage: Storage) -> list[str]:
-    """Set the best checkpoint aside for as long as it is damaged; returns what is wrong with each.
+    """Set the best checkpoint aside if it is damaged, and the next one, until one is whole; returns what is wrong.
 
     CheckpointError where storage itself fails: then nothing is known of the checkpoint.
     """

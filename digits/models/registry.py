@@ -140,12 +140,10 @@ class Registry:
 
         CheckpointError where there is none.
         """
-        named = name.rstrip("/")
-        full = public(name).partition("?")[0] if is_uri(name) else str(Path(name).expanduser().absolute())
+        full = public(name) if is_uri(name) else str(Path(name).expanduser().absolute())
         for entry in reversed(self.entries):
-            folder = str(self.folder(entry))
-            if entry.checkpoint == named or full.rstrip("/") == (
-                folder.partition("?")[0] if is_uri(folder) else folder
+            if entry.checkpoint == name.rstrip("/") or _without_options(str(self.folder(entry))) == _without_options(
+                full
             ):
                 return entry
         raise CheckpointError(
@@ -179,6 +177,7 @@ def find_best(storage: Storage) -> Storage:
 
 
 def _without_options(path: str) -> str:
+    """A URI without what follows its path; a local path as it is."""
     return path.partition("?")[0] if is_uri(path) else path
 
 

@@ -145,7 +145,9 @@ def read_config(file: Path) -> Settings:
     expected = "YAML with http_options, controller_options and one application with one deployment"
     remedy = "start from a copy of serve/config.yaml"
     try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+        # From a stream: of a text, yaml's errors would quote lines, which may hold the keys of a bucket.
+        with file.open(encoding="utf-8") as stream:
+            config = yaml.safe_load(stream)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise ConfigurationError(f"{file} is not YAML: {reason}", expected, remedy) from error

@@ -16,7 +16,7 @@ DATA = {
 }
 
 
-def finish(storage, name, *, accuracy=0.98, photo_score=0.9, **data):
+def finish(storage, name, *, accuracy=0.98, photo_score=0.9, weights=WEIGHTS, **data):
     """A finished checkpoint in the storage path."""
     record = {
         "name": name.rpartition("/")[2],
@@ -26,7 +26,7 @@ def finish(storage, name, *, accuracy=0.98, photo_score=0.9, **data):
         "training": {"seed": 0},
         "versions": {"digits": "0.1.0"},
     }
-    checkpoints.write(storage / name, weights=WEIGHTS, record=record)
+    checkpoints.write(storage / name, weights=weights, record=record)
     return checkpoints.load(storage / name)
 
 
