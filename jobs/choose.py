@@ -48,10 +48,11 @@ def choose(settings: ChooseSettings) -> dict[str, Any]:
     changes = settings.checkpoint is not None or settings.by_score
     registry = registering.choose(storage, settings.checkpoint) if changes else Registry.read(storage)
     best = registry.best()
-    folder = str(find_best(storage)) if has_best(storage) else None
+    # Where an earlier version wrote no records, best.json names the best one.
+    folder = str(find_best(storage)) if best or (not registry.entries and has_best(storage)) else None
     rows = [row_of(registry, entry, best) for entry in registry.entries]
     show_table("Checkpoints, oldest first", ["checkpoint", "score", "of", "registered", ""], rows)
-    print(f"best checkpoint: {folder or 'none yet'}")
+    print(f"best checkpoint: {folder or 'none'}")
     return {
         "best": folder,
         "checkpoints": [

@@ -65,6 +65,21 @@ def test_an_unknown_checkpoint_is_one_message(storage):
         asked(storage, checkpoint="first/x", by_score=True)
 
 
+def test_what_is_left_is_shown_where_nothing_is(storage, capsys):
+    for run in ("first", "second", "own"):
+        storage.filesystem.delete_dir((storage / run).path)
+    document = asked(storage)
+    assert document["best"] is None and len(document["checkpoints"]) == 3
+    assert capsys.readouterr().out.count("removed") == 3
+
+
+def test_a_storage_path_without_records_shows_what_best_json_names(tmp_path):
+    storage = Storage.open(tmp_path)
+    finish(storage, "old/x")
+    (storage / "best.json").write_bytes(b'{"checkpoint": "old/x"}')
+    assert asked(storage) == {"best": f"{storage}/old/x", "checkpoints": []}
+
+
 def test_an_empty_storage_path_has_none(tmp_path):
     assert asked(tmp_path) == {"best": None, "checkpoints": []}
 

@@ -339,6 +339,17 @@ def test_keys_of_a_bucket_are_not_told(service, choice):
     assert not any(key in service.refused for key in ("AKIAEXAMPLE", "cReT"))
 
 
+def test_without_settings_it_looks_where_uploaded_jobs_write_if_the_checkout_has_none(tmp_path, monkeypatch):
+    monkeypatch.setattr("digits.service.service.ROOT", tmp_path / "checkout")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    uploaded = Storage.open(tmp_path / "home" / "digits-runs")
+    register(uploaded, "a/first")
+    assert find_checkpoint({}) == uploaded / "a/first"
+    of_checkout = Storage.open(tmp_path / "checkout" / "runs")
+    register(of_checkout, "b/second")
+    assert find_checkpoint({}) == of_checkout / "b/second"
+
+
 def test_a_broken_first_checkpoint_is_an_error(tmp_path):
     with pytest.raises(checkpoints.CheckpointError, match="make train"):
         Service().swap({"checkpoint": str(tmp_path / "nothing")})

@@ -37,5 +37,9 @@ def test_what_ends_after_the_search_was_stopped_is_interrupted_and_not_noted(tmp
     assert searches.read_trials(run_dir) == []
 
 
-def test_ray_tune_can_pickle_it_whatever_listens(tmp_path):
-    pickle.dumps(Journal(a_search(), Storage.open(tmp_path), lambda event: None))
+def test_ray_tune_can_pickle_it_whatever_listens_and_gets_no_keys():
+    storage = Storage.open(
+        "s3://AKIAEXAMPLE:sEcReT@bucket/run?endpoint_override=127.0.0.1:1&scheme=http&region=us-east-1"
+    )
+    assert b"sEcReT" in pickle.dumps(storage)
+    assert b"sEcReT" not in pickle.dumps(Journal(a_search(), storage, lambda event: None))
