@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from digits.commands.training_report import best_so_far
+from digits.commands.choosing import ChooseSettings, choose
+from digits.commands.reports.training import best_so_far
 from digits.errors import ConfigurationError
 from digits.models.registry import find_best
 from digits.storage import Storage
-from jobs.choose import ChooseSettings, choose
 from tests.unit.models.finished import finish, register
 
 ROOT = Path(__file__).resolve().parents[2]

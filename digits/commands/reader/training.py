@@ -15,7 +15,7 @@ from digits.models.page_targets import PageArchitecture
 from digits.storage import Storage
 from digits.training.reader import driver
 from digits.training.reader.finish import finish
-from digits.training.reader.run import RUN, PageEpoch, PageRun, PageTraining
+from digits.training.reader.run import PageEpoch, PageRun, PageTraining
 from digits.training.resources import choose_workers
 
 
@@ -41,7 +41,7 @@ def prepare(settings: TrainReaderSettings) -> tuple[PageRun, Storage, DigitFiles
     """All that can be checked before Ray starts; returns run, its folder, MNIST."""
     if settings.resume:
         name = Path(settings.resume).name
-        storage = choose_storage(settings.storage_path, holds=lambda storage: (storage / name / RUN).exists())
+        storage = choose_storage(settings.storage_path, holds=lambda storage: (storage / name / PageRun.FILE).exists())
         run_dir = storage / name
         run = PageRun.read(run_dir)
         if settings.epochs is not None:
