@@ -10,7 +10,7 @@ from typing import Any
 from digits.errors import CheckpointError
 from digits.models import checkpoints
 from digits.models.checkpoints import BEST, Checkpoint
-from digits.models.registry import CHOICE, FOLDER, FORMAT, Registry, file_of
+from digits.models.registry import CHOICE, FORMAT, Registry, file_of
 from digits.storage import Storage
 
 ONLY_OF_ARTICLE = ("validation_fraction", "split_seed")
@@ -50,7 +50,7 @@ def choose(storage: Storage, name: str | None) -> Registry:
 
 def adopt(storage: Storage) -> None:
     """Where an earlier version wrote no records, write that of the checkpoint that best.json names."""
-    if (storage / FOLDER).files() or not (storage / BEST).exists():
+    if Registry.read(storage).entries or not (storage / BEST).exists():
         return
     try:
         folder = checkpoints.locate(storage, checkpoints.read_best(storage)["checkpoint"])

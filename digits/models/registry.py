@@ -140,11 +140,9 @@ class Registry:
 
         CheckpointError where there is none.
         """
-        full = public(name) if is_uri(name) else str(Path(name).expanduser().absolute())
+        full = _without_options(public(name) if is_uri(name) else str(Path(name).expanduser().absolute()))
         for entry in reversed(self.entries):
-            if entry.checkpoint == name.rstrip("/") or _without_options(str(self.folder(entry))) == _without_options(
-                full
-            ):
+            if name.rstrip("/") == entry.checkpoint or full == _without_options(str(self.folder(entry))):
                 return entry
         raise CheckpointError(
             f"{public(name)} is not among the {len(self.entries)} checkpoints that {self.storage} knows",
