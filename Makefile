@@ -14,6 +14,12 @@ install: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# The S3 server that a slow test trains and serves from, apart from what is tested
+.venv-s3/installed: tests/end_to_end/s3_server/requirements.txt
+	$(PYTHON) -m venv .venv-s3
+	.venv-s3/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
 # The article's two networks on the real digits; ARGS adds flags: make train ARGS="--seeds 0 1 2"
 train: install
 	$(BIN)/python jobs/train.py --architecture both $(ARGS)
@@ -26,7 +32,7 @@ test: install
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not long" $(ARGS)
 
 # The long ones: real processes, kills, several nodes
-test-slow: install
+test-slow: install .venv-s3/installed
 	$(BIN)/python -m pytest $(PARALLEL) -m "slow and not long" $(ARGS)
 
 # Soaks, and every command of the documents: before a release
@@ -45,4 +51,4 @@ audit: install
 	echo "$$installed" | $(BIN)/pip-audit --requirement /dev/stdin --no-deps --disable-pip --strict
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-s3

@@ -104,14 +104,21 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def check_shared(storage: Storage, files: Sequence[str] = ()) -> None:
+def check_shared(storage: Storage, files: Sequence[str] = (), *, alone: bool = False) -> None:
     """Raise ConfigurationError where some node of the cluster does not see this storage, or these local files.
 
     Each node is asked, so a folder that is mounted on all of them passes, and so do several nodes on one machine.
+    Nobody named a folder that is there for one node `alone`.
     """
     nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
     if len(nodes) == 1:
         return
+    require(
+        not alone,
+        f"no storage is named, on a cluster of {len(nodes)} nodes; {storage} is a folder of one of them",
+        "storage that every node of the cluster sees",
+        "name a bucket, such as --storage-path s3://bucket/runs, or a folder that is mounted on all nodes",
+    )
     marker = storage / f".node-test-{uuid.uuid4().hex}"
     marker.write_bytes(b"digits")
     try:

@@ -1,13 +1,15 @@
 """A folder or a bucket behind one interface: runs, checkpoints and data are read from and written to it.
 
-A path is a local folder, or a URI that pyarrow's filesystems open (s3://bucket/runs, gs://...).
+A path is a local folder, or a URI that pyarrow's filesystems open (s3://bucket/runs, gs://...), options included
+(?endpoint_override=...). Keys in a URI open the filesystem, which carries them to the workers; they are kept nowhere
+else, so that no text that is made from a storage can show them.
 """
 
 import os
 import secrets
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -15,6 +17,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from digits.errors import ConfigurationError
+from digits.uris import Uri, for_pyarrow, is_uri, public, quote_path, without_keys
 
 
 @dataclass(frozen=True)
@@ -24,31 +27,45 @@ class Storage:
     filesystem: fs.FileSystem
     path: str
     """Path inside the filesystem: absolute for a local one, bucket/key for a bucket."""
-    uri_prefix: str = ""
-    """What a person writes in front of `path`: nothing for a local folder; s3:// or the like for a bucket."""
+    root: str = ""
+    """Scheme and host of a URI, without keys, such as s3://bucket; empty for a local folder."""
+    depth: int = 0
+    """How many characters of `path` `root` stands for: those of bucket or container."""
+    query: str = ""
+    """The options of a URI, without keys, such as ?region=eu-west-1."""
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
         """The storage at a local path (made absolute) or a URI; creates nothing."""
         text = os.fspath(path)
-        if "://" not in text:
+        if not is_uri(text):
             return cls(fs.LocalFileSystem(), str(Path(text).expanduser().absolute()))
         try:
+            uri, text = Uri.parse(text), for_pyarrow(text)
             filesystem, inner = fs.FileSystem.from_uri(text)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        except (ValueError, pa.ArrowNotImplementedError, OSError) as error:
+            # Without its cause: pyarrow's message may hold the URI, and a traceback would show it.
             raise ConfigurationError(
-                f"cannot open {text}: {error}",
+                f"cannot open {public(text)}: {without_keys(str(error), text)}",
                 "a folder, or a URI that pyarrow opens, such as s3://bucket/runs",
-                "check the spelling and the credentials of the bucket",
-            ) from error
-        local = isinstance(filesystem, fs.LocalFileSystem)
-        return cls(filesystem, inner.rstrip("/"), "" if local else text.split("://", 1)[0] + "://")
+                "check the spelling and the credentials of the bucket; in a key, write / as %2F and + as %2B",
+            ) from None
+        inner = inner.rstrip("/") or "/"
+        if isinstance(filesystem, fs.LocalFileSystem):
+            return cls(filesystem, inner)
+        if not inner.endswith(uri.path):
+            raise ConfigurationError(
+                f"cannot open {uri}: its path is read as {inner}",
+                "a URI whose path is that of a folder, such as s3://bucket/runs",
+                "write the path without . and .. in it",
+            )
+        return cls(filesystem, inner, uri.root, len(inner) - len(uri.path), uri.query)
 
     def __truediv__(self, name: str) -> Self:
-        return type(self)(self.filesystem, f"{self.path}/{name}", self.uri_prefix)
+        return replace(self, path=f"{self.path}/{name}")
 
     def __str__(self) -> str:
-        return self.uri_prefix + self.path
+        return self.root + (quote_path(self.path[self.depth :]) if self.root else self.path) + self.query
 
     @property
     def name(self) -> str:
@@ -58,7 +75,7 @@ class Storage:
     @property
     def parent(self) -> Self:
         """The folder that holds this one."""
-        return type(self)(self.filesystem, self.path.rsplit("/", 1)[0], self.uri_prefix)
+        return replace(self, path=self.path.rsplit("/", 1)[0])
 
     @property
     def is_local(self) -> bool:

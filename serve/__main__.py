@@ -52,8 +52,10 @@ def run(settings: Settings) -> None:
     try:
         ServeDeploySchema.model_validate(settings.config)
     except ValidationError as error:
+        # Without the values: they may hold the keys of a bucket.
+        faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False))
         refused = ConfigurationError(
-            " ".join(str(error).split()),
+            "; ".join(faults),
             "the fields of Ray Serve's configuration files",
             "correct the configuration file; serve/config.yaml is one that works",
         )

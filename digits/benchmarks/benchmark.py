@@ -18,6 +18,7 @@ from digits.errors import require
 from digits.machine import usable_cores
 from digits.storage import Storage
 from digits.training.runs import PACKAGES
+from digits.uris import is_uri, public
 
 Part = Literal["training", "steps", "data", "distortion", "evaluation", "service", "growth", "search", "trials"]
 MEASURES: dict[Part, Callable[[Scope, Results], None]] = {
@@ -62,8 +63,8 @@ class BenchmarkSettings:
             "leave it out to use all",
         )
         require(
-            "://" not in self.storage_path,
-            f"storage path = {self.storage_path}",
+            not is_uri(self.storage_path),
+            f"storage path = {public(self.storage_path)}",
             "a folder of this machine",
             "use for instance runs",
         )

@@ -18,6 +18,7 @@ from digits.config import DataConfig
 from digits.data.files import find_digits
 from digits.data.read import read_without_ray
 from digits.data.split import split_rows
+from digits.default_storage import choose_storage
 from digits.errors import require
 from digits.evaluation.metrics import LabelledPredictions, Predict, evaluate
 from digits.evaluation.pages.folder import find_pages, find_pictures
@@ -26,12 +27,13 @@ from digits.images import Digits
 from digits.models import checkpoints
 from digits.models.checkpoints import Checkpoint
 from digits.models.inference import build_classifier
+from digits.models.registry import find_best, has_best
 from digits.reading.reader import Reader
 from digits.reporting import figures
 from digits.reporting.factor_figures import comparison_pictures
 from digits.reporting.page import PhotoReading, report_html
-from digits.storage import Storage
 from digits.training.state import history_csv
+from digits.uris import public
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,7 @@ def read_validation_digits(checkpoint: Checkpoint, path: str | None) -> Digits:
     files = find_digits(config.path)
     require(
         files.fingerprint == fingerprint,
-        f"the digits of {config.path or 'the shipped MNIST'} are not those that {checkpoint.name} was trained on",
+        f"{public(config.path or 'the shipped MNIST')} has other digits than {checkpoint.name} was trained on",
         f"data with the fingerprint {fingerprint[:12]}...",
         "name the folder of its training data with --data",
     )
@@ -173,11 +175,11 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
         "at least 1",
         "use 60, or --no-report to do without them",
     )
-    storage = Storage.open(settings.storage_path)
+    storage = choose_storage(settings.storage_path, holds=None if settings.checkpoint else has_best)
     found = find_photos(settings.photos) if settings.photos else []
     pages = find_pages(settings.pages) if settings.pages else []
     without_digits = find_pictures(settings.not_digits) if settings.not_digits else []
-    checkpoint = checkpoints.load(settings.checkpoint or checkpoints.best_checkpoint(settings.storage_path))
+    checkpoint = checkpoints.load(settings.checkpoint or find_best(storage))
     compared = study.load_compared(checkpoint, settings.compare)
     digits = read_validation_digits(checkpoint, settings.data)
     photos = read_photos(settings.photos, found) if settings.photos else None
@@ -186,7 +188,8 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     run_dir = storage.new_folder(f"evaluate-{checkpoint.name}")
     predict = build_classifier(checkpoint).probabilities
     stopping.reached(lambda: "before the evaluation was written; start it again")
-    print(f"{checkpoint.name}: {checkpoint.record['parameters']:,} parameters, from {checkpoint.path}", flush=True)
+    network = f"{checkpoint.name}: {checkpoint.record['parameters']:,} parameters"
+    print(f"{network}, from {checkpoint.path} | evaluation {run_dir}", flush=True)
     kinds = dict.fromkeys(("validation", "photos", "pages", "not_digits"))
     document = {"checkpoint": checkpoint.path, **kinds, "run_dir": str(run_dir)}
     findings = Findings(document=document, files={"history.csv": history_csv([checkpoint.record])})

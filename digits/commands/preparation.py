@@ -12,11 +12,13 @@ from digits.commands.settings import RunSettings
 from digits.config import DataConfig, check_seeds
 from digits.data.files import find_digits, find_same_digits
 from digits.data.split import Split
+from digits.default_storage import choose_storage, is_default_of_a_copy
 from digits.images import Digits
 from digits.storage import Storage
 from digits.training.resources import Workers, choose_workers
 from digits.training.runs import Resumable
 from digits.training.score_photos import start_photo_digits
+from digits.uris import is_uri, public
 
 Work = TypeVar("Work", bound=Resumable)
 
@@ -39,17 +41,22 @@ def prepare(
 
     Raises ConfigurationError or DataError for settings, data or storage that cannot be used.
     """
-    storage = Storage.open(settings.storage_path)
     run_dir: Storage | None
     if settings.resume:
-        run_dir = storage / Path(settings.resume).name
+        run = Path(settings.resume).name
+        storage = choose_storage(settings.storage_path, holds=lambda storage: (storage / run / kind.FILE).exists())
+        run_dir = storage / run
         work = kind.read(run_dir)
-        files = find_same_digits(work.data.path, work.fingerprint, run_dir.name)
+        # Where its data lie was noted without keys: they may be named again.
+        again = settings.data.applied_to(DataConfig()).path
+        path = again if again and public(again) == work.data.path else work.data.path
+        files = find_same_digits(path, work.fingerprint, run_dir.name)
     else:
+        storage = choose_storage(settings.storage_path)
         check_seeds(settings.seeds)
         data = independent_of_this_folder(settings.data.applied_to(DataConfig()))
         files = find_digits(data.path)
-        work = begin(data, files.fingerprint)
+        work = begin(replace(data, path=data.path and public(data.path)), files.fingerprint)
         run_dir = None
     split = Split.make(files, work.data)
     storage.check_writable()
@@ -58,7 +65,7 @@ def prepare(
 
 def independent_of_this_folder(data: DataConfig) -> DataConfig:
     """The same data by an absolute path, so that a run goes on, and a checkpoint is judged, in whatever folder."""
-    if data.path is None or "://" in data.path:
+    if data.path is None or is_uri(data.path):
         return data
     return replace(data, path=str(Path(data.path).expanduser().absolute()))
 
@@ -81,7 +88,9 @@ def start(
 ) -> Started:
     """Connect to the cluster, check that it can do the job, and start making simulated photos."""
     resources, num_nodes = cluster.connect(state_api=state_api)
-    cluster.check_shared(prepared.run_dir.parent, prepared.split.files.local_paths)
+    cluster.check_shared(
+        prepared.run_dir.parent, prepared.split.files.local_paths, alone=is_default_of_a_copy(settings.storage_path)
+    )
     workers = choose_workers(settings.num_workers, resources, num_nodes, on_demand_gpus=on_demand_gpus)
     photo_digits = start_photo_digits(prepared.split)
     return Started(resources=resources, num_nodes=num_nodes, workers=workers, photo_digits=photo_digits)

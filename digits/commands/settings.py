@@ -80,8 +80,8 @@ TRAINING_FLAGS = {"global_batch_size": "batch_size"}
 class StorageSettings:
     """Where a job writes."""
 
-    storage_path: str = "runs"
-    """Folder or bucket for runs and for best.json."""
+    storage_path: str | None = None
+    """Folder or bucket for runs; left out: runs, or ~/digits-runs where a job runs in Ray's copy of its folder."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,8 +47,9 @@ def load_compared(judged: Checkpoint, paths: Sequence[str]) -> list[Compared]:
     """
     loaded = {judged.path: judged}
     for path in paths:
-        for each in checkpoints_in(path):
-            loaded.setdefault(each, checkpoints.load(each))
+        for folder in checkpoints_in(path):
+            # By the full path: the same checkpoint may be named in several ways, and counts once.
+            loaded.setdefault(str(folder), checkpoints.load(folder))
     groups: dict[str, list[Checkpoint]] = {}
     for checkpoint in loaded.values():
         require(
@@ -71,12 +72,12 @@ def load_compared(judged: Checkpoint, paths: Sequence[str]) -> list[Compared]:
     return list(compared.values())
 
 
-def checkpoints_in(path: str) -> list[str]:
+def checkpoints_in(path: str) -> list[Storage]:
     """The checkpoint at a path, or the finished ones of the run at it."""
     folder = Storage.open(path)
     if (folder / RECORD).exists():
-        return [path]
-    return [str(folder / network.name) for network in Run.read(folder).networks]
+        return [folder]
+    return [folder / network.name for network in Run.read(folder).networks]
 
 
 def is_distorted(checkpoint: Checkpoint) -> bool:

@@ -12,6 +12,7 @@ from pyarrow import fs
 from digits.config import IMAGE_SIZE, NUM_CLASSES
 from digits.errors import DataError
 from digits.storage import Storage
+from digits.uris import public
 
 SHIPPED = Path(__file__).resolve().parents[1] / "mnist"
 IMAGE, LABEL = "image", "label"
@@ -77,7 +78,7 @@ def find_same_digits(path: str | None, fingerprint: str, begun: str) -> DigitFil
     files = find_digits(path)
     if files.fingerprint != fingerprint:
         raise DataError(
-            f"the digits of {path or 'the shipped MNIST'} changed since {begun} began",
+            f"the digits of {public(path or 'the shipped MNIST')} changed since {begun} began",
             "the digits that it was started with",
             "bring them back, or start anew without --resume",
         )

@@ -10,6 +10,7 @@ from digits import cluster, stopping
 from digits.commands.console import Unsound, show_table
 from digits.commands.settings import StorageSettings
 from digits.config import RECIPES
+from digits.default_storage import choose_storage
 from digits.diagnostics.groups import TOLERANCE, Group, check_group, difference
 from digits.diagnostics.nodes import Node, describe_nodes
 from digits.diagnostics.task import CheckTask
@@ -50,7 +51,7 @@ def check(settings: CheckSettings) -> dict[str, Any]:
     )
     if settings.num_workers is not None:
         in_order(settings.num_workers)
-    storage = Storage.open(settings.storage_path)
+    storage = choose_storage(settings.storage_path)
     storage.check_writable()
     folder = storage.new_folder("check")
     stopping.reached(lambda: "before the check had ended; start it again")

@@ -1,8 +1,8 @@
-"""Checkpoints: a network as plain arrays with a JSON record beside them, and the best one so far.
+"""Checkpoints: a network as plain arrays with a JSON record beside them.
 
 A checkpoint is a folder: weights.npz (arrays, never pickled), optimizer.npz (to resume training), checkpoint.json
 (all that is needed to rebuild and judge the network, and the SHA-256 of the arrays), and model.keras for other
-Keras users, which this project never loads. best.json of a storage path names the best one.
+Keras users, which this project never loads. best.json of a storage path names the best one (digits.models.registry).
 """
 
 import hashlib
@@ -18,6 +18,7 @@ import numpy as np
 from digits.config import Architecture
 from digits.errors import CheckpointError, ConfigurationError
 from digits.storage import Storage
+from digits.uris import is_uri
 
 FORMAT = 1
 RECORD, WEIGHTS, OPTIMIZER, KERAS_MODEL, BEST = (
@@ -33,13 +34,18 @@ RECORD, WEIGHTS, OPTIMIZER, KERAS_MODEL, BEST = (
 class Checkpoint:
     """A checkpoint that was read and verified."""
 
-    path: str
-    """Folder or URI it was read from."""
+    folder: Storage
+    """Where it was read from."""
     architecture: Architecture
     weights: dict[str, np.ndarray]
     """float32 arrays, named and shaped as `architecture.weight_shapes()` says."""
     record: dict[str, Any]
     """The content of checkpoint.json."""
+
+    @property
+    def path(self) -> str:
+        """Folder or URI it was read from."""
+        return str(self.folder)
 
     @property
     def name(self) -> str:
@@ -125,12 +131,12 @@ def read_record(folder: Storage) -> dict[str, Any]:
     return record
 
 
-def load(path: str) -> Checkpoint:
+def load(path: str | Storage) -> Checkpoint:
     """Read and verify a checkpoint folder; CheckpointError says what is wrong with it.
 
     Only arrays and JSON are read: nothing in a checkpoint can run code.
     """
-    folder = Storage.open(path)
+    folder = path if isinstance(path, Storage) else Storage.open(path)
     record = read_record(folder)
     try:
         architecture = Architecture.from_dict(record.get("architecture"))
@@ -143,12 +149,13 @@ def load(path: str) -> Checkpoint:
     for name, array in weights.items():
         if array.dtype != np.float32 or not np.isfinite(array).all():
             raise CheckpointError(f"array {name} of {folder / WEIGHTS} is not finite float32", "finite float32 numbers")
-    return Checkpoint(path=str(folder), architecture=architecture, weights=weights, record=record)
+    return Checkpoint(folder=folder, architecture=architecture, weights=weights, record=record)
 
 
 def best_checkpoint(storage_path: str) -> str:
-    """Path of the best checkpoint of a storage path, as its best.json names it."""
-    return read_best(Storage.open(storage_path))["checkpoint"]
+    """Path of the checkpoint that best.json of a storage path names; see `digits.models.registry.find_best`."""
+    storage = Storage.open(storage_path)
+    return str(locate(storage, read_best(storage)["checkpoint"]))
 
 
 def read_best(storage: Storage) -> dict[str, Any]:
@@ -162,26 +169,12 @@ def read_best(storage: Storage) -> dict[str, Any]:
         raise CheckpointError(f"{entry} cannot be read: {error}", "a JSON object with the key checkpoint") from error
     if not isinstance(best, dict) or not isinstance(best.get("checkpoint"), str):
         raise CheckpointError(f"{entry} names no checkpoint", "a JSON object with the key checkpoint")
-    # Relative to the storage path where possible, so that a folder of runs can be moved or mounted elsewhere.
-    if "://" not in best["checkpoint"] and not best["checkpoint"].startswith("/"):
-        best["checkpoint"] = str(storage / best["checkpoint"])
     return best
 
 
-def register_best(storage: Storage, *, checkpoint: str, score: float, details: Mapping[str, Any]) -> bool:
-    """Name a checkpoint in best.json if its score beats that of the one named there; returns whether it did.
+def locate(storage: Storage, checkpoint: str) -> Storage:
+    """The folder of a checkpoint that is named by its path inside a storage path, or by a full path elsewhere.
 
-    `checkpoint` is a path inside the storage path, or a full path elsewhere. Anything beats a best.json that names no
-    readable checkpoint. The file is replaced in one step.
+    best.json names it inside the storage path where possible, so that a folder of runs can be moved or mounted.
     """
-    try:
-        present = read_best(storage)
-        load(present["checkpoint"])
-        if float(present["score"]) >= score:
-            return False
-    except (CheckpointError, KeyError, TypeError, ValueError):
-        pass  # nothing usable is registered yet
-    inside = checkpoint.removeprefix(f"{storage}/")
-    best = {"checkpoint": inside, "score": score, **details}
-    (storage / BEST).write_bytes(json.dumps(best, indent=1, allow_nan=False).encode())
-    return True
+    return Storage.open(checkpoint) if is_uri(checkpoint) or checkpoint.startswith("/") else storage / checkpoint

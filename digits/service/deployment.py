@@ -21,6 +21,8 @@ from digits.service.gate import read_api_key
 from digits.service.limits import Limits
 from digits.service.service import Service
 
+FOLLOW_S = 60.0
+"""How often a replica looks whether another checkpoint is the best by now, in seconds."""
 _CONFIDENCE_BOUNDARIES = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999]
 _LATENCY_BOUNDARIES_MS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000]
 
@@ -76,6 +78,7 @@ class DigitClassifier:
         self.arguments = arguments
         self.api_key = None if arguments.api_key_file is None else read_api_key(Path(arguments.api_key_file))
         self.service = Service(RayMetrics())
+        self.following: asyncio.Task[None] | None = None
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return create_api(self.service, limits=self.arguments.limits, api_key=self.api_key)
@@ -86,6 +89,18 @@ class DigitClassifier:
         Ray would stop a running replica that raises here, so a broken checkpoint is refused and the old one kept.
         """
         await asyncio.to_thread(self.service.swap, user_config)
+        self.tell()
+        self.following = self.following or asyncio.create_task(self.follow())
+
+    async def follow(self) -> None:
+        """Keep to the best checkpoint, where user_config says best: replicas that start later would have another."""
+        while True:
+            await asyncio.sleep(FOLLOW_S)
+            if await asyncio.to_thread(self.service.follow):
+                self.tell()
+
+    def tell(self) -> None:
+        """Write into the log what became of the last checkpoint."""
         log = logging.getLogger("ray.serve")
         if self.service.refused is not None:
             log.error("The new checkpoint is refused, the old one goes on: %s", self.service.refused)

@@ -12,13 +12,17 @@ from typing import Any
 import cv2
 import numpy as np
 
+from digits.default_storage import choose_storage
 from digits.errors import CheckpointError, NoDigitFound, UnreadableImage, require
 from digits.images import decode_image, to_rgb
 from digits.models import checkpoints
 from digits.models.inference import Classifier
+from digits.models.registry import find_best, has_best
 from digits.preprocessing.prepare import prepare_photo
 from digits.service.inference_protocol import read_each_by_its_kind
 from digits.service.metrics import Metrics, NoMetrics
+from digits.storage import Storage
+from digits.uris import is_uri, public
 
 ROOT = Path(__file__).resolve().parents[2]
 """The project's folder, to which paths are relative, wherever Ray runs the service."""
@@ -32,6 +36,8 @@ class Model:
 
     name: str
     classifier: Classifier
+    path: str
+    """Where its checkpoint lies, as messages show it."""
     description: dict[str, Any]
     """What GET /model tells about it, JSON-ready: architecture, metrics, training configuration, versions."""
 
@@ -58,28 +64,26 @@ class Refusal:
     detail: str
 
 
-def find_checkpoint(choice: Mapping[str, Any]) -> str:
-    """Path or URI of the checkpoint that a `user_config` names.
+def find_checkpoint(choice: Mapping[str, Any]) -> Storage | str:
+    """The folder, or its path or URI, of the checkpoint that a `user_config` names.
 
-    `checkpoint` is a folder, a URI, or "best" for the one that best.json of `storage_path` names.
+    `checkpoint` is a folder, a URI, or "best" for the best one of `storage_path`; without that, of runs, or of
+    ~/digits-runs where runs has none.
     """
-    chosen = {"checkpoint": BEST, "storage_path": "runs", **choice}
+    shown = {key: public(value) if isinstance(value, str) else value for key, value in choice.items()}
     require(
-        set(chosen) == {"checkpoint", "storage_path"} and all(isinstance(text, str) for text in chosen.values()),
-        f"the service is configured with {dict(choice)}",
+        set(choice) <= {"checkpoint", "storage_path"} and all(isinstance(text, str) for text in choice.values()),
+        f"the service is configured with {shown}",
         "the keys checkpoint and storage_path, both strings",
         "correct user_config in serve/config.yaml",
     )
-    if chosen["checkpoint"] == BEST:
-        return checkpoints.best_checkpoint(_absolute(chosen["storage_path"]))
-    return _absolute(chosen["checkpoint"])
+    named = choice.get("checkpoint", BEST)
+    if named == BEST:
+        return find_best(choose_storage(choice.get("storage_path"), ROOT, holds=has_best))
+    return named if is_uri(named) else str(ROOT / Path(named).expanduser())
 
 
-def _absolute(path: str) -> str:
-    return path if "://" in path else str(ROOT / Path(path).expanduser())
-
-
-def load_model(path: str) -> Model:
+def load_model(path: str | Storage) -> Model:
     """Load, verify and warm up the checkpoint at `path`; CheckpointError if it cannot serve."""
     checkpoint = checkpoints.load(path)
     classifier = Classifier(checkpoint.architecture, checkpoint.weights, temperature=checkpoint.temperature)
@@ -91,11 +95,12 @@ def load_model(path: str) -> Model:
         for batch in (1, 8):
             probabilities = classifier.probabilities(np.repeat(image[None], batch, axis=0))
     if not np.isfinite(probabilities).all():
-        raise CheckpointError(f"the network of {path} answers with numbers that are not finite")
+        raise CheckpointError(f"the network of {checkpoint.path} answers with numbers that are not finite")
     record = checkpoint.record
     return Model(
         name=checkpoint.name,
         classifier=classifier,
+        path=checkpoint.path,
         description={
             "name": checkpoint.name,
             "architecture": checkpoint.architecture.to_dict(),
@@ -115,6 +120,9 @@ class Service:
         self.model: Model | None = None
         self.refused: str | None = None
         """Why the last checkpoint was refused; None when the last one is in service."""
+        self.choice: Mapping[str, Any] = {}
+        self.tried: str | None = None
+        """Where the last checkpoint lies that was taken or refused; None where none was found."""
 
     def swap(self, choice: Mapping[str, Any]) -> None:
         """Take the checkpoint that `choice` names (see `find_checkpoint`) into service.
@@ -122,8 +130,11 @@ class Service:
         One that cannot serve is refused: the old model stays and `refused` says why. Only if there is no old model does
         this method raise.
         """
+        self.choice, self.tried = choice, None
         try:
-            model = load_model(find_checkpoint(choice))
+            found = find_checkpoint(choice)
+            self.tried = public(str(found))
+            model = load_model(found)
         except (ValueError, OSError) as error:
             self.metrics.swapped(accepted=False)
             self.refused = str(error)
@@ -133,6 +144,25 @@ class Service:
             # One assignment, last: every request sees the whole old model or the whole new one.
             self.model, self.refused = model, None
             self.metrics.swapped(accepted=True)
+
+    def follow(self) -> bool:
+        """Where "best" was chosen, take what is the best by now, if it is another one; whether one was tried.
+
+        Storage that cannot be read now is no reason to change anything; `refused` says so until it can be read again.
+        """
+        if self.choice.get("checkpoint", BEST) != BEST:
+            return False
+        try:
+            best = str(find_checkpoint(self.choice))
+        except (ValueError, OSError) as error:
+            self.refused = str(error)
+            return False
+        if best != self.tried:
+            self.swap(self.choice)
+            return True
+        if self.model is not None and best == self.model.path:
+            self.refused = None
+        return False
 
     def recognise(self, model: Model, pictures: Sequence[bytes]) -> list[Answer | Refusal]:
         """One answer for each picture file, in order; a file that shows no digit, or cannot be read, is refused."""

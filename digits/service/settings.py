@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from digits.errors import ConfigurationError, require
+from digits.uris import is_uri, public
 
 MODEL_KEYS = ("checkpoint", "storage_path")
 """What chooses the model: part of user_config."""
@@ -115,7 +116,15 @@ def read_settings(arguments: Sequence[str], default: Path) -> Settings:
     ConfigurationError if it asks for what does not exist.
     """
     files = [argument for argument in arguments if "=" not in argument]
-    require(len(files) <= 1, f"{' and '.join(files)}: {len(files)} configurations", USAGE, "name one, or none")
+    require(
+        len(files) <= 1, f"{' and '.join(map(public, files))}: {len(files)} configurations", USAGE, "name one, or none"
+    )
+    require(
+        not files or not is_uri(files[0]),
+        f"the argument {public(files[0]) if files else ''}",
+        USAGE,
+        "write storage_path=...",
+    )
     settings = read_config(Path(files[0]) if files else default)
     for key, value in _pairs(arguments):
         if key in MODEL_KEYS:
@@ -133,7 +142,12 @@ def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if equals:
-            require(key in KEYS and value != "", f"the argument {argument}", USAGE, "correct it, or leave it out")
+            require(
+                key in KEYS and value != "",
+                f"the argument {key}{equals}{public(value)}",
+                USAGE,
+                "correct it, or leave it out",
+            )
             require(key not in seen, f"{key} is given twice", f"each of {', '.join(KEYS)} once", "leave one out")
             seen.add(key)
             yield key, value
@@ -150,7 +164,9 @@ def read_config(file: Path) -> Settings:
     expected = "YAML with http_options, controller_options and one application with one deployment"
     remedy = "start from a copy of serve/config.yaml"
     try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+        # From a stream: of a text, yaml's errors would quote lines, which may hold the keys of a bucket.
+        with file.open(encoding="utf-8") as stream:
+            config = yaml.safe_load(stream)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise ConfigurationError(f"{file} is not YAML: {reason}", expected, remedy) from error

@@ -50,4 +50,4 @@ def finish(run_dir: Storage, network: Network, images: np.ndarray, labels: np.nd
     }
     folder = run_dir / network.name
     checkpoints.write(folder, weights=best.weights, record=record, keras_model=runs.read_keras_file(best))
-    return FinishedNetwork(checkpoint=checkpoints.load(str(folder)), predictions=predictions)
+    return FinishedNetwork(checkpoint=checkpoints.load(folder), predictions=predictions)

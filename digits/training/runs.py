@@ -145,14 +145,14 @@ def write_epoch(folder: Storage, run: Run, network: Network, state: TrainingStat
 def complete_best_epoch(run_dir: Storage, network: Network, keras_file: Callable[[Checkpoint], bytes]) -> None:
     """Add the .keras file that `keras_file` makes to the best epoch, once, when all epochs are trained."""
     best = best_epoch(run_dir, network)
-    file = Storage.open(best.path) / checkpoints.KERAS_MODEL
+    file = best.folder / checkpoints.KERAS_MODEL
     if not file.exists():
         file.write_bytes(keras_file(best))
 
 
 def read_keras_file(epoch: Checkpoint) -> bytes:
     """What `complete_best_epoch` put there; checked where the record knows it, as that of earlier versions does."""
-    folder = Storage.open(epoch.path)
+    folder = epoch.folder
     if checkpoints.KERAS_MODEL in epoch.record["sha256"]:
         return checkpoints.read_verified(folder, epoch.record, checkpoints.KERAS_MODEL)
     return (folder / checkpoints.KERAS_MODEL).read_bytes()
@@ -173,7 +173,7 @@ def last_state(
     """
     for name in finished_epochs(run_dir, network):
         try:
-            checkpoint = checkpoints.load(str(run_dir / name))
+            checkpoint = checkpoints.load(run_dir / name)
             optimizer = checkpoints.read_arrays(run_dir / name, checkpoint.record, checkpoints.OPTIMIZER)
         except CheckpointError as error:
             on_damage(error)
@@ -193,7 +193,7 @@ def best_epoch(run_dir: Storage, network: Network) -> Checkpoint:
     readable = []
     for name in finished_epochs(run_dir, network):
         try:
-            readable.append(checkpoints.load(str(run_dir / name)))
+            readable.append(checkpoints.load(run_dir / name))
         except CheckpointError:
             continue  # last_state has told of it
     if not readable:

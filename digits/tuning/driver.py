@@ -7,8 +7,11 @@ forgets what early stopping knew, and is a pickle: it is not read.
 What it costs: docs/performance.md (jobs/benchmark.py --parts search).
 """
 
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -33,6 +36,8 @@ from digits.tuning.trial_task import TRIAL, TrialTask
 
 GPUS_PER_TRIAL = 0.25
 """Of the default trial, where there are GPUs: these networks fill a small part of one."""
+EVENTS = "events.out.tfevents*"
+"""Files that TensorBoard reads."""
 OnEvent = Callable[[dict[str, Any]], None]
 
 
@@ -69,33 +74,52 @@ def search_networks(
     journal = Journal(search, run_dir, on_event)
     alone = search.tuning.workers_per_trial == 1
     trainable = ray.tune.with_parameters(train_alone if alone else train_with_workers, task=task)
-    tuner = ray.tune.Tuner(
-        ray.tune.with_resources(trainable, resources_of(search, resources)),
-        param_space={TRIAL: ray.tune.grid_search([configuration(search, number) for number in left])},
-        tune_config=ray.tune.TuneConfig(
-            scheduler=EarlyStopping(search, list(earlier.values())),
-            # Each actor imports TensorFlow once, for all its trials.
-            reuse_actors=alone,
-            max_concurrent_trials=None if alone else concurrent_runs(workers, resources),
-            trial_name_creator=name_of,
-            trial_dirname_creator=name_of,
-        ),
-        run_config=ray.tune.RunConfig(
-            name=TUNE,
-            storage_path=run_dir.path,
-            storage_filesystem=run_dir.filesystem,
-            callbacks=[journal],
-            verbose=0,
-        ),
-    )
-    try:
-        interruptible.call(tuner.fit)
-    except KeyboardInterrupt:
-        journal.close()
-    except ray.tune.TuneError as error:
-        refuse_machine([error.__context__ or error])  # Ray Tune makes a text of what the journal raises
-        raise
+    with folder_of_tune(run_dir) as folder:
+        tuner = ray.tune.Tuner(
+            ray.tune.with_resources(trainable, resources_of(search, resources)),
+            param_space={TRIAL: ray.tune.grid_search([configuration(search, number) for number in left])},
+            tune_config=ray.tune.TuneConfig(
+                scheduler=EarlyStopping(search, list(earlier.values())),
+                # Each actor imports TensorFlow once, for all its trials.
+                reuse_actors=alone,
+                max_concurrent_trials=None if alone else concurrent_runs(workers, resources),
+                trial_name_creator=name_of,
+                trial_dirname_creator=name_of,
+            ),
+            run_config=ray.tune.RunConfig(
+                name=folder.name,
+                storage_path=folder.parent.path,
+                storage_filesystem=folder.filesystem,
+                callbacks=[journal],
+                verbose=0,
+            ),
+        )
+        try:
+            interruptible.call(tuner.fit)
+        except KeyboardInterrupt:
+            journal.close()
+        except ray.tune.TuneError as error:
+            refuse_machine([error.__context__ or error])  # Ray Tune makes a text of what the journal raises
+            raise
     return sorted([*earlier.values(), *journal.trials()], key=lambda trial: trial.number)
+
+
+@contextmanager
+def folder_of_tune(run_dir: Storage) -> Iterator[Storage]:
+    """Where Ray Tune writes: in the search's folder, or beside a bucket, which gets the events for TensorBoard then.
+
+    What else Ray Tune writes are pickles, which nobody reads. They would hold the keys of the bucket.
+    """
+    if run_dir.is_local:
+        yield run_dir / TUNE
+        return
+    # Ray Tune's thread may still write after Ctrl-C.
+    with tempfile.TemporaryDirectory(prefix="digits-", ignore_cleanup_errors=True) as folder:
+        try:
+            yield Storage.open(folder) / TUNE
+        finally:
+            for file in Path(folder).rglob(EVENTS):
+                (run_dir / TUNE / file.parent.name / file.name).write_bytes(file.read_bytes())
 
 
 def choose_trial_workers(search: Search, resources: dict[str, float], num_nodes: int) -> Workers:

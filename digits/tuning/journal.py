@@ -28,8 +28,8 @@ class Journal(ray.tune.Callback):
         self.closed = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what cannot be pickled: Ray Tune keeps a pickle of its callbacks, which nobody reads."""
-        return {name: value for name, value in self.__dict__.items() if name not in ("noting", "on_event")}
+        """Nothing: Ray Tune keeps a pickle of its callbacks, which nobody reads, and storage may hold keys."""
+        return {}
 
     def close(self) -> None:
         """Note nothing more: trials that are torn down have not failed."""

@@ -108,7 +108,7 @@ def write_config(folder: Path, port: int, storage_path: Path) -> Path:
 class ServeCluster:
     """One `ray start --head` with the service deployed from serve/config.yaml."""
 
-    def __init__(self, folder: Path, storage_path: Path, *, proxy: str) -> None:
+    def __init__(self, folder: Path, storage_path: Path | str, *, proxy: str) -> None:
         self.folder, self.storage_path, self.proxy = folder, storage_path, proxy
         gcs, self.dashboard_port, self.http_port, agent, client = free_ports(5)
         self.url = f"http://127.0.0.1:{self.http_port}"
@@ -185,7 +185,7 @@ class ServeCluster:
 
 
 @contextlib.contextmanager
-def serving(storage_path: Path, proxy: str) -> Iterator[ServeCluster]:
+def serving(storage_path: Path | str, proxy: str) -> Iterator[ServeCluster]:
     """A cluster with the service deployed, which leaves no process behind."""
     # Ray's sockets need a short path.
     with tempfile.TemporaryDirectory(prefix="dg-", dir="/tmp", ignore_cleanup_errors=True) as folder:

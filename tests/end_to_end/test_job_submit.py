@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import zipfile
@@ -91,6 +92,41 @@ def test_a_mistake_is_streamed_and_fails_the_submission(head, tmp_path):
     assert submitted.returncode == 1
     assert "there are no Parquet files in" in submitted.stdout
     assert "what to do:" in submitted.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(500)
+def test_without_a_storage_path_a_run_lies_in_a_folder_that_stays_and_is_found_without_flags(
+    head, tiny_mnist, tmp_path
+):
+    place = Path(head.env["HOME"]) / "digits-runs"
+    small = ("--architecture", "baseline", "--epochs", 1, "--data", tiny_mnist)
+    trained = head.submit("jobs/train.py", *small)
+    assert trained.returncode == 0, trained.stdout
+    first = next(line for line in trained.stdout.splitlines() if "| run" in line)
+    (run,) = (path.name for path in place.glob("train-*"))
+    assert first.endswith(f"| run {place / run}")
+    assert not list(Path(head.env["RAY_TMPDIR"]).glob("**/_ray_pkg_*/runs"))
+
+    # From another upload, and from a checkout without runs.
+    resumed = head.submit("jobs/train.py", "--resume", run)
+    assert resumed.returncode == 0, resumed.stdout
+    assert f"| run {place / run}" in resumed.stdout
+    judged = subprocess.run(
+        [sys.executable, ROOT / "jobs/evaluate.py", "--no-report"],
+        cwd=tmp_path,
+        env=head.env,
+        capture_output=True,
+        text=True,
+        timeout=faults.PATIENCE_S,
+    )
+    assert judged.returncode == 0, judged.stderr
+    assert json.loads(judged.stdout.splitlines()[-1])["checkpoint"] == str(place / run / "baseline-seed0")
+    assert not (tmp_path / "runs").exists()
+
+    refused = head.submit("jobs/train.py", *small, "--storage-path", "runs")
+    assert refused.returncode == 1
+    assert "the relative path runs" in refused.stdout and "what to do:" in refused.stdout
 
 
 @pytest.mark.slow

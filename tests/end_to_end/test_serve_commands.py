@@ -60,6 +60,23 @@ def test_a_mistake_in_the_command_line_is_told_in_three_parts(arguments, message
     assert message in refusal(*arguments)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "user_config:\n  storage_path: 's3://AKIAEXAMPLE:sEcReT@bucket/runs",
+        "applications: [{import_path: a:b, deployments: [{name: x, user_config: 's3://AKIAEXAMPLE:sEcReT@bucket'}]}]",
+        CONFIG.read_text().replace("max_ongoing_requests: 64", "max_ongoing_requests: 's3://AKIAEXAMPLE:sEcReT@b'"),
+        CONFIG.read_text().replace("checkpoint: best", "storage: 's3://AKIAEXAMPLE:sEcReT@bucket'"),
+    ],
+    ids=["not YAML", "not a mapping", "a value that Ray does not take", "a key that the service does not know"],
+)
+def test_a_mistake_in_the_configuration_is_told_without_keys_of_a_bucket(tmp_path, storage_path, text, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # ports of this machine are not asked for
+    (tmp_path / "config.yaml").write_text(text)
+    message = refusal(tmp_path / "config.yaml", f"storage_path={storage_path}")
+    assert "AKIAEXAMPLE" not in message and "sEcReT" not in message
+
+
 def test_a_missing_api_key_is_told_before_ray_starts(storage_path):
     message = refusal(f"storage_path={storage_path}", f"api_key_file={storage_path / 'nowhere'}")
     assert "holds no API key" in message

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.end_to_end.faults import PATIENCE_S, Fault, below, freeze, report_recovery, training_workers
+from tests.end_to_end.faults import PATIENCE_S, ROOT, Fault, Job, below, freeze, report_recovery, training_workers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
@@ -238,6 +238,18 @@ def test_a_worker_without_digits_takes_part(nodes, tiny_mnist, run_dir):
     assert workers_of(run_dir, 1) == 2
     assert np.isfinite(state.history[0].train_loss)
     assert state.history[0].train_loss < np.log(10)
+
+
+def test_an_uploaded_job_without_a_storage_path_is_refused(nodes, tiny_mnist, tmp_path):
+    copy = tmp_path / "runtime_resources" / "working_dir_files" / "_ray_pkg_0123456789abcdef"
+    copy.mkdir(parents=True)
+    flags = ("--architecture", "baseline", "--epochs", 1, "--data", tiny_mnist)
+    job = Job(ROOT / "jobs/train.py", *flags, cwd=copy, env={"HOME": str(tmp_path)})
+    assert job.wait() == 1
+    assert f"{tmp_path}/digits-runs" in job.lines[0]
+    assert "no storage is named, on a cluster of 2 nodes" in job.output
+    assert "what to do: name a bucket" in job.output
+    assert "epoch" not in job.output
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may hide a folder from a process")

@@ -10,6 +10,7 @@ from digits.config import BASELINE
 from digits.evaluation.corruptions import FAMILIES
 from digits.evaluation.factors import FACTORS, PATHS
 from digits.models.checkpoints import Checkpoint
+from digits.storage import Storage
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -19,7 +20,9 @@ def checkpoint(seed: int) -> Checkpoint:
     rng = np.random.default_rng(seed)
     weights = {name: rng.normal(0, 0.1, shape).astype(np.float32) for name, shape in BASELINE.weight_shapes().items()}
     record = {"architecture_name": "baseline", "parameters": 8922, "training": {"distort": False}}
-    return Checkpoint(path=f"memory/{seed}", architecture=BASELINE, weights=weights, record={**record, "name": "b"})
+    return Checkpoint(
+        folder=Storage.open(f"/memory/{seed}"), architecture=BASELINE, weights=weights, record={**record, "name": "b"}
+    )
 
 
 def test_every_level_of_every_factor_is_read_by_every_training(monkeypatch, capsys):

@@ -13,10 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("digits", "jobs", "serve")
 ORDER: tuple[tuple[str, ...], ...] = (
     ("digits",),
-    ("digits.errors", "digits.stopping", "digits.interruptible"),
+    ("digits.errors", "digits.stopping", "digits.interruptible", "digits.uris"),
     ("digits.config",),
     ("digits.images", "digits.storage", "digits.tokens", "digits.machine"),
-    ("digits.cluster", "digits.preprocessing", "digits.augmentation", "digits.models"),
+    ("digits.cluster", "digits.default_storage", "digits.preprocessing", "digits.augmentation", "digits.models"),
     ("digits.data",),
     ("digits.reading",),
     ("digits.evaluation",),
@@ -97,14 +97,11 @@ WITHOUT_RAY = (
 SHARED_BY_TRAINING_AND_EXAMINATION = {"digits", "digits.errors", "digits.config", "digits.images"}
 """All that the closures of augmentation and evaluation have in common, their own packages' `__init__` apart."""
 SERVICE_NEEDS = (
-    "digits.errors",
-    "digits.config",
-    "digits.images",
-    "digits.machine",
-    "digits.storage",
+    *("digits.errors", "digits.config", "digits.images", "digits.machine", "digits.uris", "digits.storage"),
+    "digits.default_storage",
     "digits.preprocessing",
 )
-SERVICE_NEEDS_OF_MODELS = {"digits.models", "digits.models.checkpoints", "digits.models.inference"}
+SERVICE_NEEDS_OF_MODELS = {f"digits.models{name}" for name in ("", ".checkpoints", ".registry", ".inference")}
 
 
 def module_of(path: Path) -> str:

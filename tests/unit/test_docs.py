@@ -30,11 +30,9 @@ from tests.unit.pages import (
     text_of,
 )
 
-JOBS = [
-    f"jobs/{name}.py"
-    for name in ("train", "train_reader", "tune", "evaluate", "check", "benchmark", "load_test", "scale")
-]
-FOREIGN_FLAGS = {"--cpus", "--logdir"}
+JOB_NAMES = ("train", "train_reader", "tune", "evaluate", "choose", "check", "benchmark", "load_test", "scale")
+JOBS = [f"jobs/{name}.py" for name in JOB_NAMES]
+FOREIGN_FLAGS = {"--cpus", "--logdir", "--working-dir"}
 """Flags of other programs that the text, outside blocks of commands, mentions."""
 FIGURE = re.compile(r"\d[\d.,]*( (times|ms|s|MB|GB|images/s)| ?%|/s)(?![\w-])")
 """A figure with a unit, as measurements have."""

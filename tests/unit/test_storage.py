@@ -1,5 +1,6 @@
-"""Folders and buckets: files are replaced in one step, and what cannot be opened is said clearly."""
+"""Folders and buckets: files are replaced in one step, options survive, keys stay hidden, errors are clear."""
 
+import pickle
 import re
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def test_a_failed_write_leaves_the_old_content(tmp_path, monkeypatch):
 
 
 def test_a_bucket_is_used_like_a_folder():
-    bucket = Storage(fs.SubTreeFileSystem("/", fs._MockFileSystem()), "bucket/runs", "s3://")
+    bucket = Storage(fs.SubTreeFileSystem("/", fs._MockFileSystem()), "bucket/runs", "s3://bucket", len("bucket"))
     (bucket / "best.json").write_bytes(b"{}")
     assert (bucket / "best.json").read_bytes() == b"{}"
     assert str(bucket / "best.json") == "s3://bucket/runs/best.json"
@@ -106,3 +107,65 @@ def test_two_runs_in_one_second_share_no_folder(tmp_path, tiny_mnist, monkeypatc
     assert runs == ["train-20261125-120000", "train-20261125-120000-2"]
     readers = [prepare_reader(TrainReaderSettings(storage_path=str(tmp_path)))[1].name for _ in range(2)]
     assert readers == ["reader-20261125-120000", "reader-20261125-120000-2"]
+
+
+ENDPOINT = "endpoint_override=127.0.0.1:9000&scheme=http&region=us-east-1"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"s3://bucket?{ENDPOINT}",
+        f"s3://bucket/runs?{ENDPOINT}",
+        f"s3://bucket/my%20runs/x?{ENDPOINT}",
+        "gs://anonymous@bucket/runs",
+        "gs://bucket/runs?endpoint_override=127.0.0.1:9000&scheme=http",
+        "abfss://container@account.dfs.core.windows.net/runs",
+        "abfss://container@account.dfs.core.windows.net",
+        "abfss://container@account/runs?blob_storage_authority=127.0.0.1:9000&enable_tls=false",
+    ],
+)
+def test_what_is_written_of_a_bucket_opens_the_same_again(uri):
+    storage = Storage.open(uri)
+    assert str(storage) == uri
+    inside = storage / "a run" / "best.json"
+    for place in (storage, inside, inside.parent, inside.parent.parent):
+        assert Storage.open(str(place)) == place
+        assert pickle.loads(pickle.dumps(place)) == place
+    before_query = str(inside).partition("?")[0]
+    assert before_query == uri.partition("?")[0] + "/a%20run/best.json"
+    assert inside.path.endswith("/a run/best.json")
+    assert inside.parent.parent == storage
+
+
+def test_a_local_uri_is_a_local_folder(tmp_path):
+    assert Storage.open(f"file://{tmp_path}/a%20b") == Storage.open(tmp_path / "a b")
+
+
+def test_keys_open_the_bucket_and_are_not_shown():
+    uri = f"s3://AKIAEXAMPLE:sE%2FcReT@bucket/runs?{ENDPOINT}"
+    storage, without = Storage.open(uri), Storage.open(f"s3://bucket/runs?{ENDPOINT}")
+    assert storage.filesystem != without.filesystem, "the keys were not used"
+    for shown in (str(storage / "x"), repr(storage), str((storage / "x").parent)):
+        assert "AKIAEXAMPLE" not in shown and "cReT" not in shown
+    assert str(storage) == str(without)
+    # Workers get the object, and with it the keys.
+    assert pickle.loads(pickle.dumps(storage / "x")).filesystem == storage.filesystem
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://AKIAEXAMPLE:sEcReT@bucket/runs?unknown_option=sEcReT2",
+        "s3://AKIAEXAMPLE:sE/cReT@bucket/runs",
+        "nowhere://AKIAEXAMPLE:sEcReT@bucket/runs",
+        "abfss://container:sEcReT@account.dfs.core.windows.net/runs?client_secret=AKIAEXAMPLE",
+    ],
+)
+def test_an_error_of_a_uri_does_not_show_its_keys(uri):
+    with pytest.raises(ConfigurationError) as refused:
+        Storage.open(uri)
+    chain = f"{refused.value} {refused.value.__cause__} "
+    assert "AKIAEXAMPLE" not in chain and "cReT" not in chain
+    assert refused.value.__suppress_context__
+    assert "what to do" in str(refused.value)

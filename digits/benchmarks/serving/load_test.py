@@ -9,7 +9,6 @@ from digits.benchmarks.serving.load import KINDS, Kind, measure
 from digits.benchmarks.serving.servers import bare_server
 from digits.errors import require
 from digits.models import checkpoints
-from digits.storage import Storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +45,7 @@ def load_test(settings: LoadTestSettings) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         servers = {"service": settings.url}
         if settings.checkpoint is not None:
-            checkpoint = checkpoints.load(str(Storage.open(settings.checkpoint))).path
+            checkpoint = checkpoints.load(settings.checkpoint).path
             servers["bare"] = stack.enter_context(bare_server(checkpoint)).url
         rows = [
             {"kind": kind, "server": server, **measure_and_show(url, kind, server, settings)}

@@ -10,6 +10,7 @@ from digits.commands.console import show_table
 from digits.commands.progress import Progress
 from digits.commands.settings import StorageSettings
 from digits.data.files import DigitFiles, find_digits, find_same_digits
+from digits.default_storage import choose_storage, is_default_of_a_copy
 from digits.models.page_targets import PageArchitecture
 from digits.storage import Storage
 from digits.training.reader import driver
@@ -38,15 +39,17 @@ class TrainReaderSettings(StorageSettings):
 
 def prepare(settings: TrainReaderSettings) -> tuple[PageRun, Storage, DigitFiles]:
     """All that can be checked before Ray starts; returns run, its folder, MNIST."""
-    storage = Storage.open(settings.storage_path)
     run_dir: Storage | None
     if settings.resume:
-        run_dir = storage / Path(settings.resume).name
+        name = Path(settings.resume).name
+        storage = choose_storage(settings.storage_path, holds=lambda storage: (storage / name / PageRun.FILE).exists())
+        run_dir = storage / name
         run = PageRun.read(run_dir)
         if settings.epochs is not None:
             run = replace(run, training=replace(run.training, epochs=settings.epochs))
         files = find_same_digits(None, run.fingerprint, run_dir.name)
     else:
+        storage = choose_storage(settings.storage_path)
         names = ("seed", "epochs", "squares_per_epoch", "learning_rate")
         given = {name: getattr(settings, name) for name in names if getattr(settings, name) is not None}
         files = find_digits()
@@ -105,7 +108,7 @@ def train_reader(settings: TrainReaderSettings) -> dict[str, Any]:
     stopping.reached(lambda: progress.reached(run_dir.name))
     progress({"event": "begun"})
     resources, num_nodes = cluster.connect()
-    cluster.check_shared(run_dir.parent, files.local_paths)
+    cluster.check_shared(run_dir.parent, files.local_paths, alone=is_default_of_a_copy(settings.storage_path))
     workers = choose_workers(settings.num_workers or 1, resources, num_nodes)
     driver.train(run, run_dir, workers, files=files, on_event=progress)
     record = finish(run, run_dir, files)

@@ -1,4 +1,4 @@
-"""What a training leaves: a table, files and pictures, and the best network registered."""
+"""What a training leaves: a table, files and pictures, and its networks in the registry."""
 
 import json
 import statistics
@@ -11,8 +11,9 @@ import numpy as np
 
 from digits.commands.console import show_table, write_files
 from digits.evaluation.metrics import show_mean
-from digits.models import checkpoints
+from digits.models import registering
 from digits.models.checkpoints import Checkpoint
+from digits.models.registry import Registry
 from digits.reporting import figures
 from digits.storage import Storage
 from digits.training.finish import FinishedNetwork
@@ -44,7 +45,7 @@ def summary_of(finished: FinishedNetwork, total_s: float) -> dict[str, Any]:
 def report(
     storage: Storage, run_dir: Storage, finished: Sequence[FinishedNetwork], images: np.ndarray, started: float
 ) -> dict[str, Any]:
-    """Write metrics.json, history.csv and pictures into the run's folder, register the best, print the table.
+    """Write metrics.json, history.csv and pictures into the run's folder, register the networks, print the table.
 
     `images` are the validation digits, uint8 (N, 28, 28), and `started` is when the job began, by perf_counter.
     Returns the job's JSON document.
@@ -64,7 +65,7 @@ def report(
         pictures[f"confusion-{name}.png"] = figures.confusion_matrix(one.predictions, name)
         pictures[f"predictions-{name}.png"] = figures.prediction_grid(images, one.predictions, name)
     write_files(run_dir, {**pictures, "history.csv": history_csv([one.checkpoint.record for one in finished])})
-    became_best = register(storage, run_dir, best)
+    registry, damaged = registering.register(storage, [one.checkpoint for one in finished])
 
     total_s = time.perf_counter() - started
     summaries = [summary_of(one, total_s) for one in finished]
@@ -72,24 +73,26 @@ def report(
     (run_dir / "metrics.json").write_bytes(json.dumps(document, indent=1).encode())
     show_networks(summaries)
     print(f"pictures in {run_dir}: {', '.join(pictures)}")
-    print(
-        f"best checkpoint so far: {best.checkpoint.path}"
-        if became_best
-        else f"best checkpoint stays: {checkpoints.best_checkpoint(str(storage))}"
-    )
+    for reason in damaged:
+        print(f"no longer the best: {reason}")
+    print(best_so_far(registry, best.checkpoint))
     return document
 
 
-def register(storage: Storage, run_dir: Storage, best: FinishedNetwork) -> bool:
-    """Name a run's best network in the storage path's best.json if it beats what stands there."""
-    record = best.checkpoint.record
-    details = {
-        "score_name": "photo_score",
-        "run": run_dir.name,
-        "architecture": record["architecture"],
-        "training": record["training"],
-    }
-    return checkpoints.register_best(storage, checkpoint=best.checkpoint.path, score=best.score, details=details)
+def best_so_far(registry: Registry, trained: Checkpoint) -> str:
+    """What the best checkpoint is, now that a run's best one is registered, and why the latter is not, if it is not."""
+    best, latest = registry.best(), registry.find(trained.path)
+    assert best is not None, "at least what was trained is there"
+    path = str(registry.folder(best))
+    if best.checkpoint == latest.checkpoint:
+        return f"best checkpoint so far: {path}"
+    if best.is_comparable(latest):
+        return f"best checkpoint stays: {path}"
+    return (
+        f"best checkpoint stays: {path}\n"
+        f"  {latest.checkpoint} is not compared with it: {latest.differences(best)}\n"
+        f"  to make it the best: python jobs/choose.py --checkpoint {latest.checkpoint}"
+    )
 
 
 def figures_of_best(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Checkpoints: what is written is read back; what is damaged or foreign is refused; the best one stays the best."""
+"""Checkpoints: what is written is read back; what is damaged or foreign is refused."""
 
 import io
 import json
@@ -97,28 +97,6 @@ def test_an_unknown_format_or_architecture_is_refused(tmp_path):
     path = write_checkpoint(tmp_path / "two", record={"architecture": {"filters": [8], "layers": "evil"}})
     with pytest.raises(CheckpointError, match="architecture"):
         checkpoints.load(str(path))
-
-
-def test_the_best_checkpoint_is_replaced_only_by_a_better_one(tmp_path):
-    storage = Storage.open(tmp_path)
-    good, better = write_checkpoint(tmp_path / "run" / "good"), write_checkpoint(tmp_path / "run" / "better")
-    register = checkpoints.register_best
-    assert register(storage, checkpoint=str(good), score=0.9, details={})
-    assert not register(storage, checkpoint=str(better), score=0.9, details={})
-    assert checkpoints.best_checkpoint(str(tmp_path)) == str(good)
-    assert register(storage, checkpoint=str(better), score=0.91, details={"run": "run"})
-    assert not register(storage, checkpoint=str(good), score=0.5, details={})
-    assert checkpoints.best_checkpoint(str(tmp_path)) == str(better)
-    assert json.loads((tmp_path / "best.json").read_text())["checkpoint"] == "run/better"
-
-
-def test_a_best_checkpoint_that_cannot_be_read_is_replaced(tmp_path):
-    storage = Storage.open(tmp_path)
-    broken, whole = write_checkpoint(tmp_path / "broken"), write_checkpoint(tmp_path / "whole")
-    checkpoints.register_best(storage, checkpoint=str(broken), score=0.99, details={})
-    (broken / "weights.npz").write_bytes(b"")
-    assert checkpoints.register_best(storage, checkpoint=str(whole), score=0.5, details={})
-    assert checkpoints.best_checkpoint(str(tmp_path)) == str(whole)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"checkpoint": 3}'])

@@ -15,13 +15,14 @@ from starlette.testclient import TestClient
 from digits.config import BASELINE
 from digits.errors import ConfigurationError
 from digits.images import decode_image, encode_png, to_rgb
-from digits.models import checkpoints
+from digits.models import checkpoints, registering
 from digits.models.inference import Classifier
 from digits.preprocessing.prepare import prepare_photo
 from digits.service.api import create_api
 from digits.service.limits import Limits
 from digits.service.service import Service, find_checkpoint
 from digits.storage import Storage
+from tests.unit.models.finished import register
 
 
 class RecordingMetrics:
@@ -291,6 +292,64 @@ def test_a_new_checkpoint_answers_and_a_broken_one_is_refused(client, service, m
     assert metrics.swaps == [True, True, False]
 
 
+def test_who_was_told_to_serve_the_best_follows_it(tmp_path, metrics):
+    storage = Storage.open(tmp_path)
+    register(storage, "a/first", photo_score=0.8)
+    service = Service(metrics)
+    service.swap({"storage_path": str(tmp_path)})
+    assert not service.follow()
+    register(storage, "b/second", photo_score=0.9)
+    assert service.follow() and service.model.name == "second" and service.refused is None
+    registering.choose(storage, "a/first")
+    assert service.follow() and service.model.name == "first"
+    assert not service.follow()
+
+    # A damaged one is refused once, and the old one goes on.
+    register(storage, "c/third", photo_score=0.95)
+    (tmp_path / "c/third/weights.npz").write_bytes(b"")
+    assert service.follow() and service.model.name == "first" and "SHA-256" in service.refused
+    assert not service.follow() and "SHA-256" in service.refused
+    assert metrics.swaps == [True, True, True, False]
+
+    # Storage that cannot be reached changes nothing, and is told until it can.
+    record = next((tmp_path / "registry").glob("c--*"))
+    content = record.read_bytes()
+    record.write_bytes(b"")
+    assert not service.follow() and service.model.name == "first" and "cannot be read" in service.refused
+    record.write_bytes(content)
+    registering.choose(storage, "a/first")
+    service.follow()
+    assert service.model.name == "first" and service.refused is None
+
+
+def test_who_was_told_to_serve_one_checkpoint_keeps_to_it(tmp_path):
+    storage = Storage.open(tmp_path)
+    register(storage, "a/first", photo_score=0.8)
+    service = Service()
+    service.swap({"storage_path": str(tmp_path), "checkpoint": str(tmp_path / "a/first")})
+    register(storage, "b/second", photo_score=0.9)
+    assert not service.follow() and service.model.name == "first"
+
+
+@pytest.mark.parametrize("choice", [{"storage_path": "SECRET"}, {"checkpoint": "SECRET"}, {"chekpoint": "SECRET"}])
+def test_keys_of_a_bucket_are_not_told(service, choice):
+    uri = "s3://AKIAEXAMPLE:sE%2FcReT@bucket/runs?endpoint_override=127.0.0.1:1&scheme=http&region=us-east-1&x=sEcReT2"
+    service.swap(dict.fromkeys(choice, uri))
+    assert service.refused and "bucket" in service.refused
+    assert not any(key in service.refused for key in ("AKIAEXAMPLE", "cReT"))
+
+
+def test_without_settings_it_looks_where_uploaded_jobs_write_if_the_checkout_has_none(tmp_path, monkeypatch):
+    monkeypatch.setattr("digits.service.service.ROOT", tmp_path / "checkout")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    uploaded = Storage.open(tmp_path / "home" / "digits-runs")
+    register(uploaded, "a/first")
+    assert find_checkpoint({}) == uploaded / "a/first"
+    of_checkout = Storage.open(tmp_path / "checkout" / "runs")
+    register(of_checkout, "b/second")
+    assert find_checkpoint({}) == of_checkout / "b/second"
+
+
 def test_a_broken_first_checkpoint_is_an_error(tmp_path):
     with pytest.raises(checkpoints.CheckpointError, match="make train"):
         Service().swap({"checkpoint": str(tmp_path / "nothing")})
@@ -299,7 +358,7 @@ def test_a_broken_first_checkpoint_is_an_error(tmp_path):
 def test_the_best_checkpoint_of_a_storage_path_is_found(tmp_path):
     write_checkpoint(tmp_path / "good")
     (tmp_path / "best.json").write_text('{"checkpoint": "good"}')
-    assert find_checkpoint({"storage_path": str(tmp_path)}) == str(tmp_path / "good")
+    assert str(find_checkpoint({"storage_path": str(tmp_path)})) == str(tmp_path / "good")
     assert find_checkpoint({"checkpoint": "runs/other"}) == str(Path(__file__).parents[3] / "runs" / "other")
     assert find_checkpoint({"checkpoint": "s3://bucket/runs/other"}) == "s3://bucket/runs/other"
 

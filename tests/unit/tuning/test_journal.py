@@ -67,5 +67,9 @@ def test_a_machine_that_lacks_its_gpu_ends_the_search_and_no_trial_counts_as_fai
     assert searches.read_trials(run_dir) == []
 
 
-def test_ray_tune_can_pickle_it_whatever_listens(tmp_path):
-    pickle.dumps(Journal(a_search(), Storage.open(tmp_path), lambda event: None))
+def test_ray_tune_can_pickle_it_whatever_listens_and_gets_no_keys():
+    storage = Storage.open(
+        "s3://AKIAEXAMPLE:sEcReT@bucket/run?endpoint_override=127.0.0.1:1&scheme=http&region=us-east-1"
+    )
+    assert b"sEcReT" in pickle.dumps(storage)
+    assert b"sEcReT" not in pickle.dumps(Journal(a_search(), storage, lambda event: None))

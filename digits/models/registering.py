@@ -1,0 +1,148 @@
+"""Writes the registry of a storage path: what is finished, what is chosen, and best.json, which follows from both."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from digits.errors import CheckpointError
+from digits.models import checkpoints
+from digits.models.checkpoints import BEST, Checkpoint
+from digits.models.registry import CHOICE, FORMAT, Registry, file_of
+from digits.storage import Storage
+
+ONLY_OF_ARTICLE = ("validation_fraction", "split_seed")
+"""Settings of the data that decide who validates under the article's protocol only."""
+
+
+def register(storage: Storage, finished: Sequence[Checkpoint]) -> tuple[Registry, list[str]]:
+    """Write a record for each finished checkpoint, which lies in the storage path, then best.json.
+
+    Returns all records, and what is wrong with those that were the best and are damaged: they are set aside.
+    """
+    adopt(storage)
+    for checkpoint in finished:
+        write_entry(storage, checkpoint)
+    damaged = set_damaged_aside(storage)
+    write_best(storage)
+    return Registry.read(storage), damaged
+
+
+def choose(storage: Storage, name: str | None) -> Registry:
+    """Make a checkpoint the best, until one that is registered later and can be compared has a better score.
+
+    Without a name all earlier choices are dropped. Returns all records; CheckpointError for an unknown or damaged one.
+    """
+    adopt(storage)
+    registry = Registry.read(storage)
+    if name is None:
+        _write_choice(registry, None, ())
+    else:
+        entry = registry.find(name)
+        checkpoints.load(registry.folder(entry))
+        _write_choice(registry, entry.id, (other.id for other in registry.entries if other != entry))
+    set_damaged_aside(storage)
+    write_best(storage)
+    return Registry.read(storage)
+
+
+def adopt(storage: Storage) -> None:
+    """Where an earlier version wrote no records, write that of the checkpoint that best.json names."""
+    if Registry.read(storage).entries or not (storage / BEST).exists():
+        return
+    try:
+        folder = checkpoints.locate(storage, checkpoints.read_best(storage)["checkpoint"])
+        checkpoint = checkpoints.load(folder)
+    except CheckpointError:
+        return  # whatever is finished is better than what cannot be read
+    if _inside(storage, folder) and {"metrics", "data"} <= set(checkpoint.record):
+        write_entry(storage, checkpoint)
+
+
+def write_entry(storage: Storage, checkpoint: Checkpoint) -> None:
+    """Write the record of a finished checkpoint, unless it is there."""
+    inside, record = _inside(storage, checkpoint.folder), checkpoint.record
+    assert inside, "what a job finishes lies in its storage path"
+    facts = {
+        "format": FORMAT,
+        "checkpoint": inside,
+        **measured(record),
+        "versions": record.get("versions", {}),
+        "sha256": record["sha256"][checkpoints.WEIGHTS],
+    }
+    file = file_of(storage, f"{inside.replace('/', '--')}-{_digest(facts)}")
+    if not file.exists():
+        file.write_bytes(json.dumps({**facts, "registered": _now()}, indent=1, allow_nan=False).encode())
+
+
+def measured(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The score of a checkpoint, given its record, and what it was measured on."""
+    metrics, data = record["metrics"], dict(record["data"])
+    name = "validation_accuracy" if metrics["photo_score"] is None else "photo_score"
+    left_out = ("path", *(() if data["protocol"] == "article" else ONLY_OF_ARTICLE))
+    split = {key: value for key, value in data.items() if key not in left_out}
+    return {"score": metrics[name], "measured_on": {"score_name": name, **split}}
+
+
+def set_damaged_aside(storage: Storage) -> list[str]:
+    """Set the best checkpoint aside if it is damaged, and the next one, until one is whole; returns what is wrong.
+
+    CheckpointError where storage itself fails: then nothing is known of the checkpoint.
+    """
+    damaged = []
+    while (best := (registry := Registry.read(storage)).best()) is not None:
+        try:
+            checkpoints.load(registry.folder(best))
+        except CheckpointError as error:
+            if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
+                raise
+            chosen, aside = registry.chosen, registry.choice.set_aside if registry.choice else frozenset()
+            _write_choice(registry, chosen.id if chosen and chosen != best else None, {*aside, best.id})
+            damaged.append(error.happened)
+        else:
+            break
+    return damaged
+
+
+def write_best(storage: Storage) -> None:
+    """Write best.json as it follows from the records.
+
+    Whoever writes it looks again afterwards: the last one to write has seen the records of all.
+    """
+    written = None
+    while (best := (registry := Registry.read(storage)).best()) not in (None, written):
+        assert best is not None
+        record = checkpoints.read_record(registry.folder(best))
+        content = {
+            "checkpoint": best.checkpoint,
+            "score": best.score,
+            **best.measured_on,
+            "run": best.checkpoint.rpartition("/")[0],
+            "architecture": record["architecture"],
+            "training": record.get("training"),
+        }
+        (storage / BEST).write_bytes(json.dumps(content, indent=1, allow_nan=False).encode())
+        written = best
+
+
+def _write_choice(registry: Registry, chosen: str | None, set_aside: Iterable[str]) -> None:
+    replaces = sorted(choice.id for choice in registry.choices)
+    facts = {"chosen": chosen, "set_aside": sorted(set_aside), "replaces": replaces, "made": _now()}
+    file = file_of(registry.storage, f"{CHOICE}{uuid.uuid4().hex[:12]}")
+    file.write_bytes(json.dumps({"format": FORMAT, **facts}, indent=1).encode())
+
+
+def _inside(storage: Storage, folder: Storage) -> str | None:
+    """Path of a folder inside a storage path; None where it lies elsewhere."""
+    inside = folder.path.removeprefix(f"{storage.path}/")
+    return None if inside == folder.path or folder.filesystem != storage.filesystem else inside
+
+
+def _digest(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,252 @@
+"""The registry: only like is compared with like, two writers lose nothing, and one can go back."""
+
+import json
+import multiprocessing
+import random
+from dataclasses import replace
+
+import pytest
+
+from digits.config import BASELINE
+from digits.errors import CheckpointError
+from digits.models import checkpoints, registering
+from digits.models.registry import Registry, find_best, has_best
+from digits.storage import Storage
+from tests.unit.models.finished import DATA, finish, register
+
+
+def named_in_best_json(storage):
+    return json.loads((storage / "best.json").read_bytes())["checkpoint"]
+
+
+def best(storage):
+    """What all who ask are told, in the same words."""
+    found = find_best(storage)
+    assert str(found) == checkpoints.best_checkpoint(str(storage))
+    return found.path.removeprefix(f"{storage.path}/")
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return Storage.open(tmp_path)
+
+
+def test_the_best_checkpoint_is_replaced_only_by_a_better_one(storage):
+    register(storage, "one/x", photo_score=0.9)
+    register(storage, "two/x", photo_score=0.9)
+    assert best(storage) == "one/x"
+    register(storage, "three/x", photo_score=0.91)
+    register(storage, "four/x", photo_score=0.5)
+    assert best(storage) == "three/x"
+    content = json.loads((storage / "best.json").read_bytes())
+    assert content["checkpoint"] == "three/x"
+    assert (content["score"], content["score_name"], content["run"]) == (0.91, "photo_score", "three")
+    assert tuple(content["architecture"]["filters"]) == BASELINE.filters
+
+
+def test_a_record_says_what_the_score_is_and_was_measured_on(storage):
+    register(storage, "run/x", photo_score=0.9)
+    (name,) = (storage / "registry").files()
+    record = json.loads((storage / "registry" / name).read_bytes())
+    assert record["checkpoint"] == "run/x" and record["score"] == 0.9
+    assert record["measured_on"]["score_name"] == "photo_score"
+    assert record["measured_on"]["protocol"] == "article"
+    assert record["measured_on"]["fingerprint"] == DATA["fingerprint"]
+    assert record["versions"] == {"digits": "0.1.0"}
+    assert record["registered"].endswith("+00:00")
+
+
+def test_records_are_never_changed(storage):
+    register(storage, "run/x")
+    (name,) = (storage / "registry").files()
+    before = (storage / "registry" / name).read_bytes()
+    registering.register(storage, [checkpoints.load(storage / "run/x")])
+    assert (storage / "registry").files() == [name]
+    assert (storage / "registry" / name).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("different", "told"),
+    [
+        ({"photo_score": None, "accuracy": 0.99}, "score_name validation_accuracy, not photo_score"),
+        ({"photo_score": 0.99, "protocol": "literature"}, "protocol literature, not article"),
+        ({"photo_score": 0.99, "fingerprint": "e" * 64}, "fingerprint eeeeeeeeeeee..., not ffffffffffff..."),
+        ({"photo_score": 0.99, "split_seed": 3}, "split_seed 3, not 0"),
+        ({"photo_score": 0.99, "inverted_copies": False}, "inverted_copies False, not True"),
+    ],
+)
+def test_what_was_measured_on_something_else_is_not_compared(storage, different, told):
+    register(storage, "first/x", photo_score=0.9)
+    registry = register(storage, "other/x", **different)
+    assert best(storage) == "first/x"
+    assert told in registry.find("other/x").differences(registry.best())
+    register(storage, "third/x", photo_score=0.95)
+    assert best(storage) == "third/x"
+
+
+def test_what_cannot_decide_who_validates_does_not_keep_scores_apart(storage):
+    register(storage, "first/x", protocol="literature", path="there")
+    register(storage, "second/x", protocol="literature", split_seed=5, path="here", photo_score=0.95)
+    assert best(storage) == "second/x"
+
+
+def test_going_back_lasts_until_something_better_than_that_is_trained(storage):
+    for name, score in (("a/x", 0.8), ("b/x", 0.95), ("c/x", 0.9)):
+        register(storage, name, photo_score=score)
+    registering.choose(storage, "a/x")
+    assert best(storage) == "a/x"
+    register(storage, "d/x", photo_score=0.7)
+    assert best(storage) == "a/x"
+    register(storage, "e/x", photo_score=0.85)
+    assert best(storage) == "e/x"
+    registering.choose(storage, f"{storage}/c/x/")
+    assert best(storage) == "c/x"
+    registering.choose(storage, None)
+    assert best(storage) == "b/x"
+
+
+def test_a_choice_decides_what_scores_are_compared_with(storage):
+    register(storage, "first/x", photo_score=0.99)
+    register(storage, "own/x", photo_score=0.6, fingerprint="e" * 64)
+    registering.choose(storage, "own/x")
+    assert best(storage) == "own/x"
+    register(storage, "later/x", photo_score=0.995)
+    assert best(storage) == "own/x"
+    register(storage, "better/x", photo_score=0.7, fingerprint="e" * 64)
+    assert best(storage) == "better/x"
+
+
+def test_a_choice_must_be_of_a_checkpoint_that_can_be_read(storage):
+    register(storage, "a/x")
+    with pytest.raises(CheckpointError, match=r"jobs/choose\.py lists"):
+        registering.choose(storage, "a/y")
+    finish(storage, "b/x")
+    register(storage, "b/x")
+    (storage / "b/x/weights.npz").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="damaged"):
+        registering.choose(storage, "b/x")
+    assert best(storage) == "a/x"
+
+
+def test_a_checkpoint_is_found_however_it_is_named(storage, monkeypatch):
+    monkeypatch.chdir(storage.parent.path)
+    register(storage, "a/x")
+    registry = register(storage, "b/x")
+    for name in ("a/x", "a/x/", f"{storage}/a/x", f"{storage.name}/a/x", f"./{storage.name}/a/x/"):
+        assert registry.find(name).checkpoint == "a/x"
+    uri = "s3://KEY:SECRET@bucket/runs?endpoint_override=127.0.0.1:1&scheme=http&region=us-east-1"
+    registry = replace(registry, storage=Storage.open(uri))
+    inside = uri.replace("runs", "runs/b/x")
+    for name in ("b/x", inside, inside.replace("KEY:SECRET@", ""), "s3://bucket/runs/b/x"):
+        assert registry.find(name).checkpoint == "b/x"
+    with pytest.raises(CheckpointError) as refused:
+        registry.find(inside.replace("b/x", "c/x"))
+    assert "SECRET" not in str(refused.value)
+
+
+def test_a_damaged_best_checkpoint_is_refused_and_then_replaced(storage):
+    register(storage, "broken/x", photo_score=0.99)
+    (storage / "broken/x/weights.npz").write_bytes(b"")
+    assert best(storage) == "broken/x", "nobody is served another one silently"
+    registry, damaged = registering.register(storage, [finish(storage, "whole/x", photo_score=0.5)])
+    assert best(storage) == registry.best().checkpoint == "whole/x"
+    assert "broken/x" in damaged[0]
+
+
+def test_storage_that_fails_is_no_damage(storage, monkeypatch):
+    register(storage, "a/x", photo_score=0.99)
+    checkpoint, read = finish(storage, "b/x", photo_score=0.5), Storage.read_bytes
+
+    def failing(file):
+        if file.path.endswith("a/x/weights.npz"):
+            raise OSError(5, "Input/output error")
+        return read(file)
+
+    monkeypatch.setattr(Storage, "read_bytes", failing)
+    with pytest.raises(CheckpointError, match="Input/output"):
+        registering.register(storage, [checkpoint])
+    monkeypatch.undo()
+    assert best(storage) == "a/x"
+    assert len(Registry.read(storage).entries) == 2
+
+
+def test_removed_runs_do_not_count(storage):
+    for name, score in (("a/x", 0.8), ("b/x", 0.95), ("c/x", 0.9)):
+        register(storage, name, photo_score=score)
+    storage.filesystem.delete_dir((storage / "b").path)
+    assert find_best(storage) == storage / "c/x"
+    for run in "ac":
+        storage.filesystem.delete_dir((storage / run).path)
+    with pytest.raises(CheckpointError, match="none is left"):
+        find_best(storage)
+    register(storage, "d/x", photo_score=0.1, protocol="literature")
+    assert best(storage) == "d/x"
+
+
+def test_what_follows_does_not_depend_on_the_order_of_writing(storage, tmp_path):
+    for number in range(6):
+        register(storage, f"{number}/x", photo_score=0.5 + number / 100, split_seed=number % 2)
+    expected = best(storage)
+    assert expected == "4/x"
+    for seed in range(5):
+        registry = Registry.read(storage)
+        shuffled = random.Random(seed).sample(registry.entries, len(registry.entries))
+        shuffled.sort(key=lambda entry: entry.registered)
+        again = Registry(storage=storage, entries=tuple(shuffled), choices=registry.choices)
+        assert again.best().checkpoint == expected
+
+
+def test_a_storage_path_of_an_earlier_version_goes_on(storage):
+    finish(storage, "old/x", photo_score=0.9)
+    assert not has_best(storage)
+    (storage / "best.json").write_bytes(b'{"checkpoint": "old/x", "score": 0.9}')
+    assert has_best(storage)
+    assert best(storage) == "old/x"
+    assert not (storage / "registry").exists(), "reading writes nothing"
+    registry = register(storage, "new/x", photo_score=0.8)
+    assert best(storage) == "old/x"
+    assert [entry.checkpoint for entry in registry.entries] == ["old/x", "new/x"]
+    register(storage, "newer/x", photo_score=0.95)
+    assert best(storage) == "newer/x"
+
+
+@pytest.mark.parametrize("content", ["", '{"checkpoint": "gone/x"}', '{"checkpoint": "/elsewhere"}', "[]"])
+def test_an_unusable_best_json_of_an_earlier_version_is_replaced(storage, content):
+    (storage / "best.json").write_bytes(content.encode())
+    register(storage, "new/x", photo_score=0.1)
+    assert best(storage) == "new/x"
+
+
+def test_without_any_checkpoint_it_is_said_how_to_make_one(storage):
+    with pytest.raises(CheckpointError, match="make train"):
+        find_best(storage)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"format": 2}', b'{"format": 1}'])
+def test_a_record_that_cannot_be_read_is_named(storage, content):
+    register(storage, "a/x")
+    (storage / "registry/b--x-0.json").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"b--x-0\.json"):
+        find_best(storage)
+
+
+def write_many(path, worker, barrier):
+    """Registers ten checkpoints, at the same moments as the other processes."""
+    storage = Storage.open(path)
+    for number in range(10):
+        checkpoint = finish(storage, f"run-{worker}-{number}/x", photo_score=(worker * 10 + number) / 100)
+        barrier.wait(60)
+        registering.register(storage, [checkpoint])
+
+
+def test_processes_that_finish_at_once_lose_nothing(storage):
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(2)
+    writers = [context.Process(target=write_many, args=(storage.path, worker, barrier)) for worker in range(2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert len(Registry.read(storage).entries) == 20
+    assert best(storage) == named_in_best_json(storage) == "run-1-9/x"
