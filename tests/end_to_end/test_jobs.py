@@ -159,7 +159,9 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("settings", "job", "arguments", "words"), MISTAKES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("settings", "job", "arguments", "words"), MISTAKES, ids=lambda value: str(getattr(value, "__name__", value))
+)
 def test_a_mistake_is_one_message_before_ray_starts(settings, job, arguments, words, refusal):
     assert words in refusal(settings, job, arguments)
 

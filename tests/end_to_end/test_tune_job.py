@@ -108,6 +108,6 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "words"), MISTAKES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("arguments", "words"), MISTAKES, ids=lambda value: str(getattr(value, "__name__", value)))
 def test_a_mistake_is_one_message_before_ray_starts(arguments, words, refusal):
     assert words in refusal(TuneSettings, tune, arguments)

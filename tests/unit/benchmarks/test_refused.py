@@ -20,6 +20,8 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("settings", "job", "arguments", "words"), MISTAKES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("settings", "job", "arguments", "words"), MISTAKES, ids=lambda value: str(getattr(value, "__name__", value))
+)
 def test_what_cannot_be_measured_is_refused_in_three_parts(settings, job, arguments, words, refusal):
     assert words in refusal(settings, job, arguments)
