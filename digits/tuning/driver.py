@@ -55,8 +55,7 @@ def search_networks(
 
     Ray must be up and have `resources`, as `ray.cluster_resources()` tells. Ctrl-C ends the search early: trials
     that had not ended then have the status interrupted, or are missing where they had not begun; they end with the
-    cluster, or with the connection to it. `on_event` is called
-    with dictionaries whose key event is
+    cluster, or with the connection to it. `on_event` is called with dictionaries whose key event is
 
         begun      the search's folder is there: it can go on
         prepared   done, total: epochs of training digits

@@ -36,9 +36,14 @@ def test_a_check_of_this_machine_trains_alike_on_one_worker_and_on_two(environme
 @pytest.mark.slow
 def test_a_check_is_submitted_to_a_cluster(ray_folder, tmp_path):
     head = Head(ray_folder)
+
+    def answers():
+        assert head.process.poll() is None, (ray_folder / "head.log").read_text()
+        return head.ray("job", "list").returncode == 0
+
     try:
         arguments = ("python", "jobs/check.py", "--steps", "40", "--storage-path", tmp_path)
-        wait_for(lambda: head.ray("job", "list").returncode == 0, "the start of the head", 200)
+        wait_for(answers, "the start of the head", 200)
         done = head.submit(*arguments)
         assert done.returncode == 0, done.stdout
         (line,) = re.findall(r"^\{.*\}$", done.stdout, re.MULTILINE)
