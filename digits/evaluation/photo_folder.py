@@ -5,6 +5,7 @@ import mimetypes
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from digits.errors import PhotoFolderError
 from digits.images import is_picture
@@ -62,10 +63,12 @@ def from_table(folder: Path) -> Iterator[LabelledPhoto]:
     table = folder / LABELS
     try:
         with table.open(newline="", encoding="utf-8-sig") as lines:
-            rows = csv.DictReader(lines)
+            rows = rows_of(lines)
             if not {"file", "label"} <= set(rows.fieldnames or ()):
                 raise PhotoFolderError(
-                    f"{table} has the columns {rows.fieldnames}", "columns named file and label", "rename its columns"
+                    f"{table} has the columns {rows.fieldnames}",
+                    "columns named file and label, with commas between",
+                    "rename its columns, or save it with commas",
                 )
             for row in rows:
                 path = folder / (row["file"] or "")
@@ -80,6 +83,13 @@ def from_table(folder: Path) -> Iterator[LabelledPhoto]:
         raise PhotoFolderError(
             f"{table} cannot be read: {error}", "a CSV file in UTF-8", "save it again as CSV in UTF-8"
         ) from error
+
+
+def rows_of(table: TextIO) -> "csv.DictReader[str]":
+    """The rows of a CSV table; a spreadsheet puts semicolons between values where the comma is a decimal point."""
+    header = table.readline()
+    table.seek(0)
+    return csv.DictReader(table, delimiter=";" if ";" in header and "," not in header else ",")
 
 
 def from_folders(folder: Path) -> tuple[list[LabelledPhoto], list[Path]]:

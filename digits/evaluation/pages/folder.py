@@ -8,7 +8,7 @@ from pathlib import Path
 
 from digits.errors import NotADigit, PhotoFolderError, UnreadableImage
 from digits.evaluation.pages.score import PageScore
-from digits.evaluation.photo_folder import LABELS, files_of, some_of
+from digits.evaluation.photo_folder import LABELS, files_of, rows_of, some_of
 from digits.reading.answer import Reading
 from digits.reading.reader import Reader
 
@@ -49,7 +49,7 @@ def find_pages(folder: Path) -> list[LabelledPage]:
     pages = []
     try:
         with table.open(newline="", encoding="utf-8-sig") as lines:
-            rows = csv.DictReader(lines)
+            rows = rows_of(lines)
             if not {"file", "text"} <= set(rows.fieldnames or ()):
                 raise PhotoFolderError(
                     f"{table} has the columns {rows.fieldnames}", "columns named file and text", "rename its columns"

@@ -24,6 +24,16 @@ def test_a_table_gives_the_labels(tmp_path):
     assert labels_of(tmp_path) == {"a/one.png": 1, "b.jpg": 7}
 
 
+@pytest.mark.parametrize(
+    ("encoding", "table"),
+    [("utf-8-sig", "file;label\r\na.png;1\r\nü.jpg;7\r\n"), ("utf-8-sig", "file,label\r\na.png,1\r\nü.jpg, 7\r\n")],
+)
+def test_a_table_may_be_what_a_spreadsheet_writes(tmp_path, encoding, table):
+    touch(tmp_path, "a.png", "ü.jpg")
+    (tmp_path / "labels.csv").write_bytes(table.encode(encoding))
+    assert labels_of(tmp_path) == {"a.png": 1, "ü.jpg": 7}
+
+
 def test_folders_named_by_digit_give_the_labels(tmp_path):
     touch(tmp_path, "0/a.png", "9/b.png", "9/c.png", "notes/readme.txt")
     assert labels_of(tmp_path) == {"0/a.png": 0, "9/b.png": 9, "9/c.png": 9}

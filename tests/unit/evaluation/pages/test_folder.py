@@ -64,3 +64,8 @@ def test_a_refused_page_counts_all_its_digits_as_wrong(tmp_path):
     score = score_of(pages, readings)
     assert (score.exact, score.lines_exact, score.digits, score.edit_distance) == (1, 1, 7, 4)
     assert pages_csv(pages, readings) == "file,text,read,rotation\na.png,12|3,12|3,90\nb.png,4567,,\n"
+
+
+def test_a_table_may_have_the_semicolons_of_a_spreadsheet(tmp_path):
+    pages = find_pages(folder_with(tmp_path, "file;text\na.png;12|3\nb.png;4\n"))
+    assert [page.lines for page in pages] == [("12", "3"), ("4",)]
