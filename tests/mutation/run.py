@@ -34,8 +34,8 @@ SLOWER = 10
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-m", "not slow and not long", "-W", "ignore:Module already imported")
 """Of pytest: it ends at the first failure, and libraries were imported before it began."""
 GUARDS = {
-    "digits.service.limits": ("tests/unit/service/test_api.py",),
-    "digits.service.gate": ("tests/unit/service/test_api.py",),
+    "digits.service.limits": ("tests/unit/service/test_limits.py",),
+    "digits.service.gate": ("tests/unit/service/test_gate.py",),
     "digits.service.service": ("tests/unit/service/test_api.py",),
     "digits.service.api": ("tests/unit/service",),
     "digits.storage": ("tests/unit/test_storage.py",),
