@@ -106,3 +106,9 @@ def test_a_process_that_has_the_number_of_one_that_ended_is_another(folder):
     assert lease.has_ended({**mine, "started": mine["started"] - 1})
     assert not lease.has_ended({**mine, "machine": "another", "started": 0})
     assert not lease.is_of_this_machine({"machine": None})
+
+
+def test_a_lease_is_renewed_often_enough_for_those_who_watch_it(folder):
+    held = Lease(folder, tell=print)
+    assert (held.renewed_s, held.patience_s) == (3, 12)
+    assert held.patience_s >= 4 * held.renewed_s
