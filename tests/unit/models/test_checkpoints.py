@@ -169,6 +169,8 @@ def test_infinite_and_double_weights_are_refused_by_their_names(tmp_path):
     weights = {**random_weights(), "output/bias": random_weights()["output/bias"].astype(np.float64)}
     with pytest.raises(CheckpointError, match="float32"):
         checkpoints.load(str(write_checkpoint(tmp_path / "double", weights=weights)))
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"checkpoint": 3}'])
 def test_a_broken_best_json_is_a_clear_error(tmp_path, content):
     (tmp_path / "best.json").write_text(content)
