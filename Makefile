@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Two at a time: most of a test's time is waiting for processes to start
 PARALLEL := --numprocesses 2 --dist loadfile
 
-.PHONY: install train test test-slow test-long test-all serve audit clean
+.PHONY: install train test test-slow test-long test-all mutants serve audit clean
 
 install: .venv/installed
 
@@ -40,6 +40,10 @@ test-long: install
 	$(BIN)/python -m pytest -m long $(ARGS)
 
 test-all: test test-slow
+
+# Which small changes to the guards their tests do not notice; goes on where it was interrupted
+mutants: install
+	$(BIN)/python -m tests.mutation.run $(ARGS)
 
 # The service on http://127.0.0.1:8000, with the best checkpoint of runs/
 serve: install

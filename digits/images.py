@@ -109,6 +109,15 @@ def upright_size(data: bytes) -> tuple[int, int]:
     return (height, width) if _orientation(picture) in (5, 6, 7, 8) else (width, height)
 
 
+def is_picture(head: bytes) -> bool:
+    """Whether a file that begins with these bytes is a picture of a format that is read here, damaged or not."""
+    try:
+        _open(head)
+    except UnreadableImage as error:
+        return error.reason != "unknown_format"
+    return True
+
+
 def encode_png(image: np.ndarray) -> bytes:
     """Encode uint8 (H, W, 3) or (H, W) as a PNG file."""
     buffer = io.BytesIO()

@@ -6,25 +6,48 @@ process with exit code 1, Ray Tune's returns when all trials have ended. They in
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+Argument = TypeVar("Argument")
 
 
-def call(function: Callable[[], Result]) -> Result:
-    """What the function returns, or raise what it raises; KeyboardInterrupt leaves it at once, and it goes on alone."""
-    results: list[Result] = []
-    errors: list[BaseException] = []
+def call(function: Callable[[], Result], *, beside: Future[None] | None = None) -> Result:
+    """What the function returns, or raise what it raises; KeyboardInterrupt leaves it at once, and it goes on alone.
+
+    So does an error of what runs `beside` it, which is raised here.
+    """
+    done: Future[Result] = Future()
 
     def run() -> None:
         try:
-            results.append(function())
+            done.set_result(function())
         except BaseException as error:  # noqa: BLE001  raised where it was called
-            errors.append(error)
+            done.set_exception(error)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    threading.Thread(target=run, daemon=True).start()
+    if beside:
+        both: list[Future[Any]] = [done, beside]
+        wait(both, return_when=FIRST_COMPLETED)
+        if beside.done():
+            beside.result()
+    return done.result()
+
+
+def watched(function: Callable[[Argument], None]) -> tuple[Callable[[Argument], None], Future[None]]:
+    """The function for others to call, who may keep what it raises to themselves; that is told `beside` them.
+
+    It is not called again once it has raised something.
+    """
+    failed: Future[None] = Future()
+
+    def watch(argument: Argument) -> None:
+        if failed.done():
+            return
+        try:
+            function(argument)
+        except BaseException as error:  # noqa: BLE001  raised by `call`
+            failed.set_exception(error)
+
+    return watch, failed

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import io
 import json
 import os
 import sys
@@ -43,6 +44,10 @@ def run_job(settings: type[Settings], job: Callable[[Settings], dict[str, Any]],
     storage that fails or training that ends early; 2 for a wrong command line; 130 for Ctrl-C or SIGTERM, after which a
     job may still print its result so far.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A sign that a terminal or log cannot show, such as ± in ASCII, is no reason to lose a training's result.
+            stream.reconfigure(errors="replace")
     try:
         options = tyro.cli(settings, description=description)
         stopping.begin()

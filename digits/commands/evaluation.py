@@ -3,10 +3,10 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from digits import cluster, stopping
 from digits.commands import study
@@ -22,7 +22,7 @@ from digits.default_storage import choose_storage
 from digits.errors import require
 from digits.evaluation.metrics import LabelledPredictions, Predict, evaluate
 from digits.evaluation.pages.folder import find_pages, find_pictures
-from digits.evaluation.photo_folder import find_photos
+from digits.evaluation.photo_folder import find_photos, some_of
 from digits.images import Digits
 from digits.models import checkpoints
 from digits.models.checkpoints import Checkpoint
@@ -34,6 +34,8 @@ from digits.reporting.factor_figures import comparison_pictures
 from digits.reporting.page import PhotoReading, report_html
 from digits.training.state import history_csv
 from digits.uris import public
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,9 +178,9 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
         "use 60, or --no-report to do without them",
     )
     storage = choose_storage(settings.storage_path, holds=None if settings.checkpoint else has_best)
-    found = find_photos(settings.photos) if settings.photos else []
+    found = found_in(settings.photos, find_photos) if settings.photos else []
     pages = find_pages(settings.pages) if settings.pages else []
-    without_digits = find_pictures(settings.not_digits) if settings.not_digits else []
+    without_digits = found_in(settings.not_digits, find_pictures) if settings.not_digits else []
     checkpoint = checkpoints.load(settings.checkpoint or find_best(storage))
     compared = study.load_compared(checkpoint, settings.compare)
     digits = read_validation_digits(checkpoint, settings.data)
@@ -208,6 +210,14 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     write_files(run_dir, findings.files)
     print(f"written to {run_dir}: {', '.join(findings.files)}")
     return findings.document
+
+
+def found_in(folder: Path, find: Callable[[Path], tuple[list[Found], list[Path]]]) -> list[Found]:
+    """What is found in a folder; a line names the files there that are left out."""
+    found, stray = find(folder)
+    if stray:
+        print(f"left out of {folder}, no pictures or without a label: {some_of(folder, stray)}", flush=True)
+    return found
 
 
 def details_of(predictions: LabelledPredictions) -> dict[str, Any]:

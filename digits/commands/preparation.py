@@ -1,9 +1,13 @@
-"""What training and search do before their work: all checks, then the cluster and what its workers need."""
+"""What training and search do before their work: all checks, then the cluster and what its workers need.
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+What goes on, a run or a search, is asked for nothing else than what it was begun with.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import ray
 
@@ -13,14 +17,21 @@ from digits.config import DataConfig, check_seeds
 from digits.data.files import find_digits, find_same_digits
 from digits.data.split import Split
 from digits.default_storage import choose_storage, is_default_of_a_copy
+from digits.errors import ConfigurationError, require
 from digits.images import Digits
+from digits.lease import FILE as LEASE
+from digits.lease import Lease
 from digits.storage import Storage
 from digits.training.resources import Workers, choose_workers
-from digits.training.runs import Resumable
+from digits.training.runs import Noted, Resumable
 from digits.training.score_photos import start_photo_digits
 from digits.uris import is_uri, public
 
 Work = TypeVar("Work", bound=Resumable)
+CALLED = {"global_batch_size": "batch_size", "path": "data", "seed": "seeds", "architecture_name": "architecture"}
+"""Flags whose names differ from the setting's."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""Of a run: a folder of any storage, and no path."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,35 +43,49 @@ class Prepared(Generic[Work]):
     run_dir: Storage
     """Its folder."""
     split: Split
+    lease: Lease
+    """To be held while the work is done."""
 
 
 def prepare(
-    settings: RunSettings, kind: type[Work], *, begin: Callable[[DataConfig, str], Work], name: str
+    settings: RunSettings,
+    kind: type[Work],
+    *,
+    begin: Callable[[DataConfig, str], Work],
+    unchanged: Callable[[DataConfig, str], Work],
+    name: str,
 ) -> Prepared[Work]:
     """Read what is resumed, or `begin` anew with the data and their fingerprint, in a folder named after `name`.
 
+    What goes on keeps its settings, and others are refused; `unchanged` is what a command line without flags begins.
     Raises ConfigurationError or DataError for settings, data or storage that cannot be used.
     """
-    run_dir: Storage | None
-    if settings.resume:
-        run = Path(settings.resume).name
-        storage = choose_storage(settings.storage_path, holds=lambda storage: (storage / run / kind.FILE).exists())
-        run_dir = storage / run
-        work = kind.read(run_dir)
+    name_of_run = Path(settings.resume).name if settings.resume else settings.run_name
+    holds = (lambda storage: (storage / name_of_run / kind.FILE).exists()) if name_of_run else None
+    storage = choose_storage(settings.storage_path, holds=holds)
+    named, goes_on = folder_of(storage, resume=settings.resume, run_name=settings.run_name, file=kind.FILE)
+    check_seeds(settings.seeds)
+    data = independent_of_this_folder(settings.data.applied_to(DataConfig()))
+    noted = replace(data, path=data.path and public(data.path))
+    if named and goes_on:
+        work = kind.read(named)
+        asked = begin(noted, work.fingerprint)
+        if settings.run_name or asked != unchanged(noted, work.fingerprint):
+            require_same(named.name, work, asked, flag="--run-name" if settings.run_name else "--resume")
+        elif settings.data.given():
+            require_same(named.name, work, replace(work, data=noted), flag="--resume")
         # Where its data lie was noted without keys: they may be named again.
-        again = settings.data.applied_to(DataConfig()).path
-        path = again if again and public(again) == work.data.path else work.data.path
-        files = find_same_digits(path, work.fingerprint, run_dir.name)
+        path = data.path if data.path and public(data.path) == work.data.path else work.data.path
+        files = find_same_digits(path, work.fingerprint, named.name)
     else:
-        storage = choose_storage(settings.storage_path)
-        check_seeds(settings.seeds)
-        data = independent_of_this_folder(settings.data.applied_to(DataConfig()))
         files = find_digits(data.path)
-        work = begin(replace(data, path=data.path and public(data.path)), files.fingerprint)
-        run_dir = None
+        work = begin(noted, files.fingerprint)
     split = Split.make(files, work.data)
     storage.check_writable()
-    return Prepared(work=work, run_dir=run_dir or storage.new_folder(name), split=split)
+    run_dir = named or storage.new_folder(name)
+    lease = Lease(run_dir, tell=print)
+    lease.require_free()
+    return Prepared(work=work, run_dir=run_dir, split=split, lease=lease)
 
 
 def independent_of_this_folder(data: DataConfig) -> DataConfig:
@@ -94,3 +119,78 @@ def start(
     workers = choose_workers(settings.num_workers, resources, num_nodes, on_demand_gpus=on_demand_gpus)
     photo_digits = start_photo_digits(prepared.split)
     return Started(resources=resources, num_nodes=num_nodes, workers=workers, photo_digits=photo_digits)
+
+
+def folder_of(storage: Storage, *, resume: str | None, run_name: str | None, file: str) -> tuple[Storage | None, bool]:
+    """The folder that a command line names, if it does, and whether what lies there goes on.
+
+    `file` is what a run notes itself in. Raises ConfigurationError for names that cannot be meant.
+    """
+    if resume is not None:
+        require(run_name is None, "--resume and --run-name", "one of them", "leave out --run-name to go on with a run")
+        return storage / Path(resume).name, True
+    if run_name is None:
+        return None, False
+    require(
+        bool(NAME.fullmatch(run_name)),
+        f"--run-name {run_name!r}",
+        "a name of letters, digits, dots, dashes and underscores that begins with a letter or digit",
+        "choose another name; the folder that holds the run is --storage-path",
+    )
+    folder = storage / run_name
+    if (folder / file).exists():
+        return folder, True
+    others = [name for name in [*folder.files(), *folder.folders()] if name != LEASE and not name.endswith(".tmp")]
+    require(
+        not others,
+        f"{folder} is no run that can go on: it holds {', '.join(others[:3])} and no {file}",
+        "the name of a new run, or of one that this job began",
+        "choose another --run-name",
+    )
+    return folder, False
+
+
+def require_same(name: str, begun: Noted, asked: Noted, *, flag: str) -> None:
+    """ConfigurationError, which names the flags, where what is asked for is not what `name` was begun with."""
+    differences = differing(asdict(begun), asdict(asked))
+    if not differences:
+        return
+    listed = "; ".join(f"{each} {words(have)} and not {words(wanted)}" for each, (have, wanted) in differences.items())
+    resumed = flag == "--resume"
+    raise ConfigurationError(
+        f"{name} was begun with other settings: {listed}",
+        "the settings that it was begun with" + (", or none: it keeps them" if resumed else ""),
+        "leave them out to go on with it, or start anew without --resume" if resumed else "give another --run-name",
+    )
+
+
+def differing(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, tuple[list[Any], list[Any]]]:
+    """Flags whose values differ, with all values that each side has."""
+    sides: list[dict[str, list[Any]]] = [{}, {}]
+    for side, settings in zip(sides, (begun, asked), strict=True):
+        for name, value in leaves(settings):
+            side.setdefault("--" + CALLED.get(name, name).replace("_", "-"), []).append(value)
+    have, wanted = sides
+    return {
+        flag: (have.get(flag, []), wanted.get(flag, []))
+        for flag in {**have, **wanted}
+        if have.get(flag) != wanted.get(flag)
+    }
+
+
+def leaves(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every single setting, by its own name, whatever it lies in."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value)
+        elif isinstance(value, Sequence) and value and isinstance(value[0], Mapping):
+            for each in value:
+                yield from leaves(each)
+        else:
+            yield name, tuple(value) if isinstance(value, list) else value
+
+
+def words(values: Sequence[Any]) -> str:
+    """Values as a command line has them, each once."""
+    texts = [" ".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in values]
+    return ", ".join(dict.fromkeys(texts)) or "none"

@@ -1,7 +1,7 @@
 """What jobs print while they train or search: a line for each event, a bar on a terminal, and how far they have got."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 from digits.commands.console import ProgressLine
@@ -14,13 +14,14 @@ from digits.tuning.space import Candidate
 class Progress(ABC):
     """Prints what a driver tells, event by event, and knows what has been reached when the job is stopped.
 
-    A bar stands below the lines while the block runs.
+    A bar stands below the lines while the block runs. What `check` raises, called with each event, ends the work.
     """
 
     WORK: ClassVar[str]
     """What a person calls the work."""
 
-    def __init__(self) -> None:
+    def __init__(self, check: Callable[[], None]) -> None:
+        self.check = check
         self.line = ProgressLine()
         self.begun = False
 
@@ -33,6 +34,7 @@ class Progress(ABC):
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Show one event."""
+        self.check()
         match event:
             case {"event": "begun"}:
                 self.begun = True
@@ -65,8 +67,8 @@ class TrainingProgress(Progress):
 
     WORK = "training"
 
-    def __init__(self, run: Run) -> None:
-        super().__init__()
+    def __init__(self, run: Run, check: Callable[[], None]) -> None:
+        super().__init__(check)
         self.width = max(len(network.name) for network in run.networks)
         self.epochs = {network.name: network.recipe.training.epochs for network in run.networks}
         self.epochs_done = dict.fromkeys(self.epochs, 0)
@@ -93,8 +95,8 @@ class SearchProgress(Progress):
 
     WORK = "the search"
 
-    def __init__(self, search: Search, earlier: Sequence[TrialResult]) -> None:
-        super().__init__()
+    def __init__(self, search: Search, earlier: Sequence[TrialResult], check: Callable[[], None]) -> None:
+        super().__init__(check)
         self.search = search
         self.ended = len(earlier)
         self.best = max((trial.score for trial in earlier if trial.score is not None), default=0.0)

@@ -94,4 +94,6 @@ class RunSettings(StorageSettings):
     """Training workers, or the least and the most of them; left out, one for each GPU, or else for each node."""
     resume: str | None = None
     """Name of an interrupted run in the storage path that is to go on; it keeps its own settings."""
+    run_name: str | None = None
+    """Name of the run: it begins or, where it is there already, goes on, so that a command can be repeated."""
     data: Annotated[Changes, tyro.conf.arg(name="", constructor=DataFlags)] = field(default_factory=DataFlags)

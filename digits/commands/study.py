@@ -41,15 +41,15 @@ class Compared:
 
 
 def load_compared(judged: Checkpoint, paths: Sequence[str]) -> list[Compared]:
-    """The judged checkpoint and further ones, grouped; `paths` are folders of checkpoints or of runs.
+    """The judged checkpoint and further ones, grouped, each once; `paths` are folders of checkpoints or of runs.
 
     ConfigurationError if one of them was validated on other digits: the judged one may have been trained on them.
     """
-    loaded = {judged.path: judged}
+    loaded = {identity_of(judged): judged}
     for path in paths:
-        for folder in checkpoints_in(path):
-            # By the full path: the same checkpoint may be named in several ways, and counts once.
-            loaded.setdefault(str(folder), checkpoints.load(folder))
+        for each in checkpoints_in(path):
+            checkpoint = checkpoints.load(each)
+            loaded.setdefault(identity_of(checkpoint), checkpoint)
     groups: dict[str, list[Checkpoint]] = {}
     for checkpoint in loaded.values():
         require(
@@ -70,6 +70,11 @@ def load_compared(judged: Checkpoint, paths: Sequence[str]) -> list[Compared]:
             name += "'"
         compared[name] = Compared(name=name, checkpoints=tuple(group))
     return list(compared.values())
+
+
+def identity_of(checkpoint: Checkpoint) -> tuple[str, str]:
+    """What is the same for one trained network, by whatever path it is named, and for copies of it."""
+    return checkpoint.name, checkpoint.record["sha256"][checkpoints.WEIGHTS]
 
 
 def checkpoints_in(path: str) -> list[Storage]:

@@ -65,15 +65,17 @@ class TrainSettings:
 def train(settings: TrainSettings) -> dict[str, Any]:
     """Train what the command line names; returns the job's JSON document."""
     started = time.perf_counter()
-    prepared = prepare(settings.run, Run, begin=settings.begin, name=f"train-{settings.architecture}")
+    name, unchanged = f"train-{settings.architecture}", TrainSettings().begin
+    prepared = prepare(settings.run, Run, begin=settings.begin, unchanged=unchanged, name=name)
     validation = read_validation(prepared)
-    progress = TrainingProgress(prepared.work)
+    progress = TrainingProgress(prepared.work, prepared.lease.check)
     stopping.reached(lambda: progress.reached(prepared.run_dir.name))
     num_digits = prepared.split.files.num_digits * (2 if prepared.split.inverted_copies else 1)
     print(f"{num_digits:,} digits, {len(validation[1]):,} of them validate | run {prepared.run_dir}", flush=True)
     cluster = start(prepared, settings.run, on_demand_gpus=settings.on_demand_gpus)
-    finished = train_in_full(prepared.work, prepared, cluster, validation, progress)
-    return report(prepared.run_dir.parent, prepared.run_dir, finished, validation[0], started)
+    with prepared.lease:
+        finished = train_in_full(prepared.work, prepared, cluster, validation, progress)
+        return report(prepared.run_dir.parent, prepared.run_dir, finished, validation[0], started)
 
 
 def read_validation(prepared: Prepared[Any]) -> Digits:

@@ -65,10 +65,10 @@ class TuneSettings:
 def tune(settings: TuneSettings) -> dict[str, Any]:
     """Search as the command line says and train the winner; returns the job's JSON document."""
     started = time.perf_counter()
-    prepared = prepare(settings.run, Search, begin=settings.begin, name="tune")
+    prepared = prepare(settings.run, Search, begin=settings.begin, unchanged=TuneSettings().begin, name="tune")
     search, run_dir = prepared.work, prepared.run_dir
     earlier = searches.read_trials(run_dir)
-    progress = SearchProgress(search, earlier)
+    progress = SearchProgress(search, earlier, prepared.lease.check)
     stopping.reached(lambda: progress.reached(run_dir.name))
     print(f"{len(search.candidates)} trials, {len(earlier)} of them ended earlier | search {run_dir}", flush=True)
     # A trial that is a training run keeps its workers until the state API says that it was stopped early.
@@ -76,6 +76,19 @@ def tune(settings: TuneSettings) -> dict[str, Any]:
     # Ray Tune writes at length of itself and of every trial that fails; the job's own table needs a line for each.
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    with prepared.lease:
+        return search_and_train(prepared, cluster, progress, earlier, started)
+
+
+def search_and_train(
+    prepared: Prepared[Search],
+    cluster: Started,
+    progress: SearchProgress,
+    earlier: list[TrialResult],
+    started: float,
+) -> dict[str, Any]:
+    """Try the networks that are left, then train the best; returns the JSON document, or raises Interrupted with it."""
+    search, run_dir = prepared.work, prepared.run_dir
     trials = earlier
     try:
         with progress:
@@ -139,6 +152,6 @@ def train_winner(
     search, run_dir = prepared.work, prepared.run_dir
     run = Run.of({WINNER: search.winner(winner)}, search.seeds, search.data, search.fingerprint)
     validation = read_validation(prepared)
-    finished = train_in_full(run, prepared, cluster, validation, TrainingProgress(run))
+    finished = train_in_full(run, prepared, cluster, validation, TrainingProgress(run, prepared.lease.check))
     trained = report(run_dir.parent, run_dir, finished, validation[0], started)
     return figures_of_best(max(finished, key=lambda one: one.score).checkpoint), trained

@@ -39,7 +39,7 @@ def split_rows(files: DigitFiles, config: DataConfig) -> np.ndarray:
     """Which originals validate, bool (num_digits,): a seeded sample stratified by label, or the held-out files.
 
     The sample has round(num_digits x validation_fraction) rows, and every label has its share of it to within one row
-    (largest remainders). Raises DataError if a side is empty.
+    (largest remainders). Raises DataError if there is no training digit, or fewer than two validation digits.
     """
     if config.protocol == "literature":
         held_out = [Path(path).name.startswith(HELD_OUT_PREFIX) for path in files.paths]
@@ -53,11 +53,13 @@ def split_rows(files: DigitFiles, config: DataConfig) -> np.ndarray:
         validates = np.zeros(len(labels), bool)
         for label, count in enumerate(counts):
             validates[rng.permutation(np.flatnonzero(labels == label))[:count]] = True
-    for side, size in (("training", np.sum(~validates)), ("validation", np.sum(validates))):
-        if size == 0:
+    # Each half of the validation digits is judged by what the other one calibrates.
+    for side, size, least in (("training", np.sum(~validates), 1), ("validation", np.sum(validates), 2)):
+        if size < least:
             raise DataError(
-                f"no digit is left for the {side} side ({files.num_digits} digits, protocol {config.protocol})",
-                f"digits on both sides; for the protocol literature, files named {HELD_OUT_PREFIX}* beside others",
+                f"{'one' if size else 'no'} digit is left for the {side} side ({files.num_digits} digits, protocol "
+                f"{config.protocol})",
+                f"at least one to train on and two to validate with; for literature, files {HELD_OUT_PREFIX}*, too",
                 "give more digits, or use the protocol article",
             )
     return validates

@@ -10,13 +10,15 @@ How fast: docs/performance.md (jobs/benchmark.py --parts training).
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import ray
 import ray.train
 from ray.train.v2.api.config import FailureConfig
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -52,7 +54,8 @@ def train(
     times; then, or on an error that a retry cannot mend, TrainingError. With a range of workers a lost node makes the
     group smaller, and a new one larger; global batches and learning rate stay what they are (`digits.data.batches`).
     KeyboardInterrupt leaves it at once; the workers then end with the cluster, or with the connection to it.
-    `on_event` is called in a thread of this process with dictionaries whose key event is
+    `on_event` is called in a thread of this process, and what it raises is raised here at once. It gets dictionaries
+    whose key event is
 
         begun      the run's folder is there: it can go on
         progress   network, epoch, fraction of it that is trained
@@ -60,6 +63,7 @@ def train(
         resumed    network, epoch: the one that was read and is not repeated
         damaged    message: a checkpoint that could not be read; the one before it is used
         failure    causes: the error of each failed worker, by rank
+        diverged   network, epoch: the one in which the loss was no longer finite; TrainingError follows
     """
     run.write(run_dir)
     on_event({"event": "begun"})
@@ -68,26 +72,45 @@ def train(
     if (run_dir / SNAPSHOT).exists():
         run_dir.filesystem.delete_file((run_dir / SNAPSHOT).path)
     with listening(on_event) as events:
-        task = TrainingTask(run=run, run_dir=run_dir, split=split, photo_digits=tuple(photo_digits), events=events)
+        photos, queue = tuple(photo_digits), events.queue
+        task = TrainingTask(run=run, run_dir=run_dir, split=split, photo_digits=photos, events=queue)
         group = worker_group(
             train_worker,
             {"task": task},
             workers,
             run_dir,
-            callbacks=[TellFailures(events)],
+            callbacks=[TellFailures(queue)],
             failures=FailureConfig(max_failures=max_failures, controller_failure_limit=MAX_STARTS),
             # A worker has all cores of its node where there are as many nodes.
             spread=not workers.use_gpu,
         )
-        try:
-            interruptible.call(group.fit)
-        except ray.train.TrainingFailedError as error:
-            refuse_machine([error])
-            raise TrainingError(
-                f"training ended early: {cause_of(error)}",
-                f"{len(run.networks)} trained networks in {run_dir}",
-                f"mend the cause, then go on with --resume {run_dir.name}",
-            ) from error
+        fit(group, events, wanted=f"{len(run.networks)} trained networks", run_dir=run_dir)
+    rates = {network.name: network.recipe.training.learning_rate for network in run.networks}
+    for event in events.diverged:
+        raise divergence(f"the loss of {event['network']}", event["epoch"], rates[event["network"]])
+
+
+def fit(group: DataParallelTrainer, events: "Events", *, wanted: str, run_dir: Storage) -> None:
+    """Let a group of workers do its work; TrainingError where it does not, at once what `on_event` raises."""
+    try:
+        interruptible.call(group.fit, beside=events.handed_over)
+    except ray.train.TrainingFailedError as error:
+        refuse_machine([error])
+        raise TrainingError(
+            f"training ended early: {cause_of(error)}",
+            f"{wanted} in {run_dir}",
+            f"mend the cause, then go on with --resume {run_dir.name}",
+        ) from error
+
+
+def divergence(loss: str, epoch: int, learning_rate: float) -> TrainingError:
+    """What is raised when `loss`, in words, is no longer finite."""
+    return TrainingError(
+        f"{loss} is not finite in epoch {epoch}, with a learning rate of {learning_rate:g}",
+        "a finite loss; where steps are too large, the weights grow beyond all numbers",
+        f"start anew with a lower rate, such as --learning-rate {min(learning_rate / 10, 0.001):g}; --resume would end "
+        "in the same way",
+    )
 
 
 def refuse_machine(errors: Iterable[BaseException]) -> None:
@@ -121,23 +144,39 @@ class TellFailures(ray.train.UserCallback):
         self.events.put({"event": "failure", "causes": causes})
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Events:
+    """What workers tell the driver."""
+
+    queue: Queue
+    """What they put their events into, as dictionaries with the key event."""
+    handed_over: Future[None]
+    """The thread that takes them out: ends with what `on_event` raised."""
+    diverged: list[dict[str, Any]]
+    """The events of this kind so far."""
+
+
 @contextmanager
-def listening(on_event: Callable[[dict[str, Any]], None]) -> Iterator[Queue]:
+def listening(on_event: Callable[[dict[str, Any]], None]) -> Iterator[Events]:
     """A queue for the workers' events; a thread hands them to `on_event` until the block ends.
 
-    What `on_event` raises is raised here at the block's end.
+    What `on_event` raises ends the thread, and is raised at the block's end if it was not before (see `fit`).
     """
     # On the driver's own node: another one may be lost, and the queue with it.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
     ended, abandoned = threading.Event(), threading.Event()
+    diverged: list[dict[str, Any]] = []
 
     def hand_over() -> None:
         while not abandoned.is_set():
             last_round = ended.is_set()
             try:
                 while not abandoned.is_set():
-                    on_event(queue.get(timeout=0.2))
+                    event = queue.get(timeout=0.2)
+                    if event["event"] == "diverged":
+                        diverged.append(event)
+                    on_event(event)
             except Empty:
                 if last_round:
                     return
@@ -151,7 +190,7 @@ def listening(on_event: Callable[[dict[str, Any]], None]) -> Iterator[Queue]:
             queue.shutdown()
 
         try:
-            yield queue
+            yield Events(queue=queue, handed_over=handed_over, diverged=diverged)
         except KeyboardInterrupt:
             abandoned.set()
             raise  # there is no time to wait for the queue: it ends with the job

@@ -1,12 +1,13 @@
 """From a trained network's epochs to its finished checkpoint: the best epoch, judged and calibrated."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from digits.evaluation.metrics import LabelledPredictions, evaluate
 from digits.models import checkpoints
-from digits.models.calibration import expected_calibration_error, fit_temperature
+from digits.models.calibration import fit_temperature, held_out_calibration_error
 from digits.models.checkpoints import Checkpoint
 from digits.models.inference import build_classifier, softmax
 from digits.storage import Storage
@@ -31,8 +32,10 @@ class FinishedNetwork:
 def finish(run_dir: Storage, network: Network, images: np.ndarray, labels: np.ndarray) -> FinishedNetwork:
     """Write the finished checkpoint of a network: its best epoch, calibrated and judged on the validation digits.
 
-    `images` uint8 (N, 28, 28) and `labels` int (N,). The record keeps the figures of every epoch as they were in
-    training: before calibration, which changes the loss but no answer.
+    `images` uint8 (N, 28, 28) and `labels` int (N,), each digit followed by its inverted copy where the data have them.
+    The calibration error is that of temperatures fitted on other digits; the epoch was chosen on all of them. The
+    record keeps the figures of every epoch as training saw them (before calibration, which changes the loss but no
+    answer).
     """
     best = runs.best_epoch(run_dir, network)
     logits = evaluate(build_classifier(best).logits, images, labels).probabilities
@@ -44,10 +47,22 @@ def finish(run_dir: Storage, network: Network, images: np.ndarray, labels: np.nd
         "name": network.name,
         "calibration": {
             "temperature": temperature,
-            "expected_calibration_error": expected_calibration_error(probabilities, labels),
+            "expected_calibration_error": held_out_calibration_error(
+                logits, labels, halves_of(len(labels), best.record)
+            ),
         },
         "validation": {"accuracy": predictions.accuracy, "loss": predictions.loss, "images": len(labels)},
     }
     folder = run_dir / network.name
     checkpoints.write(folder, weights=best.weights, record=record, keras_model=runs.read_keras_file(best))
     return FinishedNetwork(checkpoint=checkpoints.load(folder), predictions=predictions)
+
+
+def halves_of(num_images: int, record: dict[str, Any]) -> np.ndarray:
+    """Which validation images are in the first of two halves, by the seed of the split: bool (N,).
+
+    A digit and its inverted copy are in the same one.
+    """
+    copies = 2 if record["data"]["inverted_copies"] else 1
+    order = np.random.default_rng(record["data"]["split_seed"]).permutation(num_images // copies)
+    return np.repeat(order < num_images // copies // 2, copies)

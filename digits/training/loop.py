@@ -17,7 +17,7 @@ from digits.config import Recipe
 from digits.data.batches import Columns
 from digits.images import Digits
 from digits.training.batch_parts import in_parts, parts_of
-from digits.training.state import EpochResult, TrainingState
+from digits.training.state import EpochResult, TrainingState, require_finite
 from digits.training.trainable import TrainableModel
 
 STRETCHES_PER_EPOCH = 20
@@ -59,13 +59,13 @@ def fit(
     resume: TrainingState | None = None,
     device: Device | None = None,
 ) -> None:
-    """Train one network for all its epochs; `report` gets the state that each one leaves.
+    """Train one network for all its epochs; Diverged, on all workers, after one whose loss is not finite.
 
     Args:
         recipe: the network, and how it is trained.
         columns: which digits of each global batch this worker trains on.
         digits: what this worker trains on and validates with.
-        report: called on every worker after each epoch.
+        report: called on every worker after each epoch, with the state that it leaves.
         progress: told the epoch (from 1) and the fraction of it that is trained.
         resume: where an earlier start ended; its epochs are not repeated.
         device: what this worker computes on; left out, one core.
@@ -92,6 +92,7 @@ def fit(
         loss, accuracy = train_epoch(model, tensors, columns, epoch, progress)
         train_seconds = time.perf_counter() - start
         validation_loss, validation_accuracy = held_out.mean()
+        require_finite(epoch + 1, loss, validation_loss)
         photos = photos or Scores(model, digits.photos())
         history.append(
             EpochResult(

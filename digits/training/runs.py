@@ -161,7 +161,8 @@ def read_keras_file(epoch: Checkpoint) -> bytes:
 def finished_epochs(run_dir: Storage, network: Network) -> list[str]:
     """Names of the folders of a network's epochs, last epoch first; what is in them may be damaged."""
     pattern = re.compile(re.escape(network.name) + r"-epoch\d{3,}")
-    return sorted((name for name in run_dir.folders() if pattern.fullmatch(name)), reverse=True)
+    names = [name for name in run_dir.folders() if pattern.fullmatch(name)]
+    return sorted(names, key=lambda name: int(name.rpartition("-epoch")[2]), reverse=True)
 
 
 def last_state(

@@ -2,11 +2,27 @@
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+
+
+class Diverged(ArithmeticError):
+    """Training whose loss is no longer a finite number: nothing is learned from then on."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(epoch)
+        self.epoch = epoch
+        """Counted from 1."""
+
+
+def require_finite(epoch: int, *losses: float) -> None:
+    """Raise Diverged unless the losses of an epoch, counted from 1, are finite."""
+    if not all(map(math.isfinite, losses)):
+        raise Diverged(epoch)
 
 
 @dataclass(frozen=True, kw_only=True)

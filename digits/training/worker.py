@@ -25,7 +25,7 @@ from digits.storage import Storage
 from digits.training import runs
 from digits.training.runs import Network, Run
 from digits.training.score_photos import wait_for_photos
-from digits.training.state import TrainingState
+from digits.training.state import Diverged, TrainingState
 from digits.training.task import TrainingTask
 
 if TYPE_CHECKING:
@@ -33,12 +33,20 @@ if TYPE_CHECKING:
 
 
 def train_networks(task: TrainingTask) -> None:
-    """What each Ray Train worker does: train every network of the run that is not finished yet."""
+    """What each Ray Train worker does: train every network of the run that is not finished yet.
+
+    One that diverges ends the run. The workers then end as if they had done their work, after the driver was told:
+    an error would make Ray Train start them again, to the same end.
+    """
     require_run_dir(task.run_dir, Run.FILE)
     with ThreadPoolExecutor(max_workers=2) as pool:
         worker = TrainingWorker(task=task, pool=pool)
         for network in task.run.networks:
-            worker.train(network)
+            try:
+                worker.train(network)
+            except Diverged as end:
+                worker.tell("diverged", network, epoch=end.epoch)
+                return
         if worker.rank == 0:
             # Made here because only workers import TensorFlow, and last because training sets it up.
             for network in task.run.networks:

@@ -7,8 +7,10 @@ forgets what early stopping knew, and is a pickle: it is not read.
 What it costs: docs/performance.md (jobs/benchmark.py --parts search).
 """
 
+import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +57,8 @@ def search_networks(
 
     Ray must be up and have `resources`, as `ray.cluster_resources()` tells. Ctrl-C ends the search early: trials
     that had not ended then have the status interrupted, or are missing where they had not begun; they end with the
-    cluster, or with the connection to it. `on_event` is called with dictionaries whose key event is
+    cluster, or with the connection to it. What `on_event` raises is raised here at once; it is called with dictionaries
+    whose key event is
 
         begun      the search's folder is there: it can go on
         prepared   done, total: epochs of training digits
@@ -70,7 +73,8 @@ def search_networks(
     if not left:
         return list(earlier.values())
     task = prepare(search, run_dir, split, photo_digits, workers, on_event)
-    journal = Journal(search, run_dir, on_event)
+    tell, failed = interruptible.watched(on_event)
+    journal = Journal(search, run_dir, tell)
     alone = search.tuning.workers_per_trial == 1
     trainable = ray.tune.with_parameters(train_alone if alone else train_with_workers, task=task)
     with folder_of_tune(run_dir) as folder:
@@ -93,13 +97,7 @@ def search_networks(
                 verbose=0,
             ),
         )
-        try:
-            interruptible.call(tuner.fit)
-        except KeyboardInterrupt:
-            journal.close()
-        except ray.tune.TuneError as error:
-            refuse_machine([error.__context__ or error])  # Ray Tune makes a text of what the journal raises
-            raise
+        fit(tuner, journal, failed)
     return sorted([*earlier.values(), *journal.trials()], key=lambda trial: trial.number)
 
 
@@ -119,6 +117,18 @@ def folder_of_tune(run_dir: Storage) -> Iterator[Storage]:
         finally:
             for file in Path(folder).rglob(EVENTS):
                 (run_dir / TUNE / file.parent.name / file.name).write_bytes(file.read_bytes())
+
+
+def fit(tuner: ray.tune.Tuner, journal: Journal, failed: Future[None]) -> None:
+    """Run the trials until they have ended or Ctrl-C; MachineError and what `failed` tells end them, too."""
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            interruptible.call(tuner.fit, beside=failed)
+    except ray.tune.TuneError as error:
+        refuse_machine([error.__context__ or error])  # Ray Tune makes a text of what the journal raises
+        raise
+    finally:
+        journal.close()
 
 
 def choose_trial_workers(search: Search, resources: dict[str, float], num_nodes: int) -> Workers:

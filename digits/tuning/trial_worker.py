@@ -1,7 +1,5 @@
 """How a trial of a search trains its candidate, where it runs: alone, or as one of several workers."""
 
-import contextlib
-import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
@@ -17,13 +15,9 @@ from digits.training import loop, runs
 from digits.training.batch_parts import prepare_tensorflow
 from digits.training.runs import Network, Run
 from digits.training.score_photos import wait_for_photos
-from digits.training.state import TrainingState
+from digits.training.state import Diverged, TrainingState
 from digits.tuning.searches import TRIALS, Search
 from digits.tuning.trial_task import TrialTask, report_of
-
-
-class Diverged(ArithmeticError):
-    """Training whose figures are no longer finite numbers."""
 
 
 def train_with_others(task: TrialTask, number: int) -> None:
@@ -47,7 +41,7 @@ def train_candidate(
 ) -> None:
     """Train one candidate from where it stands, reporting every epoch, those of an earlier start included.
 
-    Figures that are not finite end the trial; they are reported with diverged true and a score of 0.
+    A loss that is not finite ends the trial; it is reported with diverged true and a score of 0.
     """
     network, folder = task.search.network(number), task.run_dir / TRIALS
     resume = runs.last_state(folder, network, on_damage=lambda error: print(f"not used: {error}", flush=True))
@@ -56,16 +50,12 @@ def train_candidate(
         report(report_of(epoch))
 
     def report_epoch(state: TrainingState) -> None:
-        epoch = state.history[-1]
-        if not (math.isfinite(epoch.train_loss) and math.isfinite(epoch.validation_loss)):
-            report({"epoch": epoch.epoch, "score": 0.0, "diverged": True})
-            raise Diverged
         if rank == 0:
             keep_last_epoch(folder, task.search, network, state, world_size)
-        report(report_of(epoch))
+        report(report_of(state.history[-1]))
 
     columns = task.columns.of_worker(rank, world_size)
-    with contextlib.suppress(Diverged):
+    try:
         loop.fit(
             network.recipe,
             columns,
@@ -78,6 +68,8 @@ def train_candidate(
             resume=resume,
             device=device,
         )
+    except Diverged as end:
+        report({"epoch": end.epoch, "score": 0.0, "diverged": True})
 
 
 def keep_last_epoch(folder: Storage, search: Search, network: Network, state: TrainingState, num_workers: int) -> None:

@@ -90,6 +90,28 @@ def test_a_killed_driver_and_then_a_damaged_checkpoint(tiny_mnist, tmp_path, own
     checkpoints.load(checkpoints.best_checkpoint(str(storage)))
 
 
+def test_a_named_run_goes_on_when_its_command_is_repeated_after_a_kill_and_has_one_job_at_a_time(
+    tiny_mnist, tmp_path, own_ray
+):
+    storage, named = tmp_path / "runs", ("--run-name", "mine")
+    job = train(storage, tiny_mnist, *named, env=own_ray)
+    job.wait_for(f"epoch  4/{EPOCHS}")
+    second = train(storage, tiny_mnist, *named, env=own_ray)
+    assert_ended_with_one_message(second, "is in use", f"process {job.process.pid}")
+    job.process.kill()
+    assert job.wait() == -signal.SIGKILL
+    until_quiet(storage)
+    repeated = train(storage, tiny_mnist, *named, env=own_ray)
+    assert repeated.wait() == 0, repeated.output
+    assert "goes on after epoch" in repeated.output
+    assert "is in use" not in repeated.output
+    assert [path.name for path in storage.iterdir() if path.is_dir()] == ["mine"]
+    assert len(epochs_of(storage)) == json.loads(repeated.lines[-1])["runs"][0]["epochs"] == EPOCHS
+    assert not (storage / "mine" / "job.json").exists()
+    other = train(storage, tiny_mnist, *named, epochs=EPOCHS + 1, env=own_ray)
+    assert_ended_with_one_message(other, f"--epochs {EPOCHS} and not {EPOCHS + 1}")
+
+
 def test_a_job_that_is_told_to_end_ends_and_can_go_on(tiny_mnist, tmp_path, own_ray):
     storage = tmp_path / "runs"
     job = train(storage, tiny_mnist, epochs=400, env=own_ray)

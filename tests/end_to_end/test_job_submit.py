@@ -38,7 +38,7 @@ def test_the_upload_is_small(tmp_path):
             (tmp_path / "project" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, tmp_path / "project" / name)
     # Things that lie about in a checkout, and must stay where they are.
-    for name in (".venv", "runs", ".git"):
+    for name in (".venv", "runs", ".git", "my_photos"):
         (tmp_path / "project" / name).mkdir()
         (tmp_path / "project" / name / "large").write_bytes(bytes(30_000_000))
     package = tmp_path / "package.zip"
@@ -47,6 +47,7 @@ def test_the_upload_is_small(tmp_path):
     packed = zipfile.ZipFile(package).namelist()
     assert any(name.endswith("digits/mnist/train-00-of-12.parquet") for name in packed)
     assert not any("large" in name for name in packed)
+    assert not any(name.startswith(("docs/", "tests/", "project/docs/", "project/tests/")) for name in packed)
 
 
 @pytest.fixture(scope="module")

@@ -86,10 +86,12 @@ def test_evaluation_reports_validation_digits_and_photos(trained, tiny_mnist):
     (folder / "photos").mkdir()
     for index in range(12):
         (folder / "photos" / f"{labels[index]}_{index}.png").write_bytes(encode_png(to_rgb(images[index])))
+    (folder / "photos" / "README.md").write_text("who wrote them")
     kept = [Path(summary["checkpoint"]).relative_to(folder) for summary in json.loads(output.splitlines()[-1])["runs"]]
     judged = ("--checkpoint", kept[0], "--compare", kept[1].parent, "--data", data, "--storage-path", "storage")
     job = run(ROOT / "jobs" / "evaluate.py", *judged, "--photos", "photos", "--no-report", cwd=folder)
     assert job.returncode == 0, job.stderr
+    assert "left out of photos, no pictures or without a label: README.md" in job.stdout
     document = json.loads(job.stdout.splitlines()[-1])
     assert Path(document["checkpoint"]) == folder / kept[0]
     assert Path(document["run_dir"]).parent == storage
@@ -168,7 +170,7 @@ def test_a_mistake_is_one_message_before_ray_starts(settings, job, arguments, wo
 
 def test_photos_that_cannot_be_used_are_refused(trained, tmp_path, monkeypatch):
     storage, _ = trained
-    for content, words in ((None, "holds no photos"), (b"just text", "7.png cannot be read")):
+    for content, words in ((None, "holds no labelled photos"), (b"just text", "7.png cannot be read")):
         if content:
             (tmp_path / "7.png").write_bytes(content)
         monkeypatch.setattr(sys, "argv", ["job", "--photos", str(tmp_path), "--storage-path", str(storage)])

@@ -13,6 +13,7 @@ from digits.models.layers import Dropout
 from digits.models.network import build_model, build_training_model
 from digits.training.batch_parts import in_parts, parts_of
 from digits.training.loop import Device, WorkerDigits, fit
+from digits.training.state import Diverged
 
 DROPPING = replace(BASELINE, dropouts=(0.15, 0.18, 0.2), dense_units=16, dense_dropout=0.3)
 """A network that drops activations after each layer."""
@@ -121,6 +122,17 @@ def test_a_resumed_training_draws_the_masks_of_an_uninterrupted_one(digits):
     (resumed,) = trained_in(digits, 1, 50, architecture=DROPPING, resume=first)
     for name, weights in last.weights.items():
         assert np.array_equal(resumed.weights[name], weights), name
+
+
+def test_a_loss_that_is_not_finite_ends_training_after_its_epoch(digits):
+    columns = Columns.of(100, 50, inverted_copies=False)
+    recipe = Recipe(architecture=BASELINE, training=TrainingConfig(epochs=3, global_batch_size=50, learning_rate=1e25))
+    own, states = WorkerDigits(epochs=[digits] * 3, validation=digits, photos=lambda: digits), []
+    with pytest.raises(Diverged) as ended:
+        fit(recipe, columns, own, report=states.append)
+    assert ended.value.epoch == len(states) + 1
+    for state in states:
+        assert np.isfinite([state.history[-1].train_loss, state.history[-1].validation_loss]).all()
 
 
 def test_parts_are_neither_too_small_nor_too_large_and_padding_is_no_digit():

@@ -12,6 +12,7 @@ from digits.storage import Storage
 from digits.training.reader import run as runs
 from digits.training.reader.loop import fit
 from digits.training.reader.run import PageTraining
+from digits.training.state import Diverged
 
 SMALL = PageArchitecture(stem=8, fine=8, trunk=16, head=8, dilations=(1, 2))
 
@@ -42,6 +43,21 @@ def batches(first=0):
     centres, boxes, digits = (np.stack(part) for part in zip(*parts, strict=True))
     while True:
         yield {"maps": maps, "centres": centres, "boxes": boxes, "digits": digits}
+
+
+def test_training_ends_at_the_step_whose_losses_are_not_finite():
+    def damaged():
+        for number, batch in enumerate(batches()):
+            yield {**batch, "boxes": batch["boxes"] * np.float16(np.nan)} if number == 13 else batch
+
+    given, states = damaged(), []
+    config = PageTraining(epochs=3, squares_per_epoch=80, global_batch_size=8)
+    strategy = tf.distribute.get_strategy()
+    with pytest.raises(Diverged) as ended:
+        fit(
+            SMALL, config, given, strategy=strategy, resume=None, score=lambda state: None, report=states.append
+        )  # fmt: skip
+    assert (ended.value.epoch, len(states)) == (2, 1)
 
 
 def trained(epochs, resume=None):

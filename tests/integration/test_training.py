@@ -1,6 +1,7 @@
 """Training on Ray Train: it learns, any number of workers computes the same, and it goes on where it stopped."""
 
 import shutil
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from digits.config import RECIPES, DataConfig, Recipe, TrainingConfig
 from digits.data.files import find_digits
 from digits.data.read import read_without_ray
 from digits.data.split import Split, split_rows
+from digits.errors import TrainingError
 from digits.models import checkpoints
 from digits.storage import Storage
 from digits.training import driver, runs
@@ -24,14 +26,14 @@ TRAINING = TrainingConfig(epochs=EPOCHS, global_batch_size=50)
 ALL_NETWORKS = {name: Recipe(architecture=recipe.architecture, training=TRAINING) for name, recipe in RECIPES.items()}
 
 
-def train(path, run_dir, num_workers, recipes):
+def train(path, run_dir, num_workers, recipes, on_event=None):
     """Train on a folder of digits; returns the events and the last state of each network, by its name."""
     files, events = find_digits(path), []
     run = Run.of(recipes, (0,), DataConfig(path=path), files.fingerprint)
     workers = driver.Workers(num_workers=num_workers, use_gpu=False, cpus_per_worker=1)
     split = Split.make(files, run.data)
     photo_digits = [ray.put((np.zeros((10, 28, 28), np.uint8), np.arange(10)))]
-    driver.train(run, run_dir, workers, split=split, photo_digits=photo_digits, on_event=events.append)
+    driver.train(run, run_dir, workers, split=split, photo_digits=photo_digits, on_event=on_event or events.append)
     states = {
         network.architecture_name: runs.last_state(run_dir, network, on_damage=pytest.fail) for network in run.networks
     }
@@ -141,3 +143,35 @@ def test_a_network_that_was_trained_but_lacks_its_keras_file_gets_it_when_it_goe
     assert not [event for event in events if event["event"] == "epoch"]
     (network,) = Run.read(run_dir).networks
     assert runs.read_keras_file(runs.best_epoch(run_dir, network))
+
+
+def baseline(**training):
+    return {"baseline": Recipe(architecture=RECIPES["baseline"].architecture, training=replace(TRAINING, **training))}
+
+
+def test_a_loss_that_is_not_finite_ends_training_with_epoch_rate_and_remedy_and_without_another_try(
+    tiny_mnist, tmp_path
+):
+    events = []
+    with pytest.raises(TrainingError) as ended:
+        train(tiny_mnist, Storage.open(tmp_path) / "diverged", 1, baseline(learning_rate=1e30), events.append)
+    assert "baseline-seed0 is not finite in epoch 1, with a learning rate of 1e+30" in ended.value.happened
+    assert "--learning-rate 0.001" in ended.value.remedy
+    # Starting again would tell failure, and progress of the first epoch from its beginning.
+    fractions = [event["fraction"] for event in events if event["event"] == "progress"]
+    assert {event["event"] for event in events} == {"begun", "progress", "diverged"}
+    assert fractions == sorted(fractions)
+
+
+def test_what_fails_while_events_are_shown_ends_training_at_once(tiny_mnist, tmp_path):
+    epochs = 10_000  # days
+    told = []
+
+    def show(event):
+        told.append(event["event"])
+        if event["event"] == "epoch":
+            raise BrokenPipeError("nobody reads")
+
+    with pytest.raises(BrokenPipeError, match="nobody reads"):
+        train(tiny_mnist, Storage.open(tmp_path) / "unseen", 1, baseline(epochs=epochs), show)
+    assert told[-1] == "epoch" and told.count("epoch") == 1

@@ -40,7 +40,7 @@ def a_search(path, **tuning):
     )  # fmt: skip
 
 
-def run(search, run_dir):
+def run(search, run_dir, on_event=None):
     """Run a search, with validation digits in the place of photos; returns its trials and what it told."""
     from digits.tuning.driver import search_networks
 
@@ -53,7 +53,7 @@ def run(search, run_dir):
         photo_digits=[ray.put((images, labels))],
         resources=ray.cluster_resources(),
         num_nodes=1,
-        on_event=events.append,
+        on_event=on_event or events.append,
     )
     return trials, events
 
@@ -151,6 +151,22 @@ def test_more_workers_than_the_cluster_has_are_refused_by_the_flag_that_asked_fo
         choose_trial_workers(a_search(tiny_mnist, workers_per_trial=9), {"CPU": 4}, 1)
     with pytest.raises(ConfigurationError, match="--gpus-per-trial"):
         choose_trial_workers(a_search(tiny_mnist, gpus_per_trial=0.5), {"CPU": 4}, 1)
+
+
+def test_what_fails_while_events_are_shown_ends_the_search_at_once_and_no_trial_counts_as_failed(tiny_mnist, tmp_path):
+    run_dir, told = Storage.open(tmp_path) / "unseen", []
+
+    def show(event):
+        told.append(event["event"])
+        if event["event"] == "epoch":
+            raise BrokenPipeError("nobody reads")
+
+    search, epochs = a_search(tiny_mnist), 2_000  # an hour
+    tuning, training = replace(search.tuning, max_epochs=epochs), replace(search.training, distort=False)
+    with pytest.raises(BrokenPipeError, match="nobody reads"):
+        run(replace(search, tuning=tuning, training=training), run_dir, show)
+    assert told.count("epoch") == 1
+    assert not [trial for trial in searches.read_trials(run_dir) if trial.status == "failed"]
 
 
 def test_a_search_in_which_everything_failed_says_why(searched):

@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -174,6 +175,24 @@ def test_commands_use_flags_that_their_job_has(page, flags_by_job):
             if job and job[0] in flags_by_job:
                 used = set(re.findall(r"(?<!\S)--[a-z][\w-]*", line[job.end() :].partition("#")[0]))
                 assert used <= flags_by_job[job[0]], f"{name_of(page)}: {line}"
+
+
+@every_page
+def test_jobs_are_submitted_in_a_way_that_needs_no_permission_to_run_a_file(page):
+    """But for one line, which shows that it works where files keep that permission."""
+    lines = [line for text in (*blocks_of(page), *spans_of(page)) for line in text.splitlines()]
+    submitted = [line for line in lines if "ray job submit" in line and "jobs/" in line]
+    bare = [line for line in submitted if not re.search(r" -- python jobs/\w+\.py", line)]
+    assert [line.partition("#")[0].strip() for line in bare] == (
+        ["ray job submit jobs/tune.py"] if page.name == "cluster.md" else []
+    )
+
+
+def test_no_checkout_ends_the_lines_of_a_program_as_windows_does():
+    scripts = ["jobs/train.py", "Makefile", "kuberay/Dockerfile", "cluster.yaml", ".ci/run"]
+    command = ["git", "-c", "core.autocrlf=true", "check-attr", "eol", "--", *scripts]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert told == [f"{script}: eol: lf" for script in scripts]
 
 
 @every_page

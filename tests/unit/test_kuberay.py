@@ -163,6 +163,9 @@ def test_the_job_is_a_command_of_ours_with_settings_that_it_knows():
     assert Path(script).relative_to(home) == Path("jobs/train.py")
     settings = tyro.cli(TrainSettings, args=flags)
     assert settings.on_demand_gpus
+    # What is tried again goes on.
+    assert spec["backoffLimit"] >= 1
+    assert settings.run.run_name == read("rayjob")["metadata"]["name"]
     assert flags[flags.index("--storage-path") + 1] == "s3://YOUR-BUCKET/runs"
     (gpu,) = spec["rayClusterSpec"]["workerGroupSpecs"]
     assert flags[flags.index("--num-workers") + 1 :] == ["1", str(gpu["maxReplicas"])]

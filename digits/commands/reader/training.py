@@ -1,16 +1,19 @@
 """What jobs/train_reader.py does: trains the page network and makes its best epoch a reader."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from digits import cluster, stopping
 from digits.commands.console import show_table
+from digits.commands.preparation import folder_of, require_same
 from digits.commands.progress import Progress
 from digits.commands.settings import StorageSettings
 from digits.data.files import DigitFiles, find_digits, find_same_digits
 from digits.default_storage import choose_storage, is_default_of_a_copy
+from digits.lease import Lease
 from digits.models.page_targets import PageArchitecture
 from digits.storage import Storage
 from digits.training.reader import driver
@@ -35,30 +38,35 @@ class TrainReaderSettings(StorageSettings):
     """Training workers; left out, one for each GPU, or else for each node."""
     resume: str | None = None
     """Name of an interrupted run in the storage path that is to go on; it keeps its settings, but for --epochs."""
+    run_name: str | None = None
+    """Name of the run: it begins or, where it is there already, goes on, so that a command can be repeated."""
 
 
 def prepare(settings: TrainReaderSettings) -> tuple[PageRun, Storage, DigitFiles]:
     """All that can be checked before Ray starts; returns run, its folder, MNIST."""
-    run_dir: Storage | None
-    if settings.resume:
-        name = Path(settings.resume).name
-        storage = choose_storage(settings.storage_path, holds=lambda storage: (storage / name / PageRun.FILE).exists())
-        run_dir = storage / name
-        run = PageRun.read(run_dir)
+    name_of_run = Path(settings.resume).name if settings.resume else settings.run_name
+    holds = (lambda storage: (storage / name_of_run / PageRun.FILE).exists()) if name_of_run else None
+    storage = choose_storage(settings.storage_path, holds=holds)
+    named, goes_on = folder_of(storage, resume=settings.resume, run_name=settings.run_name, file=PageRun.FILE)
+    names = ("seed", "epochs", "squares_per_epoch", "learning_rate")
+    given = {name: getattr(settings, name) for name in names if getattr(settings, name) is not None}
+    if named and goes_on:
+        run = PageRun.read(named)
         if settings.epochs is not None:
             run = replace(run, training=replace(run.training, epochs=settings.epochs))
-        files = find_same_digits(None, run.fingerprint, run_dir.name)
+        asked = PageTraining(**{**given, "epochs": run.training.epochs})
+        if settings.run_name:
+            require_same(named.name, run, replace(run, training=asked), flag="--run-name")
+        elif asked != PageTraining(epochs=run.training.epochs):
+            require_same(named.name, run, replace(run, training=asked), flag="--resume")
+        files = find_same_digits(None, run.fingerprint, named.name)
     else:
-        storage = choose_storage(settings.storage_path)
-        names = ("seed", "epochs", "squares_per_epoch", "learning_rate")
-        given = {name: getattr(settings, name) for name in names if getattr(settings, name) is not None}
         files = find_digits()
         run = PageRun(
             training=PageTraining(**given), architecture=PageArchitecture().to_dict(), fingerprint=files.fingerprint
         )
-        run_dir = None
     storage.check_writable()
-    return run, run_dir or storage.new_folder("reader"), files
+    return run, named or storage.new_folder("reader"), files
 
 
 class ReaderProgress(Progress):
@@ -66,8 +74,8 @@ class ReaderProgress(Progress):
 
     WORK = "training"
 
-    def __init__(self, epochs: int) -> None:
-        super().__init__()
+    def __init__(self, epochs: int, check: Callable[[], None]) -> None:
+        super().__init__(check)
         self.epochs = epochs
         self.epochs_done = 0
 
@@ -102,16 +110,9 @@ def train_reader(settings: TrainReaderSettings) -> dict[str, Any]:
     """Train what the command line names; returns the job's JSON document."""
     started = time.perf_counter()
     run, run_dir, files = prepare(settings)
-    run.write(run_dir)  # from here on it can go on with --resume, whatever happens
     print(f"run {run_dir}", flush=True)
-    progress = ReaderProgress(run.training.epochs)
-    stopping.reached(lambda: progress.reached(run_dir.name))
-    progress({"event": "begun"})
-    resources, num_nodes = cluster.connect()
-    cluster.check_shared(run_dir.parent, files.local_paths, alone=is_default_of_a_copy(settings.storage_path))
-    workers = choose_workers(settings.num_workers or 1, resources, num_nodes)
-    driver.train(run, run_dir, workers, files=files, on_event=progress)
-    record = finish(run, run_dir, files)
+    with Lease(run_dir, tell=print) as lease:
+        record = train_and_finish(settings, run, run_dir, files, lease)
     show_table(
         "Simulated pages",
         ["condition", "pages", "exact", "errors"],
@@ -128,3 +129,18 @@ def train_reader(settings: TrainReaderSettings) -> dict[str, Any]:
         "simulated_pages": {key: pages[key] for key in ("character_error_rate", "exact", "answered_without_digits")},
         "seconds": time.perf_counter() - started,
     }
+
+
+def train_and_finish(
+    settings: TrainReaderSettings, run: PageRun, run_dir: Storage, files: DigitFiles, lease: Lease
+) -> dict[str, Any]:
+    """Train a run and make its best epoch a reader; returns the reader's record."""
+    run.write(run_dir)  # from here on it can go on with --resume, whatever happens
+    progress = ReaderProgress(run.training.epochs, lease.check)
+    stopping.reached(lambda: progress.reached(run_dir.name))
+    progress({"event": "begun"})
+    resources, num_nodes = cluster.connect()
+    cluster.check_shared(run_dir.parent, files.local_paths, alone=is_default_of_a_copy(settings.storage_path))
+    workers = choose_workers(settings.num_workers or 1, resources, num_nodes)
+    driver.train(run, run_dir, workers, files=files, on_event=progress)
+    return finish(run, run_dir, files)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from digits.errors import NotADigit, PhotoFolderError, UnreadableImage
 from digits.evaluation.pages.score import PageScore
-from digits.evaluation.photo_folder import LABELS, is_photo
+from digits.evaluation.photo_folder import LABELS, files_of, rows_of, some_of
 from digits.reading.answer import Reading
 from digits.reading.reader import Reader
 
@@ -49,7 +49,7 @@ def find_pages(folder: Path) -> list[LabelledPage]:
     pages = []
     try:
         with table.open(newline="", encoding="utf-8-sig") as lines:
-            rows = csv.DictReader(lines)
+            rows = rows_of(lines)
             if not {"file", "text"} <= set(rows.fieldnames or ()):
                 raise PhotoFolderError(
                     f"{table} has the columns {rows.fieldnames}", "columns named file and text", "rename its columns"
@@ -81,14 +81,15 @@ def page_of(folder: Path, row: dict[str, str | None], where: str) -> LabelledPag
     return LabelledPage(path=path, lines=lines)
 
 
-def find_pictures(folder: Path) -> list[Path]:
-    """All pictures of a folder that shows no digits, sorted: files but labels.csv; PhotoFolderError where none is."""
+def find_pictures(folder: Path) -> tuple[list[Path], list[Path]]:
+    """All pictures of a folder that shows no digits, and its other files; PhotoFolderError where no picture is."""
     if not folder.is_dir():
         raise PhotoFolderError(f"there is no folder {folder}", "a folder of pictures without digits", "check the path")
-    pictures = [path for path in sorted(folder.glob("*")) if is_photo(path) and path.name != LABELS]
+    pictures, others = files_of(folder)
     if not pictures:
-        raise PhotoFolderError(f"{folder} holds no pictures", "pictures without digits", "add some")
-    return pictures
+        only = f", only {some_of(folder, others)}" if others else ""
+        raise PhotoFolderError(f"{folder} holds no pictures{only}", "pictures without digits", "add some")
+    return pictures, [path for path in others if path.name != LABELS]
 
 
 def read_files(reader: Reader, paths: Sequence[Path]) -> list[PageReading]:

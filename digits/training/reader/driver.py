@@ -7,14 +7,13 @@ that starts, for the first time or again, goes on from the last epoch that it ca
 from collections.abc import Callable
 from typing import Any
 
-import ray.train
 from ray.train.v2.api.config import FailureConfig
 
 from digits import interruptible
 from digits.data.files import DigitFiles
-from digits.errors import TrainingError, require
+from digits.errors import require
 from digits.storage import Storage
-from digits.training.driver import MAX_STARTS, SNAPSHOT, TellFailures, cause_of, listening, refuse_machine
+from digits.training.driver import MAX_STARTS, SNAPSHOT, TellFailures, divergence, fit, listening
 from digits.training.reader import squares
 from digits.training.reader.finish import judging_digits
 from digits.training.reader.run import PageRun
@@ -35,8 +34,8 @@ def train(
 
     A worker or node that dies is replaced and training goes on from the last epoch, `max_failures` times; then, or on
     an error that a retry cannot mend, TrainingError. `on_event` is called in a thread of this process with dictionaries
-    whose key event is progress (epoch, fraction), epoch (epochs, result), resumed (epoch), damaged (message) or
-    failure (causes), as in `digits.training.driver`.
+    whose key event is progress (epoch, fraction), epoch (epochs, result), resumed (epoch), damaged (message),
+    failure (causes) or diverged (epoch), as in `digits.training.driver`.
     """
     count = workers.num_workers
     require(
@@ -54,26 +53,20 @@ def train(
             "run_dir": run_dir,
             "shapes": shapes,
             "judging": judging_digits(files),
-            "events": events,
+            "events": events.queue,
         }
         group = worker_group(
             train_worker,
             config,
             workers,
             run_dir,
-            callbacks=[TellFailures(events)],
+            callbacks=[TellFailures(events.queue)],
             failures=FailureConfig(max_failures=max_failures, controller_failure_limit=MAX_STARTS),
             spread=not workers.use_gpu,
         )
-        try:
-            interruptible.call(group.fit)
-        except ray.train.TrainingFailedError as error:
-            refuse_machine([error])
-            raise TrainingError(
-                f"training ended early: {cause_of(error)}",
-                f"{run.training.epochs} epochs in {run_dir}",
-                f"mend the cause, then go on with --resume {run_dir.name}",
-            ) from error
+        fit(group, events, wanted=f"{run.training.epochs} epochs", run_dir=run_dir)
+    for event in events.diverged:
+        raise divergence("the loss", event["epoch"], run.training.learning_rate)
 
 
 def train_worker(config: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ import tensorflow as tf
 from digits.models.page_network import build_page_network
 from digits.models.page_targets import DIGITS, NO_DIGIT, SIZES, TURNS, PageArchitecture
 from digits.training.reader.run import PageEpoch, PageState, PageTraining
+from digits.training.state import require_finite
 
 AVERAGED = 0.996
 """Fraction of the running mean of the weights that stays at each step, but for the first steps."""
@@ -152,7 +153,7 @@ def fit(
     """Train to `config.epochs`; `report` gets the state after each epoch.
 
     `batches` gives this worker's parts from where `resume` ended. `score` judges a state on simulated pages, or
-    returns None where that epoch is not judged.
+    returns None where that epoch is not judged. Raises Diverged at the first step whose losses are not finite.
     """
     network = PageNetwork(architecture=architecture, config=config, strategy=strategy)
     history = resume.history if resume else ()
@@ -168,7 +169,9 @@ def fit(
             waited += time.perf_counter() - asked
             network.optimizer.learning_rate.assign(config.learning_rate * config.schedule(step))
             parts = [tf.constant(batch[name]) for name in ("maps", "centres", "boxes", "digits")]
-            sums += network.step(tf.constant(step, tf.int64), *parts).numpy()
+            results = network.step(tf.constant(step, tf.int64), *parts).numpy()
+            require_finite(epoch + 1, *results)
+            sums += results
             network.average(step + 1)
             if (index + 1) % max(1, steps // STEPS_TOLD) == 0:
                 progress(epoch + 1, (index + 1) / steps)

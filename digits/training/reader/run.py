@@ -154,7 +154,8 @@ def read_state(folder: Storage) -> PageState:
 
 def finished_epochs(run_dir: Storage) -> list[str]:
     """Names of the folders of epochs, the last one first; what is in them may be damaged."""
-    return sorted((name for name in run_dir.folders() if re.fullmatch(r"epoch-\d{3,}", name)), reverse=True)
+    names = [name for name in run_dir.folders() if re.fullmatch(r"epoch-\d{3,}", name)]
+    return sorted(names, key=lambda name: int(name.rpartition("-")[2]), reverse=True)
 
 
 def last_state(run_dir: Storage, *, on_damage: Callable[[CheckpointError], None]) -> PageState | None:

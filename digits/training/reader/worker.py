@@ -13,6 +13,7 @@ from digits.storage import Storage
 from digits.training.reader import finish, squares
 from digits.training.reader import run as runs
 from digits.training.reader.run import PageRun, PageState
+from digits.training.state import Diverged
 from digits.training.worker import report_with_folder, require_run_dir
 
 if TYPE_CHECKING:
@@ -70,16 +71,19 @@ def train_pages(task: PageTask) -> None:
 
     from digits.training.reader.loop import fit
 
-    fit(
-        architecture,
-        config,
-        batches,
-        strategy=strategy,
-        resume=resume,
-        score=score,
-        report=report,
-        progress=lambda epoch, fraction: tell("progress", epoch=epoch, fraction=fraction),
-    )
+    try:
+        fit(
+            architecture,
+            config,
+            batches,
+            strategy=strategy,
+            resume=resume,
+            score=score,
+            report=report,
+            progress=lambda epoch, fraction: tell("progress", epoch=epoch, fraction=fraction),
+        )
+    except Diverged as end:
+        tell("diverged", epoch=end.epoch)  # and no error: Ray Train would start again, to the same end
 
 
 def prepare_tensorflow(local_world_size: int) -> "tf.distribute.Strategy":

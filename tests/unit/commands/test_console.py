@@ -127,3 +127,31 @@ with ProgressLine() as line:
     written = run_on_terminal(program)
     assert screen(written, 100)[:1] == ["stopped by Ctrl-C or SIGTERM before anything was begun"]
     assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")
+
+
+JOB = """
+import sys
+from dataclasses import dataclass
+from digits.commands.console import run_job, show_table
+
+@dataclass
+class Settings:
+    pass
+
+def job(settings):
+    show_table("Networks", ["network", "accuracy"], [["baseline", "98.5 ± 0.1 %"]])
+    print("läuft", file=sys.stderr)
+    return {"accuracy": 0.985}
+
+run_job(Settings, job, None)
+"""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_a_sign_that_cannot_be_shown_costs_no_result(encoding):
+    env = {**os.environ, "PYTHONIOENCODING": encoding}
+    job = subprocess.run([sys.executable, "-c", JOB], cwd=ROOT, env=env, capture_output=True)
+    assert job.returncode == 0, job.stderr
+    lines = job.stdout.decode(encoding).splitlines()
+    assert any("98.5 " in line and "0.1 %" in line for line in lines)
+    assert lines[-1] == '{"accuracy": 0.985}'

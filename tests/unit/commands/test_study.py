@@ -1,5 +1,6 @@
 """Which checkpoints the evaluation sets beside each other, and what it says of photos without a digit."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -69,6 +70,17 @@ def test_a_run_stands_for_its_checkpoints_and_none_counts_twice(write):
     write("run", "baseline", 1)
     compared = load_compared(judged, [judged.path, judged.path.rsplit("/", 1)[0]])
     assert [(one.name, len(one.checkpoints)) for one in compared] == [("baseline", 2)]
+
+
+def test_one_checkpoint_counts_once_whatever_its_path_looks_like_and_so_does_a_copy(write, tmp_path, monkeypatch):
+    judged = checkpoints.load(write("run", "baseline", 0))
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(judged.path, tmp_path / "copy")
+    (tmp_path / "linked").symlink_to(tmp_path / "run")
+    folder = f"run/{judged.path.rsplit('/', 1)[1]}"
+    paths = [folder, f"./{folder}/", f"run/../{folder}", "run", "linked", "copy"]
+    (compared,) = load_compared(judged, paths)
+    assert compared.checkpoints == (judged,)
 
 
 def test_networks_that_may_have_trained_on_the_validation_digits_are_refused(write):

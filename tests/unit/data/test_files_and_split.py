@@ -126,3 +126,15 @@ def test_a_split_with_an_empty_side_is_refused(tmp_path):
         split_rows(files, DataConfig())
     with pytest.raises(DataError, match="test-"):
         split_rows(files, DataConfig(protocol="literature"))
+
+
+@pytest.mark.parametrize(("count", "words"), [(2, "no digit is left for the validation"), (5, "one digit is left")])
+def test_too_few_digits_to_validate_with_are_refused(tmp_path, count, words):
+    write_digits(tmp_path / "few.parquet", labels=np.zeros(count, np.int64))
+    with pytest.raises(DataError, match=words):
+        split_rows(find_digits(str(tmp_path)), DataConfig())
+
+
+def test_two_digits_are_enough_to_validate_with(tmp_path):
+    write_digits(tmp_path / "few.parquet", labels=np.zeros(10, np.int64))
+    assert split_rows(find_digits(str(tmp_path)), DataConfig()).sum() == 2

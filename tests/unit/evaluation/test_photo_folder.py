@@ -1,9 +1,11 @@
 """Labelled photos: three ways to label, and a clear error for anything else."""
 
+import numpy as np
 import pytest
 
 from digits.errors import PhotoFolderError
 from digits.evaluation.photo_folder import find_photos
+from digits.images import encode_png
 
 
 def touch(folder, *names):
@@ -13,13 +15,23 @@ def touch(folder, *names):
 
 
 def labels_of(folder):
-    return {str(photo.path.relative_to(folder)): photo.label for photo in find_photos(folder)}
+    return {str(photo.path.relative_to(folder)): photo.label for photo in find_photos(folder)[0]}
 
 
 def test_a_table_gives_the_labels(tmp_path):
     touch(tmp_path, "a/one.png", "b.jpg", "unlisted.png")
     (tmp_path / "labels.csv").write_text("file,label,writer\na/one.png,1,x\nb.jpg,7,y\n")
     assert labels_of(tmp_path) == {"a/one.png": 1, "b.jpg": 7}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "table"),
+    [("utf-8-sig", "file;label\r\na.png;1\r\nü.jpg;7\r\n"), ("utf-8-sig", "file,label\r\na.png,1\r\nü.jpg, 7\r\n")],
+)
+def test_a_table_may_be_what_a_spreadsheet_writes(tmp_path, encoding, table):
+    touch(tmp_path, "a.png", "ü.jpg")
+    (tmp_path / "labels.csv").write_bytes(table.encode(encoding))
+    assert labels_of(tmp_path) == {"a.png": 1, "ü.jpg": 7}
 
 
 def test_folders_named_by_digit_give_the_labels(tmp_path):
@@ -41,7 +53,7 @@ def test_file_names_give_the_labels(tmp_path):
         ("file,label\na.png,11\n", "'11'"),
         ("file,label\na.png\n", "''"),
         ("file,label\na.png,x\n", "'x'"),
-        ("file,label\n", "no photos"),
+        ("file,label\n", "no labelled photos"),
     ],
 )
 def test_a_wrong_table_is_refused_in_three_parts(tmp_path, table, words):
@@ -59,11 +71,34 @@ def test_a_table_that_is_no_text_is_refused(tmp_path):
         find_photos(tmp_path)
 
 
-def test_unlabelled_empty_and_missing_folders_are_refused(tmp_path):
+def test_missing_and_empty_folders_are_refused_and_those_without_a_labelled_photo_with_the_names_of_what_is_there(
+    tmp_path,
+):
     with pytest.raises(PhotoFolderError, match="no folder"):
         find_photos(tmp_path / "missing")
-    with pytest.raises(PhotoFolderError, match="no photos"):
+    with pytest.raises(PhotoFolderError, match=r"no labelled photos\n"):
         find_photos(tmp_path)
-    touch(tmp_path, "holiday.png")
-    with pytest.raises(PhotoFolderError, match="'h'"):
+    touch(tmp_path, "README.md", "7_notes.txt", *(f"holiday_{number}.png" for number in range(5)))
+    with pytest.raises(PhotoFolderError, match=r"no labelled photos, only 7_notes\.txt, README\.md, .* and 2 more"):
         find_photos(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("labelled", "stray"),
+    [
+        (("7_a.png",), ("7_notes.txt", "README.md", "Thumbs.db", "holiday.jpg", "photos.zip")),
+        (("7/a.png", "0/b.heic"), ("README.md", "3/Thumbs.db", "7/notes.txt")),
+    ],
+)
+def test_stray_files_among_labelled_photos_are_named_and_left_out(tmp_path, labelled, stray):
+    touch(tmp_path, *labelled, *stray, ".DS_Store")
+    photos, others = find_photos(tmp_path)
+    assert {str(photo.path.relative_to(tmp_path)) for photo in photos} == set(labelled)
+    assert {str(path.relative_to(tmp_path)) for path in others} == set(stray)
+
+
+def test_a_picture_is_one_by_its_name_however_damaged_or_by_how_it_begins(tmp_path):
+    touch(tmp_path, "3_empty.JPG", "5_text.webp")
+    (tmp_path / "8").write_bytes(encode_png(np.zeros((200, 300, 3), np.uint8)))
+    (tmp_path / "9.data").write_bytes(bytes(1000))
+    assert labels_of(tmp_path) == {"3_empty.JPG": 3, "5_text.webp": 5, "8": 8}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from digits.errors import CalibrationError
-from digits.models.calibration import expected_calibration_error, fit_temperature
+from digits.models.calibration import expected_calibration_error, fit_temperature, held_out_calibration_error
 from digits.models.inference import softmax
 
 
@@ -54,6 +54,25 @@ def test_calibrated_rows_have_almost_no_calibration_error():
     labels = drawn_from(logits, seed=5)
     assert expected_calibration_error(softmax(logits), labels) < 0.01
     assert expected_calibration_error(softmax(logits * 3), labels) > 0.05
+
+
+def test_the_held_out_error_is_judged_with_the_temperature_of_the_other_half():
+    rng = np.random.default_rng(3)
+    logits = rng.normal(scale=3, size=(4_000, 10))
+    labels = drawn_from(logits, seed=4)
+    halves = rng.permutation(4_000) < 2_000
+    # Sure in one half, unsure in the other: a temperature fitted on both would look better than either foresees.
+    logits[halves] *= 4
+    first, second = (fit_temperature(logits[half], labels[half]) for half in (halves, ~halves))
+    expected = softmax(np.where(halves[:, None], logits / second, logits / first))
+    error = held_out_calibration_error(logits, labels, halves)
+    assert error == pytest.approx(expected_calibration_error(expected, labels))
+    fitted_on_all = expected_calibration_error(softmax(logits / fit_temperature(logits, labels)), labels)
+    assert error > fitted_on_all + 0.05
+    assert held_out_calibration_error(logits, labels, ~halves) == error
+    for empty in (np.zeros(4_000, bool), np.ones(4_000, bool)):
+        with pytest.raises(CalibrationError):
+            held_out_calibration_error(logits, labels, empty)
 
 
 def test_sure_and_right_is_zero_and_sure_and_wrong_is_one():

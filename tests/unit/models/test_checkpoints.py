@@ -99,6 +99,78 @@ def test_an_unknown_format_or_architecture_is_refused(tmp_path):
         checkpoints.load(str(path))
 
 
+def test_a_checkpoint_of_arrays_alone_holds_no_other_file_and_one_with_more_holds_what_was_given(tmp_path):
+    assert sorted(path.name for path in write_checkpoint(tmp_path / "one").iterdir()) == [
+        "checkpoint.json",
+        "weights.npz",
+    ]
+    path = write_checkpoint(tmp_path / "two", optimizer={"000": np.arange(3)}, keras_model=b"keras")
+    assert sorted(path.name for path in path.iterdir()) == [
+        "checkpoint.json", "model.keras", "optimizer.npz", "weights.npz",
+    ]  # fmt: skip
+    record = checkpoints.load(str(path)).record
+    assert record["format"] == 1
+    assert set(record["sha256"]) == {"weights.npz", "optimizer.npz", "model.keras"}
+    assert checkpoints.read_verified(Storage.open(path), record, "model.keras") == b"keras"
+    (array,) = checkpoints.read_arrays(Storage.open(path), record, "optimizer.npz").values()
+    assert array.tolist() == [0, 1, 2]
+
+
+def test_a_file_that_is_not_there_or_not_in_the_record_is_refused(tmp_path):
+    path = write_checkpoint(tmp_path / "one", optimizer={"000": np.arange(3)})
+    record = checkpoints.load(str(path)).record
+    (path / "model.keras").write_bytes(b"planted")
+    with pytest.raises(CheckpointError, match="SHA-256 None"):
+        checkpoints.read_verified(Storage.open(path), record, "model.keras")
+    (path / "optimizer.npz").unlink()
+    with pytest.raises(CheckpointError, match=r"one/optimizer\.npz cannot be read"):
+        checkpoints.read_arrays(Storage.open(path), record, "optimizer.npz")
+
+
+@pytest.mark.parametrize(
+    "change", [{"sha256": None}, {"sha256": ["weights.npz"]}, {"name": None}, {"name": 7}, {"architecture": None}]
+)
+def test_a_record_without_what_it_needs_is_refused_with_its_path(tmp_path, change):
+    path = write_checkpoint(tmp_path / "one")
+    record = json.loads((path / "checkpoint.json").read_text())
+    (path / "checkpoint.json").write_text(json.dumps({**record, **change}))
+    with pytest.raises(CheckpointError, match=r"one/checkpoint\.json (is incomplete|describes no valid architecture)"):
+        checkpoints.load(str(path))
+
+
+@pytest.mark.parametrize("content", ["[]", "7", '{"name": "x"}', '{"format": 2}'])
+def test_what_is_no_record_is_of_another_format(tmp_path, content):
+    path = write_checkpoint(tmp_path / "one")
+    (path / "checkpoint.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"one/checkpoint\.json has another format"):
+        checkpoints.load(str(path))
+
+
+def test_a_figure_that_is_no_number_is_written_nowhere(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_checkpoint(tmp_path / "one", record={"metrics": {"validation_loss": float("nan")}})
+    assert not (tmp_path / "one" / "checkpoint.json").exists()
+
+
+def test_a_checkpoint_that_was_not_calibrated_leaves_the_logits_as_they_are_and_none_is_changed(tmp_path):
+    checkpoint = checkpoints.load(str(write_checkpoint(tmp_path / "one")))
+    assert checkpoint.temperature == 1
+    assert checkpoint.path == str(tmp_path / "one")
+    with pytest.raises(AttributeError):
+        checkpoint.path = "another"
+
+
+def test_infinite_and_double_weights_are_refused_by_their_names(tmp_path):
+    for number, change in enumerate((np.float32(np.inf), np.float32(-np.inf))):
+        weights = random_weights()
+        weights["output/bias"][3] = change
+        with pytest.raises(CheckpointError, match=rf"array output/bias of .*/{number}/weights\.npz is not finite"):
+            checkpoints.load(str(write_checkpoint(tmp_path / str(number), weights=weights)))
+    weights = {**random_weights(), "output/bias": random_weights()["output/bias"].astype(np.float64)}
+    with pytest.raises(CheckpointError, match="float32"):
+        checkpoints.load(str(write_checkpoint(tmp_path / "double", weights=weights)))
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"checkpoint": 3}'])
 def test_a_broken_best_json_is_a_clear_error(tmp_path, content):
     (tmp_path / "best.json").write_text(content)

@@ -111,3 +111,12 @@ def test_the_best_epoch_is_kept(tmp_path, select_by, figures, kept):
 def test_no_readable_epoch_is_an_error(tmp_path):
     with pytest.raises(CheckpointError, match="no epoch"):
         runs.best_epoch(Storage.open(tmp_path), make_run().networks[0])
+
+
+def test_epochs_from_a_thousand_on_come_after_those_before(tmp_path):
+    run, run_dir = make_run(), Storage.open(tmp_path)
+    numbers = (9, 99, 999, 1000, 1001, 10_000)
+    for number in numbers:
+        run_dir.filesystem.create_dir((run_dir / run.networks[0].epoch_name(number)).path)
+    names = runs.finished_epochs(run_dir, run.networks[0])
+    assert names == [run.networks[0].epoch_name(number) for number in reversed(numbers)]

@@ -43,7 +43,11 @@ def test_folders_without_pictures_are_named(tmp_path):
         find_pictures(tmp_path)
     with pytest.raises(PhotoFolderError, match="there is no folder"):
         find_pictures(tmp_path / "nowhere")
-    assert [path.name for path in find_pictures(folder_with(tmp_path, "file,what\n"))] == ["a.png", "b.png"]
+    (tmp_path / "README.md").write_text("what these are")
+    with pytest.raises(PhotoFolderError, match=r"holds no pictures, only README\.md"):
+        find_pictures(tmp_path)
+    found = find_pictures(folder_with(tmp_path, "file,what\n"))
+    assert [[path.name for path in paths] for paths in found] == [["a.png", "b.png"], ["README.md"]]
 
 
 def test_a_refused_page_counts_all_its_digits_as_wrong(tmp_path):
@@ -60,3 +64,8 @@ def test_a_refused_page_counts_all_its_digits_as_wrong(tmp_path):
     score = score_of(pages, readings)
     assert (score.exact, score.lines_exact, score.digits, score.edit_distance) == (1, 1, 7, 4)
     assert pages_csv(pages, readings) == "file,text,read,rotation\na.png,12|3,12|3,90\nb.png,4567,,\n"
+
+
+def test_a_table_may_have_the_semicolons_of_a_spreadsheet(tmp_path):
+    pages = find_pages(folder_with(tmp_path, "file;text\na.png;12|3\nb.png;4\n"))
+    assert [page.lines for page in pages] == [("12", "3"), ("4",)]

@@ -85,3 +85,10 @@ def test_the_best_epoch_has_the_fewest_errors_on_simulated_pages(tmp_path):
 def test_a_folder_without_a_run_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match="without --resume"):
         PageRun.read(Storage.open(tmp_path))
+
+
+def test_epochs_from_a_thousand_on_come_after_those_before(tmp_path):
+    numbers = (9, 999, 1000, 1001)
+    for number in numbers:
+        (tmp_path / runs.epoch_name(number)).mkdir()
+    assert runs.finished_epochs(Storage.open(tmp_path)) == [runs.epoch_name(number) for number in reversed(numbers)]

@@ -1,0 +1,195 @@
+"""Runs tests against mutants: each in a fork of this process, in which the module is imported with the change.
+
+    python -m tests.mutation.run [MODULE ... | sample]
+
+Outcomes are kept in .mutants/, so that an interrupted run goes on where it was; a changed module or test begins anew.
+Why not mutmut or cosmic-ray: docs/log.md, "Tests of the tests".
+"""
+
+import ast
+import contextlib
+import hashlib
+import importlib.abc
+import importlib.util
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.mutation.mutants import Mutant, mutants_of
+
+ROOT = Path(__file__).resolve().parents[2]
+KEPT = ROOT / ".mutants"
+EQUIVALENT = Path(__file__).with_name("equivalent.json")
+"""Mutants that behave as the original, by module: their names, each with the reason."""
+SLOWER = 10
+"""A mutant whose tests take so many times as long as the original's, and ten seconds, runs for ever: it is noticed."""
+OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-m", "not slow and not long", "-W", "ignore:Module already imported")
+"""Of pytest: it ends at the first failure, and libraries were imported before it began."""
+GUARDS = {
+    "digits.service.limits": ("tests/unit/service/test_limits.py",),
+    "digits.service.gate": ("tests/unit/service/test_gate.py",),
+    "digits.service.service": ("tests/unit/service/test_api.py",),
+    "digits.service.api": ("tests/unit/service",),
+    "digits.storage": ("tests/unit/test_storage.py",),
+    "digits.lease": ("tests/unit/test_lease.py",),
+    "digits.models.checkpoints": ("tests/unit/models/test_checkpoints.py",),
+    "digits.images": ("tests/unit/test_images.py",),
+}
+"""Modules that guard safety or durability, and their own tests."""
+SAMPLED = {
+    "digits.preprocessing.prepare": ("tests/unit/preprocessing",),
+    "digits.preprocessing.ink": ("tests/unit/preprocessing",),
+    "digits.preprocessing.mnist_form": ("tests/unit/preprocessing",),
+    "digits.data.split": ("tests/unit/data",),
+    "digits.data.files": ("tests/unit/data",),
+    "digits.data.batches": ("tests/unit/data",),
+    "digits.models.calibration": ("tests/unit/models/test_calibration.py",),
+    "digits.training.runs": ("tests/unit/training", "tests/unit/commands/test_preparation.py"),
+    "digits.training.state": ("tests/unit/training", "tests/integration/test_loop.py"),
+    "digits.training.finish": ("tests/unit/training", "tests/integration/test_training.py"),
+    "digits.training.loop": ("tests/integration/test_loop.py",),
+    "digits.training.batch_parts": ("tests/integration/test_loop.py",),
+    "digits.training.trainable": ("tests/integration/test_loop.py",),
+}
+"""Modules of which a sample is drawn, and their tests."""
+SEED, SIZE = 0, 300
+"""Of the sample."""
+LIBRARIES = (
+    "numpy",
+    "pyarrow.fs",
+    "PIL.Image",
+    "hypothesis",
+    "fastapi.testclient",
+    "cv2",
+    "onnxruntime",
+    "yaml",
+    "psutil",
+)
+"""Imported once, before the forks."""
+
+
+class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports one module from a tree instead of its file."""
+
+    def __init__(self, module: str, tree: ast.Module) -> None:
+        self.module, self.tree = module, tree
+
+    def find_spec(self, name: str, path: object, target: ModuleType | None = None):
+        if name == self.module:
+            return importlib.util.spec_from_file_location(name, path_of(name), loader=self)
+        return None
+
+    def create_module(self, spec: object) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(compile(self.tree, str(path_of(self.module)), "exec"), module.__dict__)
+
+
+def path_of(module: str) -> Path:
+    return ROOT / f"{module.replace('.', '/')}.py"
+
+
+def passes(module: str, tree: ast.Module, tests: Sequence[str], limit_s: float) -> bool:
+    """Whether the tests pass with the module as the tree has it; one that takes longer than the limit fails."""
+    child = os.fork()
+    if child == 0:
+        os.setpgid(0, 0)
+        with contextlib.suppress(BaseException), Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+            os.dup2(nowhere.fileno(), 2)
+            sys.meta_path.insert(0, Changed(module, tree))
+            os._exit(int(pytest.main([*OPTIONS, *tests])))
+        os._exit(99)
+    deadline = time.monotonic() + limit_s
+    while True:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status) == 0
+        if time.monotonic() > deadline:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return False
+        time.sleep(0.02)
+
+
+class Outcomes:
+    """What became of the mutants of one module, kept in a file as they are tried."""
+
+    def __init__(self, module: str, tests: Sequence[str]) -> None:
+        self.module, self.tests = module, tests
+        self.source = path_of(module).read_text()
+        files = sorted(file for test in tests for file in [ROOT / test, *(ROOT / test).rglob("*.py")] if file.is_file())
+        self.key = hashlib.sha256("".join([self.source, *(each.read_text() for each in files)]).encode()).hexdigest()
+        self.file = KEPT / f"{module}.json"
+        kept = json.loads(self.file.read_text()) if self.file.exists() else {}
+        self.survived: dict[str, bool] = kept["survived"] if kept.get("key") == self.key else {}
+        self.limit_s = 0.0
+
+    def try_mutant(self, mutant: Mutant) -> bool:
+        """Whether a mutant survives its module's tests."""
+        if mutant.name not in self.survived:
+            if not self.limit_s:
+                started = time.monotonic()
+                assert passes(self.module, ast.parse(self.source), self.tests, 600), f"{self.tests} fail unchanged"
+                self.limit_s = 10 + SLOWER * (time.monotonic() - started)
+            self.survived[mutant.name] = passes(self.module, mutant.tree, self.tests, self.limit_s)
+            KEPT.mkdir(exist_ok=True)
+            self.file.write_text(json.dumps({"key": self.key, "survived": self.survived}, indent=1))
+        return self.survived[mutant.name]
+
+
+def equivalent(module: str) -> dict[str, str]:
+    """Names of a module's mutants that behave as the original, with the reasons."""
+    return json.loads(EQUIVALENT.read_text()).get(module, {})
+
+
+def survivors(module: str, tests: Sequence[str]) -> tuple[list[Mutant], int]:
+    """The mutants of a module that its tests do not notice, but for equivalent ones, and how many there are in all."""
+    outcomes = Outcomes(module, tests)
+    mutants = [mutant for mutant in mutants_of(outcomes.source) if mutant.name not in equivalent(module)]
+    return [mutant for mutant in mutants if outcomes.try_mutant(mutant)], len(mutants)
+
+
+def sample(seed: int, size: int) -> list[tuple[str, Mutant]]:
+    """Mutants drawn from all of SAMPLED, each as probable as any other, by module."""
+    everything = [(name, mutant) for name in SAMPLED for mutant in mutants_of(path_of(name).read_text())]
+    drawn = random.Random(seed).sample(everything, size)
+    return sorted(drawn, key=lambda one: one[0])
+
+
+def sample_survivors(seed: int, size: int) -> list[tuple[str, Mutant]]:
+    """Those of a sample that the tests do not notice."""
+    outcomes = {module: Outcomes(module, tests) for module, tests in SAMPLED.items()}
+    return [(module, mutant) for module, mutant in sample(seed, size) if outcomes[module].try_mutant(mutant)]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print what survives of some modules, of all guards, or of the sample, and at the end the same as JSON."""
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    found: dict[str, list[str]] = {}
+    if arguments == ["sample"]:
+        for module, mutant in sample_survivors(SEED, SIZE):
+            found.setdefault(module, []).append(mutant.name)
+            print(f"{module}, line {mutant.line}: {mutant.name}", flush=True)
+    for module in [] if arguments == ["sample"] else arguments or GUARDS:
+        survived, total = survivors(module, GUARDS.get(module) or SAMPLED[module])
+        found[module] = [mutant.name for mutant in survived]
+        print(f"{module}: {len(survived)} of {total} mutants survive", flush=True)
+        for mutant in survived:
+            print(f"  line {mutant.line}: {mutant.name}", flush=True)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
