@@ -21,6 +21,7 @@ from digits.errors import ConfigurationError, require
 from digits.images import Digits
 from digits.lease import FILE as LEASE
 from digits.lease import Lease
+from digits.models import registry
 from digits.storage import Storage
 from digits.training.resources import Workers, choose_workers
 from digits.training.runs import Noted, Resumable
@@ -132,9 +133,9 @@ def folder_of(storage: Storage, *, resume: str | None, run_name: str | None, fil
     if run_name is None:
         return None, False
     require(
-        bool(NAME.fullmatch(run_name)),
+        bool(NAME.fullmatch(run_name)) and run_name != registry.FOLDER,
         f"--run-name {run_name!r}",
-        "a name of letters, digits, dots, dashes and underscores that begins with a letter or digit",
+        f"letters, digits, dots, dashes and underscores, a letter or digit first, and not {registry.FOLDER}",
         "choose another name; the folder that holds the run is --storage-path",
     )
     folder = storage / run_name

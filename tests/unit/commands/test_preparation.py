@@ -81,7 +81,7 @@ def test_a_run_name_begins_a_run_and_then_goes_on_with_it(job, tmp_path):
         job("train --run-name mine")
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "../up", ".hidden", "s3://bucket", "-x", "two words"])
+@pytest.mark.parametrize("name", ["", "a/b", "../up", ".hidden", "s3://bucket", "-x", "two words", "registry"])
 def test_a_name_that_is_no_folder_is_refused(job, tmp_path, name):
     options = TrainSettings()
     object.__setattr__(options.run, "run_name", name)
