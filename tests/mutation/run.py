@@ -41,6 +41,7 @@ GUARDS = {
     "digits.storage": ("tests/unit/test_storage.py",),
     "digits.lease": ("tests/unit/test_lease.py",),
     "digits.models.checkpoints": ("tests/unit/models/test_checkpoints.py",),
+    "digits.models.registry": ("tests/unit/models/test_registry.py",),
     "digits.images": ("tests/unit/test_images.py",),
 }
 """Modules that guard safety or durability, and their own tests."""
