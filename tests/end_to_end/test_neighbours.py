@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager, suppress
 from itertools import cycle, islice
 from pathlib import Path
@@ -25,6 +26,8 @@ KINDS = ((of_a_process, signal.SIGTERM), (of_ray_start, signal.SIGTERM), (of_a_p
 """How other Rays start, in turn, and what ends them."""
 NEIGHBOURS = [len(KINDS), pytest.param(EPOCHS - 1, marks=pytest.mark.long)]
 """How many of them come and go: each kind once, or, before a release, one in every epoch."""
+STAYS_S = 4
+"""Ray Train asks every second whether its controller lives."""
 MISHAPS = ("failed", "starting workers again", "goes on after", "Traceback")
 
 
@@ -47,11 +50,12 @@ def start_service(storage_path, ray_folder):
 
 
 def come_and_go(kinds, env):
-    """Start other Rays, one after the other, and end each."""
+    """Start other Rays, one after the other, and end each once a job had the time to ask it something by mistake."""
     for kind, number in kinds:
         neighbour, ready = kind(env)
         try:
             neighbour.wait_for(ready)
+            time.sleep(STAYS_S)
         finally:
             end(neighbour, number)
 
