@@ -122,10 +122,13 @@ class Typed:
         wait_for(lambda: self.output.count(text) >= before + 3, f"more of {text}", 30)
 
     def press_control_c(self) -> None:
-        """To the whole foreground group, as a terminal does."""
+        """To the whole foreground group, as a terminal does; ends when everything has ended that it started."""
+        started = psutil.Process(self.process.pid).children(recursive=True)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGINT)
         self.process.wait(60)
+        _, left = psutil.wait_procs(started, 60)
+        assert not left, f"Ctrl-C left {left}\n{self.output}"
 
 
 class Machine:
