@@ -30,6 +30,7 @@ from digits.training.runs import Run
 from digits.training.state import EpochResult
 from digits.tuning.searches import Search
 from tests.documents import ROOT, documented_commands
+from tests.end_to_end.faults import below
 from tests.end_to_end.quick_checkpoint import quickly_trained_weights
 from tests.end_to_end.serve_cluster import wait_for
 
@@ -123,7 +124,7 @@ class Typed:
 
     def press_control_c(self) -> None:
         """To the whole foreground group, as a terminal does; ends when everything has ended that it started."""
-        started = psutil.Process(self.process.pid).children(recursive=True)
+        started = [psutil.Process(pid) for pid in below(self.process.pid)]
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGINT)
         self.process.wait(60)
