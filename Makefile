@@ -2,9 +2,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# Two at a time: most of a test's time is waiting for processes to start
-PARALLEL := --numprocesses 2 --dist loadfile
-
 .PHONY: install train test test-slow test-long test-all mutants serve audit clean
 
 install: .venv/installed
@@ -29,11 +26,12 @@ test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not long" $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow and not long" tests/unit tests/mutation $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not long" tests/integration tests/end_to_end tests/regression $(ARGS)
 
 # The long ones: real processes, kills, several nodes
 test-slow: install .venv-s3/installed
-	$(BIN)/python -m pytest $(PARALLEL) -m "slow and not long" $(ARGS)
+	$(BIN)/python -m pytest -m "slow and not long" $(ARGS)
 
 # Soaks, and every command of the documents: before a release
 test-long: install

@@ -24,8 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 10
 KINDS = ((of_a_process, signal.SIGTERM), (of_ray_start, signal.SIGTERM), (of_a_process, signal.SIGKILL))
 """How other Rays start, in turn, and what ends them."""
-NEIGHBOURS = [len(KINDS), pytest.param(EPOCHS - 1, marks=pytest.mark.long)]
-"""How many of them come and go: each kind once, or, before a release, one in every epoch."""
+NEIGHBOURS = [len(KINDS), EPOCHS - 1]
+"""How many of them come and go: each kind once, or one in every epoch."""
 STAYS_S = 4
 """Ray Train asks every second whether its controller lives."""
 MISHAPS = ("failed", "starting workers again", "goes on after", "Traceback")
@@ -93,7 +93,7 @@ def epochs_of(run_dir, network, epochs):
     return [epoch["epoch"] for epoch in checkpoints.load(str(last)).record["history"]]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("neighbours", NEIGHBOURS)
 def test_a_training_does_not_notice_other_rays(neighbours, environment, start_service, digits_folder, tmp_path):
@@ -121,7 +121,7 @@ def test_a_training_does_not_notice_other_rays(neighbours, environment, start_se
     assert epochs_of(undisturbed(job)["run_dir"], "baseline", epochs) == list(range(1, epochs + 1))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("neighbours", NEIGHBOURS)
 def test_a_search_does_not_notice_other_rays(neighbours, environment, tiny_mnist, tmp_path):
