@@ -55,7 +55,7 @@ def test_every_part_is_measured(tmp_path):
     assert sum(document["details"]["failed requests"].values()) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_growth_is_measured_and_drawn(tmp_path):
     document = run_benchmark(tmp_path, "growth")
