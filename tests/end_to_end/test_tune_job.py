@@ -94,7 +94,8 @@ def test_ctrl_c_reports_the_best_so_far_and_the_search_can_go_on(start, tiny_mni
     best = checkpoints.load(document["best"]["checkpoint"])
     assert best.record["metrics"]["photo_score"] == document["best"]["score"]
     assert f"go on with --resume {Path(document['run_dir']).name}" in job.output
-    assert not re.search(r"Traceback|(INFO|WARNING)\s+\w+\.py", job.output), "a library writes between the job's lines"
+    assert "Traceback" not in job.output
+    assert "streaming_executor.py" not in job.output, "Ray Data writes between the job's lines"
 
 
 MISTAKES = [
