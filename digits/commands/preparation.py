@@ -45,7 +45,7 @@ class Prepared(Generic[Work]):
     """Its folder."""
     split: Split
     lease: Lease
-    """To be held while the work is done."""
+    """To be held from before Ray starts until the work is done: taking it refuses a second job at once."""
 
 
 def prepare(
@@ -84,9 +84,7 @@ def prepare(
     split = Split.make(files, work.data)
     storage.check_writable()
     run_dir = named or storage.new_folder(name)
-    lease = Lease(run_dir, tell=print)
-    lease.require_free()
-    return Prepared(work=work, run_dir=run_dir, split=split, lease=lease)
+    return Prepared(work=work, run_dir=run_dir, split=split, lease=Lease(run_dir, tell=print))
 
 
 def independent_of_this_folder(data: DataConfig) -> DataConfig:

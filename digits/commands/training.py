@@ -72,8 +72,8 @@ def train(settings: TrainSettings) -> dict[str, Any]:
     stopping.reached(lambda: progress.reached(prepared.run_dir.name))
     num_digits = prepared.split.files.num_digits * (2 if prepared.split.inverted_copies else 1)
     print(f"{num_digits:,} digits, {len(validation[1]):,} of them validate | run {prepared.run_dir}", flush=True)
-    cluster = start(prepared, settings.run, on_demand_gpus=settings.on_demand_gpus)
     with prepared.lease:
+        cluster = start(prepared, settings.run, on_demand_gpus=settings.on_demand_gpus)
         finished = train_in_full(prepared.work, prepared, cluster, validation, progress)
         return report(prepared.run_dir.parent, prepared.run_dir, finished, validation[0], started)
 

@@ -71,12 +71,12 @@ def tune(settings: TuneSettings) -> dict[str, Any]:
     progress = SearchProgress(search, earlier, prepared.lease.check)
     stopping.reached(lambda: progress.reached(run_dir.name))
     print(f"{len(search.candidates)} trials, {len(earlier)} of them ended earlier | search {run_dir}", flush=True)
-    # A trial that is a training run keeps its workers until the state API says that it was stopped early.
-    cluster = start(prepared, settings.run, state_api=search.tuning.workers_per_trial > 1)
     # Ray Tune writes at length of itself and of every trial that fails; the job's own table needs a line for each.
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with prepared.lease:
+        # A trial that is a training run keeps its workers until the state API says that it was stopped early.
+        cluster = start(prepared, settings.run, state_api=search.tuning.workers_per_trial > 1)
         return search_and_train(prepared, cluster, progress, earlier, started)
 
 

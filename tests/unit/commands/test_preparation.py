@@ -114,8 +114,9 @@ def test_resume_and_run_name_do_not_go_together(job):
 def test_a_run_on_which_a_job_works_is_refused_to_a_second_one_before_ray_starts(job, flag):
     first = job(f"train {TRAIN} --run-name mine", begin=True)
     with Lease(first.run_dir, tell=print), pytest.raises(ConfigurationError, match="is in use"):
-        job(f"train {TRAIN} {flag} mine")
-    job(f"train {TRAIN} {flag} mine")
+        job(f"train {TRAIN} {flag} mine").lease.__enter__()
+    with job(f"train {TRAIN} {flag} mine").lease:
+        pass
 
 
 def test_the_reader_goes_on_with_more_epochs_and_refuses_other_settings(tmp_path):
