@@ -36,7 +36,7 @@ test-slow: install .venv-s3/installed
 	$(BIN)/python -m pytest -m "slow and not long" $(ARGS)
 
 # Soaks, and every command of the documents: before a release
-test-long: install
+test-long: install .venv-s3/installed
 	$(BIN)/python -m pytest -m long $(ARGS)
 
 test-all: test test-slow

@@ -33,7 +33,7 @@ def test_a_check_of_this_machine_trains_alike_on_one_worker_and_on_two(environme
     assert not list(tmp_path.glob(".node-test*"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_check_is_submitted_to_a_cluster(ray_folder, tmp_path):
     head = Head(ray_folder)
 

@@ -29,7 +29,9 @@ def head(environment):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize(
+    "name", ["train", *(pytest.param(name, marks=pytest.mark.long) for name in ("train_reader", "tune"))]
+)
 def test_a_job_ends_with_the_reason_and_spends_no_retry(head, tiny_mnist, tmp_path, name):
     data = () if name == "train_reader" else ("--data", tiny_mnist)
     job = Job(f"jobs/{name}.py", *TINY[name], *data, "--storage-path", tmp_path, env=head)

@@ -58,7 +58,7 @@ def test_training_in_a_folder_whose_path_has_a_space(environment, checkout, tiny
     assert Path(json.loads(done.stdout.splitlines()[-1])["run_dir"]).parent == checkout / "runs"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_service_in_a_folder_whose_path_has_a_space(ray_folder, checkout, storage_path):
     (port,) = free_ports(1)
     command = [interpreter_of(checkout), "-m", "serve", write_config(checkout, port, storage_path)]

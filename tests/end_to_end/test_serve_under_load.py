@@ -13,7 +13,7 @@ from tests.end_to_end.serving_load import finish, under_load
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
-@pytest.fixture(scope="module", params=["haproxy", "python"])
+@pytest.fixture(scope="module", params=["haproxy", pytest.param("python", marks=pytest.mark.long)])
 def cluster(storage_path, request):
     with serving(storage_path, request.param) as cluster:
         yield cluster
