@@ -30,8 +30,8 @@ def section_of(text: str, heading: str) -> str:
 def commands_of(section: str) -> Iterator[str]:
     """The commands of a section, each as a shell takes it.
 
-    Blocks marked `sh` hold one command a line; a block marked `python` is one command. Blocks without a language need a
-    cloud, and a comment `<!-- not tested: why -->` right above leaves one out.
+    Blocks marked `sh` hold one command a line, beside lines of comment; a block marked `python` is one command. Blocks
+    without a language need a cloud, and a comment `<!-- not tested: why -->` right above leaves one out.
     """
     for left_out, language, code in _BLOCK.findall(section):
         if left_out:
@@ -39,7 +39,7 @@ def commands_of(section: str) -> Iterator[str]:
         if language == "python":
             yield f"python - <<'END'\n{code}END"
         else:
-            yield from (line for line in code.splitlines() if line.strip())
+            yield from (line for line in code.splitlines() if line.strip() and not line.startswith("#"))
 
 
 def documented_commands() -> list[tuple[str, list[str]]]:

@@ -63,7 +63,7 @@ class Sheet:
 
     def _label(self, box: tuple[float, float, float, float], label: int) -> None:
         """Note a digit: as a box where it is seen whole and of a size to be read, else as ignored."""
-        left, top, right, bottom = (int(np.clip(value, 0, SIDE)) for value in box)
+        left, top, right, bottom = (int(min(max(value, 0), SIDE)) for value in box)
         area = (box[2] - box[0]) * (box[3] - box[1])
         seen = (right - left) * (bottom - top) / max(1, area)
         size = max(box[2] - box[0], box[3] - box[1])
@@ -211,7 +211,7 @@ def write_giant(sheet: Sheet) -> None:
     """A digit far too large for this scale: no digit here."""
     rng = sheet.rng
     row = int(rng.integers(len(sheet.shapes.labels)))
-    height = log_uniform(rng, 115, 420)
+    height = log_uniform(rng, 85, 420)
     patch, _ = drawn_digit(sheet.shapes, row, height, log_uniform(rng, 0.05, 0.25), rng.normal(0, 8), rng)
     low, high = (int(rng.uniform(-0.8 * patch.shape[0], 0.8 * SIDE)) for _ in range(2))
     lay(sheet.ink, patch, low, high)

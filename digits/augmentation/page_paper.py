@@ -32,7 +32,7 @@ def photographed(
         ink = _broken(ink, rng)
     print_opacity = rng.uniform(0.15, 0.8) if rng.random() < 0.75 else opacity
     picture = paper * (1 - print_opacity * printed) * (1 - opacity * ink)
-    if rng.random() < 0.06:  # the other side of the sheet shows through
+    if rng.random() < 0.12:  # the other side of the sheet shows through
         picture *= 1 - rng.uniform(0.03, 0.3) * cv2.GaussianBlur(np.fliplr(ink), (0, 0), rng.uniform(0.8, 2.5))
     if rng.random() < 0.85:
         picture = cv2.GaussianBlur(picture, (0, 0), log_uniform(rng, 0.3, max(0.5, fine)))

@@ -90,7 +90,7 @@ def _framed(square: Square, height: float, rng: np.random.Generator) -> Square:
     else:
         cut = rng.uniform(0, 0.4, 4) * SIDE * (rng.random(4) < 0.5)
         frame = (cut[0], cut[1], SIDE - cut[2], SIDE - cut[3])
-    left, top, right, bottom = (int(np.clip(round(value), 0, SIDE)) for value in frame)
+    left, top, right, bottom = (min(max(round(value), 0), SIDE) for value in frame)
     kept, ignored = [], square.ignored.copy()
     for box in square.digits:
         seen = max(0, min(box[2], right) - max(box[0], left)) * max(0, min(box[3], bottom) - max(box[1], top))

@@ -5,6 +5,7 @@ lies turned by so many quarter turns", the logarithms of width and height over S
 (x, y), and ten logits of the digit. The form is that of CenterNet (Zhou et al., Objects as Points, 2019).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,6 +25,8 @@ NO_DIGIT = 255
 """In the target of digits: nothing is said about the digit here."""
 ALIKE_UPSIDE_DOWN = (0, 1, 6, 8, 9)
 """Digits that show a digit when they are turned by 180 degrees too."""
+FALLEN = 5.3
+"""Standard deviations from its centre at which a bump is below a millionth."""
 
 
 GREY_LEVELS = 128.0
@@ -67,27 +70,33 @@ def targets_of(
     labels = np.full((rows, columns), NO_DIGIT, np.uint8)
     unknown = np.zeros((rows, columns, 4), bool)
     unknown |= ignored[::STRIDE, ::STRIDE, None]
-    y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
     for left, top, right, bottom, label in digits:
         width, height = max(2.0, right - left), max(2.0, bottom - top)
         centre_x, centre_y = (left + right) / 2 / STRIDE - 0.5, (top + bottom) / 2 / STRIDE - 0.5
         spread_x, spread_y = max(0.55, width / STRIDE * 0.11), max(0.55, height / STRIDE * 0.11)
+        column, row = (min(max(round(v), 0), n - 1) for v, n in ((centre_x, columns), (centre_y, rows)))
+        # Farther away the bump is below what float16 tells from nothing.
+        reach_x, reach_y = math.ceil(FALLEN * spread_x) + 1, math.ceil(FALLEN * spread_y) + 1
+        here = (
+            slice(max(0, row - reach_y), min(rows, row + reach_y + 1)),
+            slice(max(0, column - reach_x), min(columns, column + reach_x + 1)),
+        )
+        y, x = np.mgrid[here].astype(np.float32)
         bump = np.exp(-((x - centre_x) ** 2) / (2 * spread_x**2) - (y - centre_y) ** 2 / (2 * spread_y**2))
-        column, row = (int(np.clip(round(v), 0, n - 1)) for v, n in ((centre_x, columns), (centre_y, rows)))
-        nearer = bump > np.maximum(heat, 0.35)
-        nearer[row, column] = True
-        np.maximum(heat, bump, out=heat)
+        nearer = bump > np.maximum(heat[here], 0.35)
+        nearer[row - here[0].start, column - here[1].start] = True
+        np.maximum(heat[here], bump, out=heat[here])
         heat[row, column] = 1
-        labels[nearer] = label
+        labels[here][nearer] = label
         sizes = np.log(np.array((width, height)) / SCALE)
-        boxes[nearer] = np.stack(
-            [np.full_like(x, sizes[0]), np.full_like(x, sizes[1]), centre_x - x, centre_y - y], -1
-        )[nearer]
+        told = [np.full_like(x, sizes[0]), np.full_like(x, sizes[1]), centre_x - x, centre_y - y]
+        boxes[here][nearer] = np.stack(told, -1)[nearer]
+        seen = bump > 0.05
         if label in ALIKE_UPSIDE_DOWN:
-            unknown[..., (turn + 2) % 4] |= bump > 0.05
+            unknown[here][..., (turn + 2) % 4] |= seen
         if label == 0:
-            unknown[..., (turn + 1) % 4] |= bump > 0.05
-            unknown[..., (turn + 3) % 4] |= bump > 0.05
+            unknown[here][..., (turn + 1) % 4] |= seen
+            unknown[here][..., (turn + 3) % 4] |= seen
     centres = np.zeros((rows, columns, 4), np.float32)
     centres[..., turn] = heat
     centres[unknown & (centres < 0.3)] = UNKNOWN

@@ -102,6 +102,8 @@ class Typed:
                 stderr=output,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                # As in a terminal, also where the tests themselves were started in the background.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
     @property
@@ -109,8 +111,17 @@ class Typed:
         return self.log.read_text(errors="replace")
 
     def wait_for(self, pattern: str) -> None:
-        wait_for(lambda: re.search(pattern, self.output) or self.process.poll() is not None, pattern, PATIENCE_S)
+        """Until it has shown this."""
+        self.wait_for_end_or(pattern)
         assert re.search(pattern, self.output), self.output
+
+    def wait_for_end_or(self, pattern: str) -> None:
+        """Until it has shown this, or has ended; an empty pattern is never shown."""
+        wait_for(
+            lambda: self.process.poll() is not None or (pattern and re.search(pattern, self.output)),
+            f"{pattern or 'the end'} of {self.log}",
+            PATIENCE_S,
+        )
 
     def read(self) -> str:
         """Its output when it has ended, with exit code 0."""
@@ -186,6 +197,8 @@ class Machine:
         self.number += 1
         script = "\n".join([f"cd {shlex.quote(str(self.checkout))}", *self.state, command])
         env = {"HOME": str(self.home), "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LANG": "C.UTF-8"}
+        if command.startswith("ray job submit"):
+            env["PYTHONUNBUFFERED"] = "1"  # Ray's command line shows its lines late in a file, at once in a terminal
         log = self.folder / f"{self.number}.log"
         return Typed([*self.enter, "bash", "-c", script], log, self.checkout, env)
 
@@ -265,11 +278,7 @@ def test_every_documented_command_works_in_its_order(machine):
             if bare in seen and not rule.stays:
                 continue  # another document says it too
             seen.add(bare)
-            typed = machine.type(command)
-            if rule.until:
-                typed.wait_for(rule.until)
-            else:
-                typed.read()
+            typed = run(machine, command, rule)
             assert "Traceback" not in typed.output, f"{section}: {command}\n{typed.output}"
             if rule.stays:
                 staying.append(typed)
@@ -284,6 +293,21 @@ def test_every_documented_command_works_in_its_order(machine):
         if neighbour:
             wait_for(lambda: machine.type("pgrep gcs_server | wc -l").read() == "1\n", "the end of the cluster", 30)
             neighbour.goes_on("alive")
+
+
+def run(machine: Machine, command: str, rule: Rule) -> Typed:
+    """Type a command until it has shown what it is to show; again while a young cluster says to try again later."""
+    while True:
+        typed = machine.type(command)
+        typed.wait_for_end_or(rule.until)
+        if command.startswith("ray job submit") and "No available agent" in typed.output:
+            time.sleep(1)
+            continue
+        if rule.until:
+            typed.wait_for(rule.until)
+        else:
+            typed.read()
+        return typed
 
 
 def wait_until_it_answers(machine: Machine, typed: Typed, command: str) -> None:

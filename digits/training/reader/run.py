@@ -28,15 +28,15 @@ class PageTraining:
     """How the page network is trained. Equal settings give equal pages in equal order."""
 
     seed: int = 0
-    epochs: int = 22
-    squares_per_epoch: int = 1_000
-    global_batch_size: int = 8
+    epochs: int = 50
+    squares_per_epoch: int = 4_000
+    global_batch_size: int = 16
     """Squares in one step, over all workers together."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     """Of AdamW, at its highest."""
     falling: float = 0.35
     """Last fraction of the steps, over which the learning rate falls to a hundredth."""
-    num_shapes: int = 12_000
+    num_shapes: int = 24_000
     """Digits of MNIST, some replaced by other styles, whose shapes the pages are written with."""
 
     def __post_init__(self) -> None:
