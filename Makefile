@@ -28,12 +28,12 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow and not long" tests/unit tests/mutation $(ARGS)
-	$(BIN)/python -m pytest -m "not slow and not long" tests/end_to_end $(ARGS)
-	$(BIN)/python -m pytest -m "not slow and not long" tests/integration tests/regression $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not long" --durations 10 tests/end_to_end $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not long" --durations 10 tests/integration tests/regression $(ARGS)
 
 # The long ones: real processes, kills, several nodes
 test-slow: install .venv-s3/installed
-	$(BIN)/python -m pytest -m "slow and not long" $(ARGS)
+	$(BIN)/python -m pytest -m "slow and not long" --durations 25 $(ARGS)
 
 # Soaks, and every command of the documents: before a release
 test-long: install .venv-s3/installed

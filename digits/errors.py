@@ -70,6 +70,13 @@ class NotADigit(UserError):
     usual_remedy = "photograph the digits from nearer, in even light, and nothing else beside them"
 
 
+class SeveralDigits(UserError):
+    """A picture of several digits where one is asked for."""
+
+    usually_expected = "a picture of one digit"
+    usual_remedy = "ask for all of them with POST /read, or send the part that shows one"
+
+
 class CheckpointError(UserError):
     """A checkpoint that is missing, damaged or not ours."""
 

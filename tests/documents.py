@@ -9,6 +9,7 @@ DOCUMENTS: Mapping[str, Sequence[str]] = {
     "README.md": ("Quick start", "The commands people use"),
     "docs/training.md": ("Commands", "Set the parts of a network"),
     "docs/evaluation.md": ("Commands",),
+    "docs/reading.md": ("Commands",),
     "docs/search.md": ("Commands",),
     "docs/serving.md": ("Start it",),
     "docs/cluster.md": ("A cluster of this machine",),

@@ -66,17 +66,36 @@ class Place:
     """Width of the strokes as a fraction of the longer side of the box."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prepared:
+    """A digit drawn as MNIST would have."""
+
+    image: np.ndarray
+    """uint8 (28, 28), light ink on black."""
+    box: tuple[float, float, float, float]
+    """Where it is in the photo: left, top, right, bottom, as fractions of width and height."""
+    as_it_came: bool
+    """Whether the picture was in MNIST's form already."""
+
+
 def prepare_photo(photo: np.ndarray) -> np.ndarray:
     """Draw the digit in a photo as MNIST would have: uint8 (H, W, 3) to uint8 (28, 28), light ink on black.
 
     Raises NoDigitFound if the photo is blank, is noise, or shows nothing like one digit.
     """
+    return prepare(photo).image
+
+
+def prepare(photo: np.ndarray) -> Prepared:
+    """As `prepare_photo`, with the digit's place in the photo."""
     _require_photo(photo)
     if (digit := _already_drawn_as_mnist(photo)) is not None:
-        return digit
+        x, y, width, height = cv2.boundingRect(digit)
+        box = (x / IMAGE_SIZE, y / IMAGE_SIZE, (x + width) / IMAGE_SIZE, (y + height) / IMAGE_SIZE)
+        return Prepared(image=digit, box=box, as_it_came=True)
     place = find_digit(photo)
-    ink, box = close_up(photo, place)
-    return draw_as_mnist(select_strokes(ink, box))
+    ink, box_of_ink = close_up(photo, place)
+    return Prepared(image=draw_as_mnist(select_strokes(ink, box_of_ink)), box=place.box, as_it_came=False)
 
 
 def _require_photo(photo: np.ndarray) -> None:

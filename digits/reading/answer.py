@@ -20,6 +20,8 @@ class ReadDigit:
     """Its line, from 0, in reading order."""
     number: int
     """Its number (group of digits in a line), from 0, counted through all lines."""
+    seen: np.ndarray | None = None
+    """uint8 (28, 28): the digit as it is shown to people; for a picture of one digit, what the digit network saw."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

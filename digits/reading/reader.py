@@ -8,7 +8,7 @@ import functools
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ import numpy as np
 from digits.errors import CheckpointError, NotADigit, require
 from digits.images import decode_image, upright_size
 from digits.reading.answer import ReadDigit, Reading
+from digits.reading.confidence import Confidence
 from digits.reading.detect import FINE_SIDE, Candidates, Detector
 from digits.reading.lines import lines_of, numbers_of
 from digits.reading.merge import Found, Thresholds, likely, merged
@@ -44,6 +45,7 @@ class Reader:
 
     detector: Detector
     thresholds: Thresholds
+    confidence: Confidence = field(default_factory=Confidence)
     record: dict[str, Any]
     """How it was made, and what it scored."""
 
@@ -62,7 +64,12 @@ class Reader:
         expected = record.get("sha256", {}).get(NETWORK)
         if digest != expected:
             raise CheckpointError(f"{folder / NETWORK} is damaged: its SHA-256 is {digest}", f"SHA-256 {expected}")
-        return cls(detector=Detector(network, threads), thresholds=Thresholds(**record["thresholds"]), record=record)
+        return cls(
+            detector=Detector(network, threads),
+            thresholds=Thresholds(**record["thresholds"]),
+            confidence=Confidence(**record.get("confidence", {})),
+            record=record,
+        )
 
     def read(self, picture: np.ndarray | bytes) -> Reading:
         """Every digit of a picture: uint8 (H, W, 3) RGB, uint8 (H, W) grey, or the bytes of a picture file.
@@ -84,6 +91,10 @@ class Reader:
         )
         return self._read(grey_of(picture), picture.shape[1::-1])
 
+    def read_photo(self, photo: np.ndarray, size: tuple[int, int]) -> Reading:
+        """As `read`, of a photo uint8 (H, W, 3) whose boxes are told in a frame of `size`, (width, height)."""
+        return self._read(grey_of(photo), size)
+
     def _read(self, grey: np.ndarray, size: tuple[int, ...]) -> Reading:
         """Read a grey picture whose boxes are told in a frame of `size`, (width, height) in pixels."""
         if int(grey.max()) - int(grey.min()) < FAINTEST:
@@ -101,7 +112,7 @@ class Reader:
                     ReadDigit(
                         box=box,
                         digit=one.digit,
-                        confidence=one.confidence,
+                        confidence=self.confidence(one.confidence),
                         probabilities=one.probabilities,
                         line=line_number,
                         number=numbers + group,
@@ -178,13 +189,16 @@ def box_in(found: Found, turn: int, shape: tuple[int, ...], size: tuple[int, ...
     return (left, top, max(0.0, right - left), max(0.0, bottom - top))
 
 
-def write_reader(folder: Storage, network: bytes, thresholds: Thresholds, record: dict[str, Any]) -> None:
+def write_reader(
+    folder: Storage, network: bytes, thresholds: Thresholds, confidence: Confidence, record: dict[str, Any]
+) -> None:
     """Write a reader's folder: the network, then the record with its SHA-256."""
     (folder / NETWORK).write_bytes(network)
     content = {
         "format": FORMAT,
         **record,
         "thresholds": vars(thresholds),
+        "confidence": vars(confidence),
         "sha256": {NETWORK: hashlib.sha256(network).hexdigest()},
     }
     (folder / RECORD).write_bytes(json.dumps(content, indent=1, allow_nan=False).encode())

@@ -38,6 +38,8 @@ class Arguments(BaseModel):
     """Like user_config.storage_path."""
     api_key_file: str | None = None
     """File whose first line is the API key; without one, everything is open."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose web pages may use the service, such as https://app.example.org; without any, only its own page."""
     limits: Limits = Limits()
 
 
@@ -81,7 +83,12 @@ class DigitClassifier:
         self.following: asyncio.Task[None] | None = None
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return create_api(self.service, limits=self.arguments.limits, api_key=self.api_key)
+        return create_api(
+            self.service,
+            limits=self.arguments.limits,
+            api_key=self.api_key,
+            cors_origins=self.arguments.cors_origins,
+        )
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Ray Serve calls this before the replica is healthy, and again when only user_config changed.

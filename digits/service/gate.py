@@ -1,4 +1,7 @@
-"""What every request passes through first: the check of its API key and of its body's size, declared or streamed."""
+"""What every request passes through first: the check of its API key and of its body's size, declared or streamed.
+
+Bodies that a client packed (Content-Encoding) are unpacked here too.
+"""
 
 import base64
 import binascii
@@ -13,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from digits.errors import RequestError, require
+from digits.service.encoded_body import Unpacked
 from digits.service.service import ROOT
 
 OPEN_PATHS = frozenset({"/health", "/v2/health/live", "/v2/health/ready"})
@@ -52,6 +56,15 @@ class Gate:
             await problem(scope["path"], 413, self._too_large(), _HANG_UP)(scope, receive, send)
             return
         received = 0
+        packed = None
+        encoding = headers.get("content-encoding", "identity").strip().lower()
+        if encoding != "identity":
+            try:
+                packed = Unpacked(encoding, self.max_body_bytes)
+            except RequestError as error:
+                self.on_rejected(error.reason)
+                await problem(scope["path"], 415, str(error), _HANG_UP)(scope, receive, send)
+                return
 
         async def counted() -> Message:
             nonlocal received
@@ -60,9 +73,20 @@ class Gate:
             if received > self.max_body_bytes:
                 self.on_rejected("too_large")
                 raise HTTPException(413, self._too_large(), _HANG_UP)
-            return message
+            return message if packed is None or message["type"] != "http.request" else self._unpack(packed, message)
 
         await self.app(scope, counted, send)
+
+    def _unpack(self, packed: Unpacked, message: Message) -> Message:
+        """A piece of a packed body, unpacked."""
+        try:
+            data = packed.feed(message.get("body", b""))
+            if not message.get("more_body", False):
+                packed.end()
+        except RequestError as error:
+            self.on_rejected(error.reason)
+            raise HTTPException(413 if error.reason == "too_large" else 400, str(error), _HANG_UP) from error
+        return {**message, "body": data}
 
     def _too_large(self) -> str:
         return str(
@@ -86,9 +110,12 @@ class Gate:
         return self.api_key is not None and hmac.compare_digest(given, self.api_key)
 
 
-def problem(path: str, status_code: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+def problem(
+    path: str, status_code: int, detail: str, headers: Mapping[str, str] | None = None, *, reason: str | None = None
+) -> Response:
     """The shape of every error; clients of the Open Inference Protocol read its key `error`."""
     extra = {"error": detail} if path.startswith("/v2") else {}
+    extra |= {"reason": reason} if reason else {}
     return Response(json.dumps({"detail": detail, **extra}), status_code, headers, media_type="application/json")
 
 

@@ -4,22 +4,25 @@ A model goes into service as a whole: it is loaded, verified and warmed up befor
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
 
 from digits.default_storage import choose_storage
-from digits.errors import CheckpointError, NoDigitFound, UnreadableImage, require
+from digits.errors import CheckpointError, NoDigitFound, NotADigit, SeveralDigits, UnreadableImage, UserError, require
 from digits.images import decode_image, to_rgb
 from digits.models import checkpoints
 from digits.models.inference import Classifier
 from digits.models.registry import find_best, has_best
 from digits.preprocessing.prepare import prepare_photo
-from digits.service.inference_protocol import read_each_by_its_kind
+from digits.reading.answer import Reading
+from digits.reading.one_digit import Look, look_at, read_picture
+from digits.reading.reader import shipped
+from digits.service.inference.protocol import read_each_by_its_kind
 from digits.service.metrics import Metrics, NoMetrics
 from digits.storage import Storage
 from digits.uris import is_uri, public
@@ -60,8 +63,17 @@ class Refusal:
     """Why a picture gets no answer. Not the exception itself: its traceback would keep the picture in memory."""
 
     reason: str
-    """One word, that of UnreadableImage or NoDigitFound."""
+    """What a client is told in one word: that of UnreadableImage, several_digits or not_a_digit."""
+    counted: str
+    """What is counted: the same, or which part of the work saw no digit, such as blank or noise."""
     detail: str
+
+    @classmethod
+    def because(cls, error: UserError) -> Self:
+        """The refusal that tells a client of `error`."""
+        reason = "not_a_digit" if isinstance(error, (NotADigit, NoDigitFound)) else error.reason
+        counted = "not_a_digit" if isinstance(error, NotADigit) else error.reason
+        return cls(reason=reason, counted=counted, detail=str(error))
 
 
 def find_checkpoint(choice: Mapping[str, Any]) -> Storage | str:
@@ -117,6 +129,7 @@ class Service:
         # Requests already run side by side: threads within one would only wait for each other.
         cv2.setNumThreads(1)
         self.metrics = metrics or NoMetrics()
+        self.reader = shipped()
         self.model: Model | None = None
         self.refused: str | None = None
         """Why the last checkpoint was refused; None when the last one is in service."""
@@ -165,40 +178,76 @@ class Service:
         return False
 
     def recognise(self, model: Model, pictures: Sequence[bytes]) -> list[Answer | Refusal]:
-        """One answer for each picture file, in order; a file that shows no digit, or cannot be read, is refused."""
-        prepared = [self._prepare(data) for data in pictures]
-        images = [image for image in prepared if isinstance(image, np.ndarray)]
-        rows = iter(self.predict(model, np.stack(images)) if images else ())
-        return [image if isinstance(image, Refusal) else _answer(image, next(rows)) for image in prepared]
+        """One answer for each picture file, in order; a file without one digit, or that cannot be read, is refused."""
+        looks = [self._look(data) for data in pictures]
+        seen = [look for look in looks if isinstance(look, Look)]
+        rows = iter(self._timed(model, np.stack([look.image for look in seen])) if seen else ())
+        answers = [look if isinstance(look, Refusal) else self._answer(look, next(rows)) for look in looks]
+        self._count([answer.probabilities for answer in answers if isinstance(answer, Answer)])
+        return answers
+
+    def read(self, model: Model, pictures: Sequence[bytes], *, explain: bool = False) -> list[Reading | Refusal]:
+        """Every digit of each picture file, in order; a file without digits, or that cannot be read, is refused."""
+        return [self._read(model, data, explain) for data in pictures]
 
     def predict(self, model: Model, images: np.ndarray) -> np.ndarray:
         """Probabilities of prepared images uint8 (N, 28, 28), or of a client's tensor (N, 28, 28, 3), counted.
 
         float32 (N, 10); what is grey in a tensor is read as grey, whatever stands beside it.
         """
+        probabilities = self._timed(model, images)
+        self._count(probabilities)
+        return probabilities
+
+    def _timed(self, model: Model, images: np.ndarray) -> np.ndarray:
+        """As `predict`, not counted."""
         start = time.perf_counter()
         read = model.classifier.probabilities
         probabilities = read(images) if images.ndim == 3 else read_each_by_its_kind(read, images)
         self.metrics.took("predict", time.perf_counter() - start)
-        for digit, confidence in zip(probabilities.argmax(axis=1), probabilities.max(axis=1), strict=True):
-            self.metrics.predicted(int(digit), float(confidence))
         return probabilities
 
-    def _prepare(self, data: bytes) -> np.ndarray | Refusal:
-        """What the network will see of a picture file: uint8 (28, 28)."""
+    def _count(self, answers: Iterable[np.ndarray]) -> None:
+        """Count answers, float32 (10,) each."""
+        for probabilities in answers:
+            self.metrics.predicted(int(probabilities.argmax()), float(probabilities.max()))
+
+    def _look(self, data: bytes) -> Look | Refusal:
+        """What the network is to see of a picture file."""
         start = time.perf_counter()
         try:
             photo = decode_image(data)
             decoded = time.perf_counter()
-            image = prepare_photo(photo)
-        except (UnreadableImage, NoDigitFound) as error:
-            self.metrics.rejected(error.reason)
-            return Refusal(reason=error.reason, detail=str(error))
+            look = look_at(photo, self.reader)
+        except (UnreadableImage, NoDigitFound, NotADigit, SeveralDigits) as error:
+            return self._refuse(error)
         self.metrics.took("decode", decoded - start)
         self.metrics.took("prepare", time.perf_counter() - decoded)
-        return image
+        return look
 
+    def _answer(self, look: Look, probabilities: np.ndarray) -> Answer | Refusal:
+        """What both networks make of a picture together."""
+        try:
+            probabilities = look.judge(probabilities)
+        except NotADigit as error:
+            return self._refuse(error)
+        digit = int(probabilities.argmax())
+        return Answer(digit=digit, confidence=float(probabilities[digit]), probabilities=probabilities, seen=look.image)
 
-def _answer(image: np.ndarray, probabilities: np.ndarray) -> Answer:
-    digit = int(probabilities.argmax())
-    return Answer(digit=digit, confidence=float(probabilities[digit]), probabilities=probabilities, seen=image)
+    def _read(self, model: Model, data: bytes, explain: bool) -> Reading | Refusal:
+        """Every digit of a picture file, counted."""
+        start = time.perf_counter()
+        try:
+            reading = read_picture(data, self.reader, model.classifier.probabilities, pictures=explain)
+        except (UnreadableImage, NotADigit) as error:
+            return self._refuse(error)
+        self.metrics.took("read", time.perf_counter() - start)
+        for one in reading.digits:
+            self.metrics.predicted(one.digit, one.confidence)
+        return reading
+
+    def _refuse(self, error: UserError) -> Refusal:
+        """Note and tell why a picture gets no answer."""
+        refusal = Refusal.because(error)
+        self.metrics.rejected(refusal.counted)
+        return refusal

@@ -52,16 +52,62 @@ def test_tritonclient_gets_the_direct_calls_probabilities(client, direct, test_d
 @pytest.mark.parametrize(
     ("images", "datatype", "message"),
     [
-        (np.zeros((1, 28, 28, 3), np.float32), "FP32", "UINT8"),
-        (np.zeros((1, 28, 28, 1), np.uint8), "UINT8", "shape"),
+        (np.full((1, 28, 28, 3), 255, np.float32), "FP32", "UINT8"),
+        (np.zeros((1, 28, 28, 3), np.int32), "INT32", "UINT8"),
+        (np.zeros((1, 28, 28, 2), np.uint8), "UINT8", "shape"),
         (np.zeros((1025, 28, 28, 3), np.uint8), "UINT8", "shape"),
     ],
-    ids=["dtype", "shape", "batch"],
+    ids=["over-1", "dtype", "shape", "batch"],
 )
 def test_tritonclient_shows_what_was_wrong(client, images, datatype, message):
     with pytest.raises(InferenceServerException, match=message) as raised:
         client.infer("digits", [as_input(images, True, datatype)])
     assert raised.value.status() == "400"
+
+
+def test_tritonclient_may_name_the_models_version(client, direct, test_digits):
+    images = test_digits[0][:3]
+    assert client.is_model_ready("digits", "1") and not client.is_model_ready("digits", "2")
+    assert client.get_model_metadata("digits", "1") == client.get_model_metadata("digits")
+    result = client.infer("digits", [as_input(images, True)], model_version="1")
+    np.testing.assert_allclose(result.as_numpy("probabilities"), direct.probabilities(images), atol=1e-6)
+
+
+@pytest.mark.parametrize("way", ["gzip", "deflate"])
+def test_tritonclient_may_pack_what_it_sends(client, direct, test_digits, way):
+    images = test_digits[0][:3]
+    result = client.infer("digits", [as_input(images, True)], request_compression_algorithm=way)
+    np.testing.assert_allclose(result.as_numpy("probabilities"), direct.probabilities(images), atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [(), (1,), (3,)], ids=["flat", "grey", "colour"])
+@pytest.mark.parametrize("datatype", ["UINT8", "FP32"])
+@pytest.mark.parametrize("binary", [True, False], ids=["binary", "json"])
+def test_tritonclient_sends_grey_or_colour_whole_numbers_or_fractions(
+    client, direct, test_digits, channels, datatype, binary
+):
+    images = test_digits[0][:3]
+    sent = images[..., 0] if channels == () else images[..., : channels[0]]
+    sent = np.ascontiguousarray(sent) if datatype == "UINT8" else sent.astype(np.float32) / 255
+    result = client.infer("digits", [as_input(sent, binary, datatype)])
+    np.testing.assert_allclose(result.as_numpy("probabilities"), direct.probabilities(images[..., 0]), atol=1e-6)
+
+
+def test_tritonclient_lists_configures_and_counts(client, test_digits):
+    (model,) = client.get_model_repository_index()
+    assert (model["name"], model["version"], model["state"]) == ("digits", "1", "READY")
+    config = client.get_model_config("digits")
+    assert (config["name"], config["max_batch_size"]) == ("digits", 1024)
+    assert config["input"][0]["data_type"] == "TYPE_UINT8" and config["output"][0]["dims"] == [10]
+
+    def counted() -> tuple[int, int, int]:
+        (one,) = client.get_inference_statistics("digits")["model_stats"]
+        success = one["inference_stats"]["success"]
+        return one["inference_count"], one["execution_count"], success["ns"]
+
+    images, requests, spent = counted()
+    client.infer("digits", [as_input(test_digits[0][:5], True)])
+    assert counted()[:2] == (images + 5, requests + 1) and counted()[2] > spent
 
 
 def documented_examples() -> list:

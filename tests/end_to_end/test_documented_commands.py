@@ -18,12 +18,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from PIL import Image
 
 from digits.config import RECIPES, DataConfig
 from digits.data.files import find_digits
+from digits.evaluation.pages.simulated import PLAIN, simulated_page
 from digits.models import checkpoints
 from digits.storage import Storage
 from digits.training.runs import Run
@@ -84,6 +86,8 @@ while True:
     time.sleep(1)
 """
 """Another Ray of the same machine."""
+CLUSTERS = "ps -C gcs_server -o stat= | awk '!/Z/' | wc -l"
+"""How many clusters run; those that ended stay as zombies, since nobody in the namespace asks for them."""
 STATE = re.compile(r"\. |export ")
 """Commands that change the terminal they are typed in."""
 
@@ -226,6 +230,19 @@ def write_earlier_training(runs: Path) -> None:
     (runs / "best.json").write_text('{"checkpoint": "first"}')
 
 
+def write_sheets(checkout: Path, test_digits: tuple[np.ndarray, np.ndarray]) -> None:
+    """A photographed sheet, a folder of such, one of labelled ones, and one of pictures without a digit."""
+    page = simulated_page(test_digits[0][..., 0], test_digits[1], np.random.default_rng(0), PLAIN)
+    sheet = Image.fromarray(page.picture)
+    sheet.save(checkout / "sheet.jpg")
+    for folder in ("my_sheets", "my_pages", "my_others"):
+        (checkout / folder).mkdir()
+    sheet.save(checkout / "my_sheets" / "monday.png")
+    sheet.save(checkout / "my_pages" / "sheet.png")
+    (checkout / "my_pages" / "labels.csv").write_text(f"file,text\nsheet.png,{'|'.join(page.lines)}\n")
+    Image.new("RGB", (200, 200), "white").save(checkout / "my_others" / "wall.png")
+
+
 @pytest.fixture
 def machine(test_digits) -> Iterator[Machine]:
     # Not in /tmp/ray, and short: Ray's sockets lie below it.
@@ -239,6 +256,7 @@ def machine(test_digits) -> Iterator[Machine]:
         Image.fromarray(255 - image).resize((112, 112)).save(photos / f"{label}_{index}.png")
     for name in ("seven.jpg", "another.png"):
         Image.fromarray(test_digits[0][0]).save(machine.checkout / name)
+    write_sheets(machine.checkout, test_digits)
     try:
         yield machine
     finally:
@@ -291,7 +309,7 @@ def test_every_documented_command_works_in_its_order(machine):
         for typed in staying:
             typed.press_control_c()
         if neighbour:
-            wait_for(lambda: machine.type("pgrep gcs_server | wc -l").read() == "1\n", "the end of the cluster", 30)
+            wait_for(lambda: machine.type(CLUSTERS).read() == "1\n", "the end of the cluster", 30)
             neighbour.goes_on("alive")
 
 

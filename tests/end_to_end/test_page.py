@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import shutil
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
+from digits.evaluation.pages.simulated import PLAIN, simulated_page
 from digits.images import decode_image, encode_png
 
 CHROMIUM = shutil.which("chromium")
@@ -141,6 +143,74 @@ def test_a_photo_that_is_chosen_is_shown_and_read(page):
     expect(page.locator("#photo")).to_be_hidden()
 
 
+def moved(points: list[tuple[float, float]], x: float, y: float, scale: float) -> list[tuple[float, float]]:
+    return [(x + scale * left, y + scale * top) for left, top in points]
+
+
+@pytest.fixture(scope="module")
+def sheet(test_digits):
+    images, labels = test_digits
+    return simulated_page(images[..., 0], labels, np.random.default_rng((95, 1)), PLAIN)
+
+
+def test_several_digits_can_be_drawn(page):
+    draw(page, moved(SEVEN, -0.1, 0.15, 0.6))
+    expect_digit(page, 7)
+    draw(page, [(0.75, 0.3), (0.75, 0.65)])
+    expect(page.locator("#text")).to_have_text("71")
+    expect(page.locator("#say")).to_contain_text("2 digits")
+    expect(page.locator("#boxes button")).to_have_count(2)
+    # The pen goes through the boxes: a bar across the seven, and no new choice by it.
+    draw(page, [(0.15, 0.45), (0.33, 0.45)])
+    expect(page.locator("#undo")).to_be_enabled()
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Backspace")
+    expect_digit(page, 7)
+    expect(page.locator("#text")).to_be_hidden()
+
+
+def test_a_sheet_is_shown_with_a_box_for_each_digit_and_its_numbers_as_text(page, context, sheet):
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    give(page, "sheet.png", encode_png(sheet.picture))
+    boxes = page.locator("#boxes button")
+    expect(boxes).to_have_count(len(sheet.digits))
+    text = page.locator("#text").inner_text()
+    assert text.replace(" ", "").splitlines() == list(sheet.lines)
+    page.click("#copy")
+    expect(page.locator("#copy")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == text
+
+    # Each box lies over its digit, as the picture is shown.
+    shown, (height, width) = page.locator("#photo").bounding_box(), sheet.picture.shape[:2]
+    scale = min(shown["width"] / width, shown["height"] / height)
+    corner = [shown["x"] + (shown["width"] - width * scale) / 2, shown["y"] + (shown["height"] - height * scale) / 2]
+    for index, (left, top, wide, high) in enumerate(sheet.boxes):
+        box = boxes.nth(index).bounding_box()
+        assert abs(box["x"] + box["width"] / 2 - corner[0] - (left + wide / 2) * scale) < 0.35 * high * scale
+        assert abs(box["y"] + box["height"] / 2 - corner[1] - (top + high / 2) * scale) < 0.35 * high * scale
+
+    # A tap shows one in full, and so do the arrow keys.
+    boxes.nth(2).click()
+    expect(page.locator("#bars .best b")).to_have_text(sheet.digits[2])
+    expect(page.locator("#seen")).to_have_attribute("src", re.compile("^data:image/png"))
+    page.keyboard.press("ArrowRight")
+    expect(boxes.nth(3)).to_be_focused()
+    expect(page.locator("#bars .best b")).to_have_text(sheet.digits[3])
+    page.click("#clear")
+    expect(boxes).to_have_count(0)
+    expect(page.locator("#text")).to_be_hidden()
+
+
+@pytest.mark.parametrize("context", [{"has_touch": True, "viewport": {"width": 390, "height": 844}}], indirect=True)
+def test_a_sheet_is_read_on_a_phone(page, sheet):
+    give(page, "sheet.png", encode_png(sheet.picture))
+    boxes = page.locator("#boxes button")
+    expect(boxes).to_have_count(len(sheet.digits))
+    boxes.nth(1).tap()
+    expect(page.locator("#bars .best b")).to_have_text(sheet.digits[1])
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 DISPATCH = """([type, data]) => {
   const bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0)), transfer = new DataTransfer();
   transfer.items.add(new File([bytes], "seven.jpg", { type: "image/jpeg" }));
@@ -182,8 +252,9 @@ def test_a_service_that_went_away_is_reported(page, context):
 
 def test_the_api_is_described_offline_too(page):
     page.click("text=API")
-    expect(page.locator("article")).to_have_count(9)
-    expect(page.locator("article", has_text="/predict")).to_contain_text("multipart/form-data")
+    expect(page.locator("article")).to_have_count(15)
+    for path in ("/predict", "/read"):
+        expect(page.locator("article", has_text=path).first).to_contain_text("multipart/form-data")
 
 
 @pytest.mark.parametrize("context", [{"color_scheme": "dark"}], indirect=True)

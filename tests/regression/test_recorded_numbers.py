@@ -10,6 +10,13 @@ from tests.regression import product
 
 TOLERANCE = 1e-4
 """Relative difference of losses and other figures that counts as equal: sums of other threads differ by less."""
+TOLERANCES = {"both": TOLERANCE, "recommended": 1e-3}
+"""For each training. Distorted digits differ by a grey level here and there between kinds of processors: the record's
+are an AMD EPYC's, and an Intel Xeon's second epoch has another validation loss by 5e-4."""
+COUNTED = ("train_accuracy", "validation_accuracy", "photo_score")
+COUNTED_TOLERANCE = 0.005
+"""Difference of fractions of digits that counts as equal: three of 640 that lie between two answers, which other
+processors round otherwise."""
 PROBABILITY_TOLERANCE = 1e-5
 """Absolute difference of probabilities that counts as equal; they are recorded with seven digits."""
 NETWORK = "baseline-seed0"
@@ -25,18 +32,20 @@ def recorded_run(checkpoint):
     return path.parent
 
 
-def assert_same(found, expected, where=""):
+def assert_same(found, expected, where="", tolerance=TOLERANCE):
     """Both have the same keys, lengths, texts and, within the tolerance, numbers."""
     if isinstance(expected, dict):
         assert sorted(found) == sorted(expected), where
         for key, value in expected.items():
-            assert_same(found[key], value, f"{where}/{key}")
+            assert_same(found[key], value, f"{where}/{key}", tolerance)
     elif isinstance(expected, list):
         assert len(found) == len(expected), where
         for place, (one, other) in enumerate(zip(found, expected, strict=True)):
-            assert_same(one, other, f"{where}/{place}")
+            assert_same(one, other, f"{where}/{place}", tolerance)
+    elif isinstance(expected, float) and where.rpartition("/")[2] in COUNTED:
+        assert found == pytest.approx(expected, abs=COUNTED_TOLERANCE), where
     elif isinstance(expected, float):
-        assert found == pytest.approx(expected, rel=TOLERANCE), where
+        assert found == pytest.approx(expected, rel=tolerance), where
     else:
         assert found == expected, where
 
@@ -79,7 +88,7 @@ def test_the_recorded_answers_are_worth_comparing():
 def test_a_short_training_has_the_losses_of_the_record(name, folder):
     found = product.histories(product.train(folder, *product.TRAININGS[name])["run_dir"])
     assert found
-    assert_same(found, {name: recorded("training")[name] for name in found})
+    assert_same(found, {name: recorded("training")[name] for name in found}, tolerance=TOLERANCES[name])
 
 
 @pytest.mark.long

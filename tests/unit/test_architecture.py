@@ -107,8 +107,11 @@ SERVICE_NEEDS = (
     *("digits.errors", "digits.config", "digits.images", "digits.machine", "digits.uris", "digits.storage"),
     "digits.default_storage",
     "digits.preprocessing",
+    "digits.reading",
 )
-SERVICE_NEEDS_OF_MODELS = {f"digits.models{name}" for name in ("", ".checkpoints", ".registry", ".inference")}
+SERVICE_NEEDS_OF_MODELS = {
+    f"digits.models{name}" for name in ("", ".checkpoints", ".registry", ".inference", ".page_targets")
+}
 
 
 def module_of(path: Path) -> str:

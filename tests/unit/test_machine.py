@@ -135,7 +135,7 @@ print(tf.config.threading.get_inter_op_parallelism_threads(), tf.config.threadin
         # Three cores, in three parts of a batch, or in one that all of them work on.
         ("from digits.training.batch_parts import prepare_tensorflow; prepare_tensorflow(1, 48)", "3 1"),
         ("from digits.training.batch_parts import prepare_tensorflow; prepare_tensorflow(1, 16)", "3 3"),
-        ("from digits.training.reader.worker import prepare_tensorflow; prepare_tensorflow(1)", "3 3"),
+        ("from digits.training.reader.worker import prepare_tensorflow; prepare_tensorflow(1)", "3 2"),
     ],
     ids=["parts", "one part", "reader"],
 )

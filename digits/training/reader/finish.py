@@ -4,9 +4,9 @@ The pages are those of `digits.evaluation.pages`, written with MNIST digits that
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -17,14 +17,16 @@ from digits.data.read import read_without_ray
 from digits.data.split import split_rows
 from digits.errors import NotADigit
 from digits.evaluation.pages.score import SimulatedScore, edit_distance, score_simulated
-from digits.evaluation.pages.simulated import CONDITIONS, simulated_page
+from digits.evaluation.pages.sheets import PageConditions
+from digits.evaluation.pages.simulated import CONDITIONS, SimulatedPage, simulated_page
 from digits.evaluation.pages.without_digits import WITHOUT_DIGITS, page_without_digits
 from digits.models.page_onnx import onnx_file
 from digits.models.page_targets import PageArchitecture
+from digits.reading.confidence import Confidence, calibration_error
 from digits.reading.detect import Detector
 from digits.reading.lines import lines_of
 from digits.reading.merge import Found, Thresholds, likely
-from digits.reading.reader import Reader, grey_of, write_reader
+from digits.reading.reader import Reader, box_in, grey_of, write_reader
 from digits.storage import Storage
 from digits.training.reader import run as runs
 from digits.training.reader.run import PageRun, PageState
@@ -36,6 +38,8 @@ EPOCH_PAGES, THRESHOLD_PAGES, FINAL_PAGES = 2, 5, 5
 SINGLES = 100
 """Pictures of one digit that choose thresholds beside pages, with the same weight: people send about as many."""
 EPOCH_SEED, THRESHOLD_SEED, FINAL_SEED = 1, 2, 3
+SURE = 0.9
+"""Confidence above which people take an answer for granted."""
 ANSWER_COST = 0.5
 """The error rate that an answer to a page without digits counts as."""
 
@@ -72,41 +76,78 @@ def judge(
     return score_simulated(lambda picture: lines_read(reader, picture), *digits, pages=pages, seed=seed)
 
 
-def choose_thresholds(detector: Detector, digits: tuple[np.ndarray, np.ndarray]) -> Thresholds:
+@dataclass(kw_only=True, eq=False)
+class LookedAt:
+    """Simulated pictures of one seed, and all that may be digits in them."""
+
+    pages: list[tuple[SimulatedPage, list[Found], int]]
+    """Pages of each condition, what was found on them, and by how many quarter turns they were turned."""
+    singles: list[tuple[SimulatedPage, list[Found], int]]
+    """The same for pictures of one digit."""
+    nothing: list[list[Found]]
+    """What was found on pages without digits."""
+
+    @classmethod
+    def by(cls, detector: Detector, digits: tuple[np.ndarray, np.ndarray], seed: int) -> Self:
+        """What a network finds in pictures of a seed."""
+        reader = Reader(detector=detector, thresholds=Thresholds(), record={})
+
+        def looked(place: int, number: int, conditions: PageConditions) -> tuple[SimulatedPage, list[Found], int]:
+            page = simulated_page(*digits, np.random.default_rng((seed, place, number)), conditions)
+            return page, *reader.find(grey_of(page.picture))
+
+        numbers = range(THRESHOLD_PAGES)
+        return cls(
+            pages=[looked(place, n, each) for n in numbers for place, each in enumerate(CONDITIONS.values())],
+            singles=[looked(2000, n, CONDITIONS["one digit"]) for n in range(SINGLES)],
+            nothing=[
+                reader.find(grey_of(page_without_digits(kind, np.random.default_rng((seed, 1000 + place, n)))))[0]
+                for n in numbers
+                for place, kind in enumerate(WITHOUT_DIGITS)
+            ],
+        )
+
+    def error_rate(self, thresholds: Thresholds) -> float:
+        """Of pages and of single digits, with the same weight; answers to pages without digits cost too."""
+        rates = [
+            min(1.0, edit_distance(text_of(found, thresholds), page.digits) / max(1, len(page.digits)))
+            for page, found, _ in (*self.pages, *self.singles)
+        ]
+        errors = (np.mean(rates[: len(self.pages)]) + np.mean(rates[len(self.pages) :])) / 2
+        return float(errors + ANSWER_COST * np.mean([bool(likely(found, thresholds)) for found in self.nothing]))
+
+    def answers(self, thresholds: Thresholds) -> tuple[np.ndarray, np.ndarray]:
+        """What is said of each digit that is answered, float (N,), and whether it is right, bool (N,)."""
+        said, right = [], []
+        for page, found, turn in (*self.pages, *self.singles):
+            shape = grey_of(page.picture).shape
+            for one in likely(found, thresholds):
+                left, top, width, height = box_in(one, turn, shape, page.picture.shape[1::-1])
+                said.append(one.confidence)
+                right.append(digit_at(page, left + width / 2, top + height / 2) == one.digit)
+        return np.array(said), np.array(right, bool)
+
+
+def text_of(found: list[Found], thresholds: Thresholds) -> str:
+    """The digits that are answered, in reading order."""
+    return "".join(str(one.digit) for line in lines_of(likely(found, thresholds)) for one in line)
+
+
+def digit_at(page: SimulatedPage, x: float, y: float) -> int | None:
+    """Which digit is written around a point of a page, in pixels; None where none is."""
+    for (left, top, width, height), digit in zip(page.boxes, page.digits, strict=True):
+        side = max(width, height)
+        if abs(left + width / 2 - x) < 0.4 * side and abs(top + height / 2 - y) < 0.4 * side:
+            return int(digit)
+    return None
+
+
+def choose_thresholds(looked: LookedAt) -> Thresholds:
     """The thresholds with the fewest errors on simulated pages; answers to pages without digits count too."""
-    reader = Reader(detector=detector, thresholds=Thresholds(), record={})
-    written: list[tuple[list[Found], str]] = []
-    nothing: list[list[Found]] = []
-    for number in range(THRESHOLD_PAGES):
-        for place, conditions in enumerate(CONDITIONS.values()):
-            rng = np.random.default_rng((THRESHOLD_SEED, place, number))
-            page = simulated_page(*digits, rng, conditions)
-            written.append((reader.find(grey_of(page.picture))[0], page.digits))
-        for place, kind in enumerate(WITHOUT_DIGITS):
-            rng = np.random.default_rng((THRESHOLD_SEED, 1000 + place, number))
-            nothing.append(reader.find(grey_of(page_without_digits(kind, rng)))[0])
-
-    singles = []
-    for number in range(SINGLES):
-        page = simulated_page(*digits, np.random.default_rng((THRESHOLD_SEED, 2000, number)), CONDITIONS["one digit"])
-        singles.append((reader.find(grey_of(page.picture))[0], page.digits))
-
-    def wrong(pages: list[tuple[list[Found], str]], thresholds: Thresholds) -> float:
-        rates = []
-        for found, truth in pages:
-            lines = lines_of(likely(found, thresholds))
-            text = "".join(str(one.digit) for line in lines for one in line)
-            rates.append(min(1.0, edit_distance(text, truth) / max(1, len(truth))))
-        return float(np.mean(rates))
-
-    def cost(thresholds: Thresholds) -> float:
-        errors = (wrong(written, thresholds) + wrong(singles, thresholds)) / 2
-        return errors + ANSWER_COST * float(np.mean([bool(likely(one, thresholds)) for one in nothing]))
-
     best = Thresholds()
     for _ in range(2):
         for name, values in _TRIED.items():
-            best = min((replace(best, **{name: value}) for value in values), key=cost)
+            best = min((replace(best, **{name: value}) for value in values), key=looked.error_rate)
     return best
 
 
@@ -125,11 +166,28 @@ def finish(run: PageRun, run_dir: Storage, files: DigitFiles) -> dict[str, Any]:
     digits = judging_digits(files)
     architecture = PageArchitecture(**run.architecture)
     network = onnx_file(architecture, state.mean)
-    thresholds = choose_thresholds(Detector(network), digits)
+    looked = LookedAt.by(Detector(network), digits, THRESHOLD_SEED)
+    thresholds = choose_thresholds(looked)
+    confidence = Confidence.fit(*looked.answers(thresholds))
     score = judge(architecture, state.mean, digits, pages=FINAL_PAGES, seed=FINAL_SEED, thresholds=thresholds)
     record = record_of(run, state, score)
-    write_reader(run_dir / "reader", network, thresholds, record)
+    # Judged on other pages than those it was fitted on.
+    said, right = LookedAt.by(Detector(network), digits, FINAL_SEED).answers(thresholds)
+    record["confidence_on_simulated_pages"] = confidence_of(np.array([confidence(one) for one in said]), right)
+    write_reader(run_dir / "reader", network, thresholds, confidence, record)
     return record
+
+
+def confidence_of(confidences: np.ndarray, right: np.ndarray) -> dict[str, float]:
+    """How well confidences, float (N,), hold for digits that were right, bool (N,)."""
+    sure = confidences > SURE
+    return {
+        "digits": len(right),
+        "right": float(np.mean(right)),
+        "expected_calibration_error": calibration_error(confidences, right),
+        "over_0.9": float(np.mean(sure)),
+        "right_over_0.9": float(np.mean(right[sure])) if sure.any() else 0.0,
+    }
 
 
 def record_of(run: PageRun, state: PageState, score: SimulatedScore) -> dict[str, Any]:

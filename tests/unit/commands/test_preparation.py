@@ -130,5 +130,5 @@ def test_the_reader_goes_on_with_more_epochs_and_refuses_other_settings(tmp_path
         assert (again.training, folder) == (run.training, run_dir)
     assert reader("--resume mine --epochs 5")[0].training.epochs == 5
     for flags in ("--resume mine --learning-rate 0.01", "--run-name mine --squares-per-epoch 80 --learning-rate 0.01"):
-        with pytest.raises(ConfigurationError, match=r"--learning-rate 0\.002 and not 0\.01"):
+        with pytest.raises(ConfigurationError, match=r"--learning-rate 0\.003 and not 0\.01"):
             reader(flags)

@@ -2,14 +2,11 @@
 
 import asyncio
 import base64
-import io
 import json
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from starlette.testclient import TestClient
 
 from digits.config import BASELINE
@@ -18,107 +15,29 @@ from digits.images import decode_image, encode_png, to_rgb
 from digits.models import checkpoints, registering
 from digits.models.inference import Classifier
 from digits.preprocessing.prepare import prepare_photo
+from digits.reading.one_digit import look_at
+from digits.reading.reader import shipped
 from digits.service.api import create_api
 from digits.service.limits import Limits
 from digits.service.service import Service, find_checkpoint
 from digits.storage import Storage
 from tests.unit.models.finished import register
-
-
-class RecordingMetrics:
-    """Remembers what was counted."""
-
-    def __init__(self):
-        self.digits, self.reasons, self.stages, self.swaps = [], [], [], []
-
-    def predicted(self, digit, confidence):
-        self.digits.append(digit)
-
-    def rejected(self, reason):
-        self.reasons.append(reason)
-
-    def took(self, stage, seconds):
-        self.stages.append(stage)
-
-    def swapped(self, accepted):
-        self.swaps.append(accepted)
-
-
-def random_weights(seed: int) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return {
-        name: (rng.normal(size=shape) / np.sqrt(np.prod(shape[:-1]))).astype(np.float32)
-        for name, shape in BASELINE.weight_shapes().items()
-    }
-
-
-def write_checkpoint(folder: Path, seed: int = 0, name: str = "baseline", **record) -> str:
-    described = {"name": name, "architecture": BASELINE.to_dict(), **record}
-    checkpoints.write(Storage.open(folder), weights=random_weights(seed), record=described)
-    return str(folder)
-
-
-def drawn_digit(size: int = 280) -> np.ndarray:
-    """A 7 in dark ink on paper: uint8 (size, size, 3)."""
-    photo = np.full((size, size, 3), 250, np.uint8)
-    step = size // 14
-    photo[3 * step : 4 * step, 4 * step : 10 * step] = 20
-    for row in range(4 * step, 11 * step):
-        left = 9 * step - (row - 4 * step) // 2
-        photo[row, left : left + step] = 20
-    return photo
-
-
-def encoded(format: str, image: np.ndarray | None = None) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(drawn_digit() if image is None else image).save(buffer, format)
-    return buffer.getvalue()
-
-
-SEVEN = encode_png(drawn_digit())
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory) -> str:
-    return write_checkpoint(
-        tmp_path_factory.mktemp("runs") / "one",
-        calibration={"temperature": 1.5, "expected_calibration_error": 0.01},
-        metrics={"validation_accuracy": 0.99},
-        versions={"keras": "3"},
-        history=[{"epoch": 1}],
-    )
-
-
-@pytest.fixture
-def metrics() -> RecordingMetrics:
-    return RecordingMetrics()
-
-
-@pytest.fixture
-def service(checkpoint, metrics) -> Service:
-    service = Service(metrics)
-    service.swap({"checkpoint": checkpoint})
-    return service
-
-
-@pytest.fixture
-def client(service):
-    with TestClient(create_api(service), raise_server_exceptions=False) as client:
-        yield client
-
-
-def assert_problem(response, status: int) -> str:
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/json"
-    answer = response.json()
-    assert set(answer) - {"error"} == {"detail"} and isinstance(answer["detail"], str) and answer["detail"]
-    assert answer.get("error", answer["detail"]) == answer["detail"]
-    return answer["detail"]
+from tests.unit.service.pictures import (
+    SEVEN,
+    assert_problem,
+    bomb,
+    drawn_digit,
+    encoded,
+    random_weights,
+    write_checkpoint,
+)
 
 
 def expected_probabilities(data: bytes) -> np.ndarray:
+    """What both networks make of a picture together."""
     classifier = Classifier(BASELINE, random_weights(0), temperature=1.5)
-    return classifier.probabilities(prepare_photo(decode_image(data))[None])[0]
+    photo = decode_image(data)
+    return look_at(photo, shipped()).judge(classifier.probabilities(prepare_photo(photo)[None])[0])
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"])
@@ -161,14 +80,6 @@ def test_several_files_keep_their_order_and_a_bad_one_spoils_none(client, metric
     assert (len(metrics.digits), metrics.reasons) == (2, ["unknown_format"])
 
 
-def bomb() -> bytes:
-    """A PNG header that declares 30,000 x 30,000 pixels."""
-    data = bytearray(encoded("PNG", np.zeros((8, 8, 3), np.uint8)))
-    data[16:24] = (30_000).to_bytes(4, "big") * 2
-    data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
-    return bytes(data)
-
-
 @pytest.mark.parametrize(
     ("data", "status", "reason"),
     [
@@ -186,7 +97,7 @@ def test_what_is_no_digit_is_refused_with_the_reason(client, metrics, data, stat
     assert metrics.reasons == [reason]
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "text/html", "nonsense", "video/mp4"])
+@pytest.mark.parametrize("content_type", ["application/pdf", "text/html", "nonsense", "video/mp4"])
 def test_other_content_types_are_refused(client, metrics, content_type):
     response = client.post("/predict", content=SEVEN, headers={"content-type": content_type})
     assert content_type in assert_problem(response, 415)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digits.errors import RequestError
-from digits.service.inference_protocol import (
+from digits.service.inference.protocol import (
     HEADER_LENGTH,
     InferenceRequest,
     build_response,
@@ -103,9 +103,14 @@ REFUSED = {
     "two inputs": body(tensor(), tensor()),
     "input is a number": b'{"inputs": [7]}',
     "other name": body(tensor(name="pixels")),
-    "fp32": body(tensor(datatype="FP32")),
+    "int8": body(tensor(datatype="INT8")),
+    "datatype is a list": body(tensor(datatype=["UINT8"])),
+    "fp32 over 1": body(tensor(datatype="FP32")),
+    "fp32 below 0": body(tensor(datatype="FP32", data=[-0.1] * IMAGES.size)),
+    "fp32 is text": body(tensor(datatype="FP32", data=["0.5"] * IMAGES.size)),
     "no shape": body(tensor(shape=...)),
-    "grey": body(tensor(shape=[2, 28, 28, 1])),
+    "two channels": body(tensor(shape=[2, 28, 28, 2])),
+    "grey with data in colour": body(tensor(shape=[2, 28, 28, 1])),
     "three axes": body(tensor(shape=[28, 28, 3])),
     "no image": body(tensor(shape=[0, 28, 28, 3], data=[])),
     "negative": body(tensor(shape=[-1, 28, 28, 3])),

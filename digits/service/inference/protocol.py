@@ -19,7 +19,16 @@ MODEL_NAME = "digits"
 INPUT_NAME, OUTPUT_NAME = "images", "probabilities"
 HEADER_LENGTH = "inference-header-content-length"
 """HTTP header: length of the JSON part in bytes; what follows it is binary tensor data."""
-_IMAGE_SHAPE = (IMAGE_SIZE, IMAGE_SIZE, CHANNELS)
+VERSION = "1"
+"""Of the model, in paths and answers."""
+_IMAGE_SHAPES = (
+    (IMAGE_SIZE, IMAGE_SIZE),
+    (IMAGE_SIZE, IMAGE_SIZE, 1),
+    (IMAGE_SIZE, IMAGE_SIZE, CHANNELS),
+)
+"""Shapes of one image that are read: grey without and with its one channel, and in colour."""
+_BYTES = {"UINT8": 1, "FP32": 4}
+"""Datatypes that are read, with the bytes of a number: whole numbers from 0 to 255, or numbers from 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,27 +36,11 @@ class InferenceRequest:
     """What a client asks for."""
 
     images: np.ndarray
-    """uint8 (N, 28, 28, 3), N at least 1."""
+    """uint8 (N, 28, 28) in grey, or (N, 28, 28, 3), N at least 1."""
     id: str | None
     """Echoed in the answer."""
     binary_output: bool
     """Whether the probabilities are to come as raw bytes."""
-
-
-def server_metadata(version: str) -> dict[str, Any]:
-    """Answer to GET /v2."""
-    return {"name": MODEL_NAME, "version": version, "extensions": ["binary_tensor_data"]}
-
-
-def model_metadata() -> dict[str, Any]:
-    """Answer to GET /v2/models/digits."""
-    return {
-        "name": MODEL_NAME,
-        "versions": ["1"],
-        "platform": "onnxruntime_onnx",
-        "inputs": [{"name": INPUT_NAME, "datatype": "UINT8", "shape": [-1, *_IMAGE_SHAPE]}],
-        "outputs": [{"name": OUTPUT_NAME, "datatype": "FP32", "shape": [-1, NUM_CLASSES]}],
-    }
 
 
 def parse_request(body: bytes, header_length: str | None, max_batch: int) -> InferenceRequest:
@@ -60,10 +53,11 @@ def parse_request(body: bytes, header_length: str | None, max_batch: int) -> Inf
             "the request does not have one input", "inputs: a list of one tensor", _see_metadata(), reason="inputs"
         )
     tensor = inputs[0]
-    if tensor.get("name") != INPUT_NAME or tensor.get("datatype") != "UINT8":
+    datatype = tensor.get("datatype")
+    if tensor.get("name") != INPUT_NAME or not (isinstance(datatype, str) and datatype in _BYTES):
         raise RequestError(
-            f"the input is {_short(tensor.get('name'))} of datatype {_short(tensor.get('datatype'))}",
-            f"{INPUT_NAME} of datatype UINT8",
+            f"the input is {_short(tensor.get('name'))} of datatype {_short(datatype)}",
+            f"{INPUT_NAME} of datatype UINT8, 0 to 255, or FP32, 0 to 1",
             _see_metadata(),
             reason="datatype",
         )
@@ -72,19 +66,44 @@ def parse_request(body: bytes, header_length: str | None, max_batch: int) -> Inf
     if binary_size is None:
         if len(body) != length:
             raise _data_error(f"{len(body) - length} bytes follow the JSON part, but no input has binary_data_size")
-        images = _from_json(tensor.get("data"), shape)
+        images = _from_json(tensor.get("data"), shape, datatype)
     else:
-        if "data" in tensor or not _is_whole(binary_size) or binary_size != math.prod(shape):
+        if "data" in tensor or not _is_whole(binary_size) or binary_size != math.prod(shape) * _BYTES[datatype]:
             raise _data_error(f"binary_data_size is {_short(binary_size)} for the shape {list(shape)}")
         if len(body) - length != binary_size:
             raise _data_error(f"{len(body) - length} bytes of binary data came, {binary_size} were announced")
-        images = np.frombuffer(body, np.uint8, offset=length).reshape(shape)
+        numbers = np.frombuffer(body, np.uint8 if datatype == "UINT8" else "<f4", offset=length).reshape(shape)
+        images = numbers if datatype == "UINT8" else _from_fractions(numbers)
     identity = request.get("id")
     if identity is not None and not (isinstance(identity, str) and len(identity) <= 256):
         raise RequestError(
             "id is not a short text", "a text of up to 256 characters", "change or drop id", reason="json"
         )
-    return InferenceRequest(images=images, id=identity, binary_output=_binary_output(request))
+    return InferenceRequest(images=_in_grey(images), id=identity, binary_output=_binary_output(request))
+
+
+def parse_instances(body: bytes, max_batch: int) -> np.ndarray:
+    """The images of a request in KServe's first protocol, {"instances": [...]}: uint8, as `InferenceRequest.images`.
+
+    Numbers from 0 to 255, or, where one is no whole number, from 0 to 1. Raises nothing but RequestError.
+    """
+    request = _parse_json(body)
+    instances = request.get("instances")
+    if not (isinstance(instances, list) and instances):
+        raise RequestError(
+            "the request has no instances",
+            'a JSON object such as {"instances": [[[0, 0, ...], ...]]}',
+            "send each image as 28 rows of 28 numbers, or of 28 pixels of three numbers",
+            reason="inputs",
+        )
+    values = _array(instances)
+    shape = _checked_shape(list(values.shape), max_batch)
+    return _in_grey(_from_json(instances, shape, "UINT8" if values.dtype.kind in "iu" else "FP32"))
+
+
+def _in_grey(images: np.ndarray) -> np.ndarray:
+    """uint8 (N, 28, 28, 1) without its last axis; others as they are."""
+    return images[..., 0] if images.shape[3:] == (1,) else images
 
 
 def read_each_by_its_kind(read: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
@@ -107,7 +126,7 @@ def read_each_by_its_kind(read: Callable[[np.ndarray], np.ndarray], images: np.n
 def build_response(request: InferenceRequest, probabilities: np.ndarray) -> tuple[bytes, dict[str, str]]:
     """Body and HTTP headers that answer `request` with `probabilities`, float32 (N, 10)."""
     output: dict[str, Any] = {"name": OUTPUT_NAME, "datatype": "FP32", "shape": list(probabilities.shape)}
-    answer: dict[str, Any] = {"model_name": MODEL_NAME, "model_version": "1", "outputs": [output]}
+    answer: dict[str, Any] = {"model_name": MODEL_NAME, "model_version": VERSION, "outputs": [output]}
     if request.id is not None:
         answer["id"] = request.id
     if not request.binary_output:
@@ -149,30 +168,52 @@ def _parse_json(data: bytes) -> dict[str, Any]:
 
 
 def _checked_shape(shape: Any, max_batch: int) -> tuple[int, ...]:
-    whole = isinstance(shape, list) and len(shape) == 4 and all(_is_whole(size) for size in shape)
-    if not whole or tuple(shape[1:]) != _IMAGE_SHAPE or not 1 <= shape[0] <= max_batch:
+    whole = isinstance(shape, list) and all(_is_whole(size) for size in shape)
+    if not whole or tuple(shape[1:]) not in _IMAGE_SHAPES or not 1 <= shape[0] <= max_batch:
         raise RequestError(
             f"{INPUT_NAME} has the shape {_short(shape)}",
-            f"[N, {IMAGE_SIZE}, {IMAGE_SIZE}, {CHANNELS}] with N from 1 to {max_batch}",
+            f"[N, {IMAGE_SIZE}, {IMAGE_SIZE}, {CHANNELS}], [N, {IMAGE_SIZE}, {IMAGE_SIZE}, 1] or "
+            f"[N, {IMAGE_SIZE}, {IMAGE_SIZE}] with N from 1 to {max_batch}",
             "send larger batches in several requests",
             reason="shape",
         )
     return tuple(shape)
 
 
-def _from_json(data: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Nested or flat JSON numbers as uint8 of `shape`."""
+def _from_json(data: Any, shape: tuple[int, ...], datatype: str) -> np.ndarray:
+    """Nested or flat JSON numbers of a datatype as uint8 of `shape`."""
     if not isinstance(data, list):
         raise _data_error("the input has no data")
-    try:
-        values = np.asarray(data)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise _data_error(f"data is no array of numbers: {_short(str(error))}") from error
+    values = _array(data)
     if values.shape != shape and values.shape != (math.prod(shape),):
         raise _data_error(f"data is an array of shape {_short(list(values.shape))}")
+    if datatype == "FP32":
+        if values.dtype.kind not in "iuf":
+            raise _data_error("data holds something else than numbers")
+        return _from_fractions(values.reshape(shape))
     if values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 255:
         raise _data_error("data holds something else than whole numbers from 0 to 255")
     return values.astype(np.uint8).reshape(shape)
+
+
+def _from_fractions(values: np.ndarray) -> np.ndarray:
+    """Numbers from 0 to 1 as uint8, 0 to 255, of the same shape."""
+    if not (values.min() >= 0 and values.max() <= 1):  # also where one is not a number
+        raise RequestError(
+            f"FP32 holds numbers from {values.min():g} to {values.max():g}",
+            "numbers from 0, black, to 1, white, in FP32",
+            "divide them by 255, or send whole numbers from 0 to 255 as UINT8",
+            reason="data",
+        )
+    return np.rint(values * 255).astype(np.uint8)
+
+
+def _array(data: list[Any]) -> np.ndarray:
+    """Nested lists as an array, of whatever kind its numbers are."""
+    try:
+        return np.asarray(data)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _data_error(f"data is no array of numbers: {_short(str(error))}") from error
 
 
 def _binary_output(request: dict[str, Any]) -> bool:
@@ -211,7 +252,8 @@ def _parameters(owner: dict[str, Any]) -> dict[str, Any]:
 def _data_error(happened: str) -> RequestError:
     return RequestError(
         happened,
-        "as many whole numbers from 0 to 255 as the shape says, row by row; one byte each when binary",
+        "as many numbers as the shape says, row by row: whole ones from 0 to 255 in UINT8 (one byte each when binary), "
+        "or from 0 to 1 in FP32 (four bytes each)",
         "check shape, data and binary_data_size of the input",
         reason="data",
     )

@@ -1,0 +1,53 @@
+"""How sure a reading sounds: from what the page network says of a digit to the probability that it is right.
+
+Platt scaling (J. Platt, Probabilistic outputs for support vector machines, 1999), fitted on simulated pages.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+MOST = 1 - 1e-4
+"""What the page network says is taken to lie between this and what it lacks to 1."""
+STEPS = 50
+"""Of Newton's method, which needs fewer than ten."""
+PRIOR = 1e-3
+"""Strength with which slope 1 and offset 0 are kept, so that digits that are all right have a slope too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confidence:
+    """P(right) = 1 / (1 + exp(-(slope x + offset))), where x are the log-odds of what the page network says."""
+
+    slope: float = 1.0
+    offset: float = 0.0
+
+    def __call__(self, said: float) -> float:
+        """The probability, 0..1, that a digit of which the page network says `said`, 0..1, is right."""
+        return float(1 / (1 + np.exp(-(self.slope * log_odds(said) + self.offset))))
+
+    @classmethod
+    def fit(cls, said: np.ndarray, right: np.ndarray) -> Self:
+        """The likeliest scale for what was said, float (N,), of digits that were right, bool (N,)."""
+        x = np.stack([log_odds(said), np.ones(len(said))], 1)
+        prior, at = np.array([1.0, 0.0]), np.array([1.0, 0.0])
+        for _ in range(STEPS):
+            p = 1 / (1 + np.exp(-(x @ at)))
+            gradient = x.T @ (p - right) + PRIOR * (at - prior)
+            hessian = x.T @ (x * (p * (1 - p))[:, None]) + PRIOR * np.eye(2)
+            at = at - np.clip(np.linalg.solve(hessian, gradient), -2, 2)
+        return cls(slope=float(at[0]), offset=float(at[1]))
+
+
+def log_odds(said: np.ndarray | float) -> np.ndarray:
+    """log(p / (1 - p)) of 0..1, finite."""
+    p = np.clip(said, 1 - MOST, MOST)
+    return np.log(p / (1 - p))
+
+
+def calibration_error(confidences: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
+    """Mean gap between float (N,) and bool (N,) over `bins` equal intervals, weighted by how many lie in each."""
+    places = np.minimum((confidences * bins).astype(int), bins - 1)
+    gaps = [abs(confidences[places == at].sum() - right[places == at].sum()) for at in range(bins)]
+    return float(np.sum(gaps) / max(1, len(right)))

@@ -1,0 +1,198 @@
+"""A picture of one digit, looked at by both networks: the answer is what they agree on.
+
+The digit network knows well which digit it sees, and takes everything for one. The page network, at a glance at the
+reduced picture, knows whether a digit is there, or several. So the first is asked for the digit, the second whether it
+may answer, and where both answer, their probabilities are pooled (a logarithmic opinion pool: Genest and Zidek, 1986).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from digits.errors import NoDigitFound, NotADigit, SeveralDigits
+from digits.images import decode_image, upright_size
+from digits.preprocessing.prepare import Prepared, prepare
+from digits.reading.answer import ReadDigit, Reading
+from digits.reading.cut_out import with_pictures
+from digits.reading.detect import FINE_SIDE
+from digits.reading.merge import Found, likely, merged
+from digits.reading.reader import Reader
+
+GLANCE_SIDE = 192
+"""Longer side of the reduced picture that is glanced at, in pixels."""
+AGREEMENT = 0.25
+"""Confidence in the digit that is answered, at that place, below which there is none; chosen on simulated pictures."""
+WEIGHT = 0.5
+"""Of the page network's logarithms in the pool, beside 1 for the digit network's."""
+MARGIN = 0.4
+"""Paper around a digit that preparation overlooked, as a fraction of its longer side."""
+SPECK = 0.04
+"""Fraction of the ink that a second piece of a digit in MNIST's form may have before it is looked at."""
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom, as fractions of the picture's width and height."""
+Classify = Callable[[np.ndarray], np.ndarray]
+"""uint8 (N, 28, 28) -> float32 (N, 10): the digit network."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Look:
+    """What both networks are shown of one picture, and what the page network made of it."""
+
+    image: np.ndarray
+    """uint8 (28, 28): what the digit network is to read."""
+    box: Box
+    found: Found | None
+    """The likeliest digit at that place; None where no glance was needed."""
+
+    def judge(self, probabilities: np.ndarray) -> np.ndarray:
+        """From the digit network's probabilities, float32 (10,), to those of both; NotADigit where they disagree."""
+        if self.found is None:
+            return probabilities
+        seen = self.found.probabilities
+        pooled = probabilities * seen**WEIGHT
+        agreed = self.found.confidence * seen[pooled.argmax()] / seen.max()
+        if agreed < AGREEMENT:
+            raise unlike()
+        return (pooled / pooled.sum()).astype(np.float32)
+
+
+def look_at(photo: np.ndarray, reader: Reader) -> Look:
+    """Prepare the digit in a photo, uint8 (H, W, 3), and glance at what is there.
+
+    Raises SeveralDigits, NotADigit where the page network sees no digit, and NoDigitFound where preparation finds
+    nothing to prepare.
+    """
+    refusal: NoDigitFound | None = None
+    try:
+        prepared = prepare(photo)
+    except NoDigitFound as error:
+        refusal = error
+    else:
+        if prepared.as_it_came and is_one_piece(prepared.image) and not is_wide(prepared.box):
+            return Look(image=prepared.image, box=prepared.box, found=None)
+    if refusal is not None and refusal.reason in ("not_a_photo", "too_small"):
+        raise refusal
+    every, shape = glance(photo, reader)
+    answered = likely(every, reader.thresholds)
+    if len(answered) > 1:
+        raise SeveralDigits(f"the picture shows {len(answered)} digits", reason="several_digits")
+    if refusal is not None or (answered and share_of_smaller(prepared.box, box_of(answered[0], shape)) < 0.25):
+        if not answered:
+            assert refusal is not None
+            raise refusal
+        prepared = prepare_at(photo, box_of(answered[0], shape))
+    here = [one for one in every if share_of_smaller(prepared.box, box_of(one, shape)) > 0.5]
+    found = max(here, key=lambda one: one.confidence, default=None)
+    if found is None or found.confidence < AGREEMENT:
+        raise unlike()
+    return Look(image=prepared.image, box=prepared.box, found=found)
+
+
+def unlike() -> NotADigit:
+    """The refusal of what stands out, but not as a digit does."""
+    return NotADigit("what stands out in the picture is not enough like a handwritten digit", reason="unlike")
+
+
+def is_one_piece(image: np.ndarray) -> bool:
+    """Whether a digit in MNIST's form, uint8 (28, 28), has next to all of its ink in one piece: so it is no "10"."""
+    count, labels = cv2.connectedComponents((image > 64).astype(np.uint8), connectivity=8)
+    if count <= 2:
+        return True
+    ink = np.sort(np.bincount(labels.ravel(), image.ravel(), count)[1:])
+    return bool(ink[:-1].sum() <= SPECK * ink.sum())
+
+
+def is_wide(box: Box) -> bool:
+    """Whether what stands in a square picture is wider than high, as two digits that touch are, and few single ones."""
+    left, top, right, bottom = box
+    return right - left > bottom - top
+
+
+def glance(photo: np.ndarray, reader: Reader) -> tuple[list[Found], tuple[int, ...]]:
+    """All that may be digits in a photo, reduced to GLANCE_SIDE; the reduced picture's height and width."""
+    scale = GLANCE_SIDE / max(photo.shape[:2])
+    if scale < 1:
+        size = tuple(max(1, round(side * scale)) for side in photo.shape[1::-1])
+        photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
+    return merged(reader.detector.whole(grey, (0,)), grey.shape), grey.shape
+
+
+def prepare_at(photo: np.ndarray, box: Box) -> Prepared:
+    """Prepare what is at a place where preparation saw nothing by itself; NoDigitFound where it still does not."""
+    height, width = photo.shape[:2]
+    left, top, right, bottom = np.array(box) * (width, height, width, height)
+    margin = MARGIN * max(right - left, bottom - top)
+    x0, y0 = max(0, int(left - margin)), max(0, int(top - margin))
+    x1, y1 = min(width, int(np.ceil(right + margin))), min(height, int(np.ceil(bottom + margin)))
+    prepared = prepare(np.ascontiguousarray(photo[y0:y1, x0:x1]))
+    return Prepared(image=prepared.image, box=box, as_it_came=False)
+
+
+def box_of(found: Found, shape: tuple[int, ...]) -> Box:
+    """Where a digit is, as fractions of a picture of this height and width."""
+    half_width, half_height = found.width / 2, found.height / 2
+    height, width = shape[:2]
+    return (
+        max(0.0, (found.x - half_width) / width),
+        max(0.0, (found.y - half_height) / height),
+        min(1.0, (found.x + half_width) / width),
+        min(1.0, (found.y + half_height) / height),
+    )
+
+
+def share_of_smaller(one: Box, other: Box) -> float:
+    """Area that two boxes share, as a fraction of the smaller one's."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    return max(0.0, width) * max(0.0, height) / max(smaller, 1e-9)
+
+
+def read_picture(data: bytes, reader: Reader, classify: Classify, *, pictures: bool = False) -> Reading:
+    """Every digit of a picture file; a single one is read as `look_at` and `Look.judge` do.
+
+    With `pictures`, each digit comes with a picture of it. Raises NotADigit where there is none, and UnreadableImage
+    for bytes that are no picture.
+    """
+    photo, size = decode_image(data, longer_side=FINE_SIDE), upright_size(data)
+    reading = read_photo(photo, size, reader, classify)
+    return with_pictures(reading, photo, size) if pictures else reading
+
+
+def read_photo(photo: np.ndarray, size: tuple[int, int], reader: Reader, classify: Classify) -> Reading:
+    """As `read_picture`, of a photo uint8 (H, W, 3) whose boxes are told in a frame of `size`, (width, height)."""
+    reading: Reading | None = None
+    refusal: NotADigit | None = None
+    try:
+        reading = reader.read_photo(photo, size)
+    except NotADigit as error:
+        refusal = error
+    if reading is not None and len(reading.digits) > 1:
+        return reading
+    try:
+        look = look_at(photo, reader)
+        probabilities = look.judge(classify(look.image[None])[0])
+    except (NoDigitFound, SeveralDigits, NotADigit):
+        if reading is None:
+            assert refusal is not None
+            raise refusal from None
+        return reading
+    return Reading(digits=(_alone(look, probabilities, reading, size),), rotation=0)
+
+
+def _alone(look: Look, probabilities: np.ndarray, reading: Reading | None, size: tuple[int, int]) -> ReadDigit:
+    """The only digit of a picture of this width and height."""
+    left, top, right, bottom = np.array(look.box) * (*size, *size)
+    digit = int(probabilities.argmax())
+    return ReadDigit(
+        box=reading.digits[0].box if reading else (left, top, right - left, bottom - top),
+        digit=digit,
+        confidence=float(probabilities[digit]),
+        probabilities=probabilities,
+        line=0,
+        number=0,
+        seen=look.image,
+    )

@@ -1,0 +1,36 @@
+"""How sure a reading sounds: the scale that is fitted gives the frequency with which digits are right."""
+
+import numpy as np
+import pytest
+
+from digits.reading.confidence import Confidence, calibration_error
+
+
+@pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.5, 2.0), (2.0, -1.0)])
+def test_a_fitted_scale_gives_how_often_digits_are_right(slope, offset):
+    rng = np.random.default_rng(0)
+    said = rng.uniform(0.05, 0.95, 20_000)
+    true = Confidence(slope=slope, offset=offset)
+    right = rng.random(len(said)) < [true(one) for one in said]
+    fitted = Confidence.fit(said, right)
+    assert fitted.slope == pytest.approx(slope, abs=0.1) and fitted.offset == pytest.approx(offset, abs=0.1)
+    confidences = np.array([fitted(one) for one in said])
+    assert calibration_error(confidences, right) < 0.02 < calibration_error(1 - confidences, right)
+
+
+def test_it_rises_and_stays_between_nothing_and_all():
+    for confidence in (Confidence(), Confidence(slope=0.7, offset=3.0)):
+        values = [confidence(said) for said in np.linspace(0, 1, 50)]
+        assert values == sorted(values) and 0 <= values[0] < values[-1] <= 1
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_digits_that_are_all_right_or_all_wrong_have_a_finite_scale(right):
+    fitted = Confidence.fit(np.linspace(0.1, 0.9, 40), np.full(40, right))
+    assert np.isfinite([fitted.slope, fitted.offset]).all()
+    assert (fitted(0.5) > 0.9) if right else (fitted(0.5) < 0.1)
+
+
+def test_the_calibration_error_of_what_is_always_right_is_what_lacks_to_one():
+    assert calibration_error(np.full(10, 0.8), np.full(10, True)) == pytest.approx(0.2)
+    assert calibration_error(np.array([]), np.array([], bool)) == 0

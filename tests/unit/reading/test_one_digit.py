@@ -1,0 +1,137 @@
+"""A picture of one digit: both networks look at it, and the digit network answers only where a digit is seen."""
+
+import re
+
+import cv2
+import numpy as np
+import pytest
+
+from digits.errors import NoDigitFound, NotADigit, SeveralDigits
+from digits.evaluation.pages.simulated import CONDITIONS, simulated_page
+from digits.evaluation.pages.without_digits import WITHOUT_DIGITS, page_without_digits
+from digits.evaluation.photo_score import everyday_photos
+from digits.images import encode_png, to_rgb
+from digits.reading import one_digit
+from digits.reading.one_digit import is_one_piece, look_at, read_photo, read_picture
+from digits.reading.reader import Reader
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return Reader.load()
+
+
+@pytest.fixture(scope="module")
+def digits(read_mnist):
+    return read_mnist("train-11-of-12")
+
+
+def always(digit):
+    """A digit network that knows one digit."""
+
+    def classify(images):
+        assert images.shape[1:] == (28, 28) and images.dtype == np.uint8
+        return np.tile(np.where(np.arange(10) == digit, 0.91, 0.01).astype(np.float32), (len(images), 1))
+
+    return classify
+
+
+def test_nearly_every_simulated_photo_of_a_digit_is_looked_at(reader, digits):
+    images, labels = digits[0][:80], digits[1][:80]
+    refused = 0
+    for photo in everyday_photos(images, labels, seed=5):
+        try:
+            look = look_at(photo, reader)
+        except (NotADigit, NoDigitFound, SeveralDigits):
+            refused += 1
+        else:
+            assert look.image.shape == (28, 28) and look.image.dtype == np.uint8
+            left, top, right, bottom = look.box
+            assert 0 <= left < right <= 1 and 0 <= top < bottom <= 1
+    assert refused <= 4
+
+
+def test_pictures_without_digits_are_mostly_refused(reader):
+    answered = 0
+    pictures = [page_without_digits(kind, np.random.default_rng((82, n))) for n in range(4) for kind in WITHOUT_DIGITS]
+    for picture in pictures:
+        try:
+            look_at(picture, reader)
+            answered += 1
+        except (NotADigit, NoDigitFound, SeveralDigits):
+            pass
+    assert answered <= 0.2 * len(pictures)
+
+
+def test_pages_are_hardly_ever_taken_for_one_digit(reader, digits):
+    one = several = 0
+    names = [name for name in CONDITIONS if name not in ("one digit", "two in 28x28")]
+    for place, name in enumerate(names):
+        page = simulated_page(*digits, np.random.default_rng((83, place)), CONDITIONS[name])
+        try:
+            look_at(page.picture, reader)
+            one += 1
+        except SeveralDigits as error:
+            assert re.search(r"shows \d+ digits", str(error))
+            several += 1
+        except (NotADigit, NoDigitFound):
+            pass
+    assert one <= 1 and several >= 0.6 * len(names)
+
+
+def test_a_digit_in_mnists_form_needs_no_glance(reader, digits, monkeypatch):
+    monkeypatch.setattr(one_digit, "glance", lambda *_: pytest.fail("a glance"))
+    whole = digits[0][list(digits[1]).index(1)]
+    look = look_at(to_rgb(whole), reader)
+    assert look.found is None and np.array_equal(look.image, whole)
+    probabilities = always(3)(look.image[None])[0]
+    assert look.judge(probabilities) is probabilities
+
+
+def test_a_second_piece_is_looked_at(digits):
+    one, two = (digits[0][row] for row in (0, 1))
+    together = np.zeros((28, 28), np.uint8)
+    for left, image in ((0, one), (14, two)):
+        together[4:24, left : left + 13] = cv2.resize(image[4:24, 4:24], (13, 20))
+    together[:, 13] = 0
+    assert not is_one_piece(together)
+    assert is_one_piece(np.zeros((28, 28), np.uint8))
+
+
+def test_too_small_a_picture_is_refused_by_preparation(reader):
+    with pytest.raises(NoDigitFound, match="6 x 6"):
+        look_at(np.zeros((3, 3, 3), np.uint8), reader)
+
+
+def test_a_single_digit_is_read_with_its_box_in_pixels_of_the_file(reader, digits):
+    page = simulated_page(*digits, np.random.default_rng((84, 1)), CONDITIONS["one digit"])
+    reading = read_picture(encode_png(page.picture), reader, always(int(page.digits)), pictures=True)
+    (one,) = reading.digits
+    left, top, width, height = page.boxes[0]
+    assert one.box[0] + one.box[2] / 2 == pytest.approx(left + width / 2, abs=0.25 * height)
+    assert one.box[1] + one.box[3] / 2 == pytest.approx(top + height / 2, abs=0.25 * height)
+    assert reading.text == page.digits and one.seen.shape == (28, 28)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 900, 3), (900, 1, 3), (6, 6, 3), (28, 28, 3), (700, 40, 3)])
+def test_no_picture_crashes_it(reader, shape):
+    rng = np.random.default_rng(0)
+    for picture in (rng.integers(0, 256, shape).astype(np.uint8), np.full(shape, 255, np.uint8)):
+        try:
+            reading = read_photo(picture, shape[1::-1], reader, always(4))
+        except NotADigit as refusal:
+            assert "what to do" in str(refusal)
+        else:
+            assert reading.digits
+
+
+def test_networks_that_disagree_give_no_answer(reader, digits):
+    page = simulated_page(*digits, np.random.default_rng((84, 2)), CONDITIONS["one digit"])
+    look = look_at(page.picture, reader)
+    right = int(page.digits)
+    agreed = look.judge(always(right)(look.image[None])[0])
+    assert agreed.argmax() == right and agreed.sum() == pytest.approx(1, abs=1e-5) and agreed[right] > 0.95
+    other = np.full(10, 1e-9, np.float32)
+    other[(right + 1) % 10] = 1
+    with pytest.raises(NotADigit):
+        look.judge(other)
