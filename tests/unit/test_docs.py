@@ -33,7 +33,7 @@ from tests.unit.pages import (
 
 JOB_NAMES = ("train", "train_reader", "tune", "read", "evaluate", "choose", "check", "benchmark", "load_test", "scale")
 JOBS = [f"jobs/{name}.py" for name in JOB_NAMES]
-FOREIGN_FLAGS = {"--cpus", "--logdir", "--working-dir"}
+FOREIGN_FLAGS = {"--cpus", "--dashboard-agent-listen-port", "--logdir", "--working-dir"}
 """Flags of other programs that the text, outside blocks of commands, mentions."""
 FIGURE = re.compile(r"\d[\d.,]*( (times|ms|s|MB|GB|images/s)| ?%|/s)(?![\w-])")
 """A figure with a unit, as measurements have."""
