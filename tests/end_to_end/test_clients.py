@@ -10,6 +10,7 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
+from digits.evaluation.pages.simulated import PLAIN, simulated_page
 from digits.images import encode_png
 
 SERVING = Path(__file__).parents[2] / "docs" / "serving.md"
@@ -124,6 +125,8 @@ def documented_examples() -> list:
 def test_a_documented_example_works_as_it_stands(plain_server, test_digits, tmp_path, language, code):
     for name in ("seven.jpg", "seven.png", "another.png"):
         (tmp_path / name).write_bytes(encode_png(test_digits[0][0]))
+    page = simulated_page(test_digits[0][..., 0], test_digits[1], np.random.default_rng(0), PLAIN)
+    (tmp_path / "sheet.jpg").write_bytes(encode_png(page.picture))
     code = code.replace(DOCUMENTED_ADDRESS, plain_server.removeprefix("http://"))
     command = ["bash", "-euo", "pipefail", "-c", code] if language != "python" else [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)

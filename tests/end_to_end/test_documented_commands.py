@@ -6,6 +6,7 @@ Commands that take long are ended by Ctrl-C, as a terminal sends it, when the li
 
 import contextlib
 import os
+import pty
 import re
 import shlex
 import shutil
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
@@ -95,20 +97,32 @@ STATE = re.compile(r"\. |export ")
 class Typed:
     """A command that was typed in a terminal."""
 
-    def __init__(self, command: list[str], log: Path, cwd: Path, env: dict[str, str]) -> None:
+    def __init__(self, command: list[str], log: Path, cwd: Path, env: dict[str, str], shown: bool) -> None:
+        """Start it. What it prints goes into a file; if `shown`, by way of a terminal: Ray tells it more quickly."""
         self.log = log
-        with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                command,
-                cwd=cwd,
-                env=env,
-                stdout=output,
-                stderr=output,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-                # As in a terminal, also where the tests themselves were started in the background.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            )
+        terminal, output = pty.openpty() if shown else (-1, os.open(log, os.O_WRONLY | os.O_CREAT))
+        self.process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=env,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            # As in a terminal, also where the tests themselves were started in the background.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        os.close(output)
+        if shown:
+            log.touch()
+            threading.Thread(target=self._copy, args=(terminal,), daemon=True).start()
+
+    def _copy(self, terminal: int) -> None:
+        """Write what appears on a terminal into the file, until nobody is left who writes there."""
+        with self.log.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+            while data := os.read(terminal, 65536):
+                file.write(data)
+        os.close(terminal)
 
     @property
     def output(self) -> str:
@@ -201,10 +215,9 @@ class Machine:
         self.number += 1
         script = "\n".join([f"cd {shlex.quote(str(self.checkout))}", *self.state, command])
         env = {"HOME": str(self.home), "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LANG": "C.UTF-8"}
-        if command.startswith("ray job submit"):
-            env["PYTHONUNBUFFERED"] = "1"  # Ray's command line shows its lines late in a file, at once in a terminal
         log = self.folder / f"{self.number}.log"
-        return Typed([*self.enter, "bash", "-c", script], log, self.checkout, env)
+        shown = command.startswith("ray job submit")
+        return Typed([*self.enter, "bash", "-c", script], log, self.checkout, env, shown)
 
     def end(self) -> None:
         """The kernel ends every process of the namespace with its first one."""
