@@ -40,6 +40,12 @@ OPERATIONS = [
     "GET /v2/models/digits",
     "GET /v2/models/digits/ready",
     "POST /predict",
+    "POST /read",
+    "GET /v1/models/digits",
+    "POST /v1/models/digits:predict",
+    "GET /v2/models/digits/config",
+    "GET /v2/models/digits/stats",
+    "POST /v2/repository/index",
     "POST /v2/models/digits/infer",
 ]
 
