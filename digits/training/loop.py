@@ -59,7 +59,7 @@ def fit(
     resume: TrainingState | None = None,
     device: Device | None = None,
 ) -> None:
-    """Train one network for all its epochs; Diverged, on all workers, after one whose loss is not finite.
+    """Train one network for all its epochs; Diverged, on all workers, after one whose loss or weights are not finite.
 
     Args:
         recipe: the network, and how it is trained.
@@ -92,7 +92,8 @@ def fit(
         loss, accuracy = train_epoch(model, tensors, columns, epoch, progress)
         train_seconds = time.perf_counter() - start
         validation_loss, validation_accuracy = held_out.mean()
-        require_finite(epoch + 1, loss, validation_loss)
+        # The weights too: oneDNN's ReLU makes 0 of what is not a number, and the loss looks finite.
+        require_finite(epoch + 1, loss, validation_loss, *model.largest_weights())
         photos = photos or Scores(model, digits.photos())
         history.append(
             EpochResult(

@@ -19,9 +19,9 @@ class Diverged(ArithmeticError):
         """Counted from 1."""
 
 
-def require_finite(epoch: int, *losses: float) -> None:
-    """Raise Diverged unless the losses of an epoch, counted from 1, are finite."""
-    if not all(map(math.isfinite, losses)):
+def require_finite(epoch: int, *figures: float) -> None:
+    """Raise Diverged unless the losses and weights of an epoch, counted from 1, are finite."""
+    if not all(map(math.isfinite, figures)):
         raise Diverged(epoch)
 
 

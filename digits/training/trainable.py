@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from digits.config import IMAGE_SIZE, Architecture, TrainingConfig
@@ -71,6 +72,10 @@ class TrainableModel:
             },
             history=tuple(history),
         )
+
+    def largest_weights(self) -> list[float]:
+        """The largest absolute weight of each layer's arrays; not finite where one of them is not."""
+        return [float(np.abs(keras.ops.convert_to_numpy(array)).max()) for array in self.model.trainable_variables]
 
     def restore(self, state: TrainingState) -> None:
         """Take over weights and optimizer variables."""

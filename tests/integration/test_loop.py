@@ -133,6 +133,7 @@ def test_a_loss_that_is_not_finite_ends_training_after_its_epoch(digits):
     assert ended.value.epoch == len(states) + 1
     for state in states:
         assert np.isfinite([state.history[-1].train_loss, state.history[-1].validation_loss]).all()
+        assert all(np.isfinite(weights).all() for weights in state.weights.values())
 
 
 def test_parts_are_neither_too_small_nor_too_large_and_padding_is_no_digit():
