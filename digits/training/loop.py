@@ -92,7 +92,6 @@ def fit(
         loss, accuracy = train_epoch(model, tensors, columns, epoch, progress)
         train_seconds = time.perf_counter() - start
         validation_loss, validation_accuracy = held_out.mean()
-        # The weights too: oneDNN's ReLU makes 0 of what is not a number, and the loss looks finite.
         require_finite(epoch + 1, loss, validation_loss, *model.largest_weights())
         photos = photos or Scores(model, digits.photos())
         history.append(

@@ -74,7 +74,10 @@ class TrainableModel:
         )
 
     def largest_weights(self) -> list[float]:
-        """The largest absolute weight of each layer's arrays; not finite where one of them is not."""
+        """The largest absolute weight of each layer's arrays; not finite where one of them is not.
+
+        The loss may look finite then: oneDNN's ReLU makes 0 of what is not a number.
+        """
         return [float(np.abs(keras.ops.convert_to_numpy(array)).max()) for array in self.model.trainable_variables]
 
     def restore(self, state: TrainingState) -> None:
