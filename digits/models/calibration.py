@@ -61,11 +61,15 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bi
     """
     probabilities, labels = _checked(probabilities, labels)
     confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == labels
+    return calibration_gap(confidence, probabilities.argmax(axis=1) == labels, bins)
+
+
+def calibration_gap(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
+    """The expected calibration error of confidences float (N,) in answers that were right or not, bool (N,)."""
     # Intervals are (lower, upper], as in the paper.
     which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     gaps = np.bincount(which, weights=confidence - correct, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    return float(np.abs(gaps).sum() / len(correct))
 
 
 def _negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature: float) -> float:

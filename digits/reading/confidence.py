@@ -44,10 +44,3 @@ def log_odds(said: np.ndarray | float) -> np.ndarray:
     """log(p / (1 - p)) of 0..1, finite."""
     p = np.clip(said, 1 - MOST, MOST)
     return np.log(p / (1 - p))
-
-
-def calibration_error(confidences: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
-    """Mean gap between float (N,) and bool (N,) over `bins` equal intervals, weighted by how many lie in each."""
-    places = np.minimum((confidences * bins).astype(int), bins - 1)
-    gaps = [abs(confidences[places == at].sum() - right[places == at].sum()) for at in range(bins)]
-    return float(np.sum(gaps) / max(1, len(right)))

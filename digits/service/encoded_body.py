@@ -9,6 +9,10 @@ _GZIP, _ZLIB, _RAW = 31, 15, -15
 """How zlib is told what is around the data: gzip's header, zlib's own, or nothing."""
 
 
+_HEADER = 2
+"""Bytes of zlib's header: by then it is seen whether there is one."""
+
+
 class Unpacked:
     """Unpacks a body piece by piece."""
 
@@ -21,22 +25,23 @@ class Unpacked:
                 "send the body as it is",
                 reason="encoding",
             )
-        self.encoding, self.most, self.size = encoding, most, 0
+        self.encoding, self.most, self.size, self._raw = encoding, most, 0, False
         self._unpacker = zlib.decompressobj(_GZIP if encoding == "gzip" else _ZLIB)
-        self._begun = False
+        self._head = b""
+        """What came before anything was unpacked: it may have to be read in the other way."""
 
     def feed(self, data: bytes) -> bytes:
         """What a piece holds. RequestError where it is damaged, or reason too_large where the body holds too much."""
         try:
             unpacked = self._unpacker.decompress(data, self.most - self.size + 1)
         except zlib.error as error:
-            if self._begun or self.encoding != "deflate":
+            if self.size or self._raw or self.encoding != "deflate":
                 raise self._damaged() from error
             # Some clients leave zlib's header out, as the name says and the standard does not.
-            self._unpacker = zlib.decompressobj(_RAW)
-            self._begun = True
-            return self.feed(data)
-        self._begun = self._begun or bool(data)
+            self._unpacker, self._raw = zlib.decompressobj(_RAW), True
+            return self.feed(self._head + data)
+        if not self.size and not self._raw and len(self._head) < _HEADER:
+            self._head += data
         self.size += len(unpacked)
         if self.size > self.most:
             raise RequestError(

@@ -20,9 +20,10 @@ from digits.evaluation.pages.score import SimulatedScore, edit_distance, score_s
 from digits.evaluation.pages.sheets import PageConditions
 from digits.evaluation.pages.simulated import CONDITIONS, SimulatedPage, simulated_page
 from digits.evaluation.pages.without_digits import WITHOUT_DIGITS, page_without_digits
+from digits.models.calibration import calibration_gap
 from digits.models.page_onnx import onnx_file
 from digits.models.page_targets import PageArchitecture
-from digits.reading.confidence import Confidence, calibration_error
+from digits.reading.confidence import Confidence
 from digits.reading.detect import Detector
 from digits.reading.lines import lines_of
 from digits.reading.merge import Found, Thresholds, likely
@@ -184,7 +185,7 @@ def confidence_of(confidences: np.ndarray, right: np.ndarray) -> dict[str, float
     return {
         "digits": len(right),
         "right": float(np.mean(right)),
-        "expected_calibration_error": calibration_error(confidences, right),
+        "expected_calibration_error": calibration_gap(confidences, right),
         "over_0.9": float(np.mean(sure)),
         "right_over_0.9": float(np.mean(right[sure])) if sure.any() else 0.0,
     }

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from digits.reading.confidence import Confidence, calibration_error
+from digits.models.calibration import calibration_gap
+from digits.reading.confidence import Confidence
 
 
 @pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.5, 2.0), (2.0, -1.0)])
@@ -15,7 +16,7 @@ def test_a_fitted_scale_gives_how_often_digits_are_right(slope, offset):
     fitted = Confidence.fit(said, right)
     assert fitted.slope == pytest.approx(slope, abs=0.1) and fitted.offset == pytest.approx(offset, abs=0.1)
     confidences = np.array([fitted(one) for one in said])
-    assert calibration_error(confidences, right) < 0.02 < calibration_error(1 - confidences, right)
+    assert calibration_gap(confidences, right) < 0.02 < calibration_gap(1 - confidences, right)
 
 
 def test_it_rises_and_stays_between_nothing_and_all():
@@ -32,5 +33,4 @@ def test_digits_that_are_all_right_or_all_wrong_have_a_finite_scale(right):
 
 
 def test_the_calibration_error_of_what_is_always_right_is_what_lacks_to_one():
-    assert calibration_error(np.full(10, 0.8), np.full(10, True)) == pytest.approx(0.2)
-    assert calibration_error(np.array([]), np.array([], bool)) == 0
+    assert calibration_gap(np.full(10, 0.8), np.full(10, True)) == pytest.approx(0.2)

@@ -13,17 +13,6 @@ from digits.evaluation.photo_score import everyday_photos
 from digits.images import encode_png, to_rgb
 from digits.reading import one_digit
 from digits.reading.one_digit import is_one_piece, look_at, read_photo, read_picture
-from digits.reading.reader import Reader
-
-
-@pytest.fixture(scope="module")
-def reader():
-    return Reader.load()
-
-
-@pytest.fixture(scope="module")
-def digits(read_mnist):
-    return read_mnist("train-11-of-12")
 
 
 def always(digit):

@@ -18,16 +18,6 @@ from digits.reading.reader import NETWORK, RECORD, SHIPPED, Reader, read
 
 
 @pytest.fixture(scope="module")
-def reader():
-    return Reader.load()
-
-
-@pytest.fixture(scope="module")
-def digits(read_mnist):
-    return read_mnist("train-11-of-12")
-
-
-@pytest.fixture(scope="module")
 def plain_pages(digits):
     return [simulated_page(*digits, np.random.default_rng((77, n)), PLAIN) for n in range(6)]
 

@@ -75,11 +75,11 @@ def test_what_is_not_packed_as_announced_is_refused(client, metrics, encoding, c
     assert metrics.reasons == ["encoding"]
 
 
-@given(st.binary(max_size=300), st.sampled_from(["gzip", "deflate"]), st.integers(1, 60))
+@given(st.binary(max_size=300), st.sampled_from(sorted(PACKED)), st.integers(1, 60))
 def test_unpacking_gives_what_was_packed_and_never_more_than_allowed(data, way, step):
     packed = PACKED[way](data)
     for most in (len(data), max(0, len(data) - 1)):
-        unpacked, body = Unpacked(way, most), b""
+        unpacked, body = Unpacked(way.split()[-1], most), b""
         try:
             for at in range(0, len(packed), step):
                 body += unpacked.feed(packed[at : at + step])

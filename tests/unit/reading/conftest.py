@@ -1,0 +1,15 @@
+"""The shipped reader, and digits that neither it nor its thresholds have seen."""
+
+import pytest
+
+from digits.reading.reader import Reader
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return Reader.load()
+
+
+@pytest.fixture(scope="module")
+def digits(read_mnist):
+    return read_mnist("train-11-of-12")
