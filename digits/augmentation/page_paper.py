@@ -30,10 +30,11 @@ def photographed(
         ink = ink * (1 - rng.uniform(0.1, 0.7) * _smooth(side, 12, rng, uniform=True))
     if rng.random() < 0.15:
         ink = _broken(ink, rng)
-    print_opacity = rng.uniform(0.15, 0.8) if rng.random() < 0.75 else opacity
+    print_opacity = rng.uniform(0.15, 0.95) if rng.random() < 0.75 else opacity
     picture = paper * (1 - print_opacity * printed) * (1 - opacity * ink)
-    if rng.random() < 0.12:  # the other side of the sheet shows through
-        picture *= 1 - rng.uniform(0.03, 0.3) * cv2.GaussianBlur(np.fliplr(ink), (0, 0), rng.uniform(0.8, 2.5))
+    if rng.random() < 0.2:  # the other side of the sheet shows through, turned over either way
+        behind = cv2.GaussianBlur(np.flip(ink, int(rng.integers(2))), (0, 0), rng.uniform(0.8, 2.5))
+        picture *= 1 - rng.uniform(0.03, 0.35) * opacity * behind
     if rng.random() < 0.85:
         picture = cv2.GaussianBlur(picture, (0, 0), log_uniform(rng, 0.3, max(0.5, fine)))
     noise = rng.uniform(0, 3) if rng.random() < 0.7 else rng.uniform(2, 12)
