@@ -38,6 +38,9 @@ Ray Train asks each second whether its controller lives (PlacementGroupCleaner),
 answer is no. Without this variable it asks whichever Ray of this machine it finds; and a cluster without a dashboard
 gives 127.0.0.1:8265 as the address of its own, where the dashboard of another Ray answers: it knows no such actor.
 """
+MAX_STARTS = 3
+TIMED_OUT = "timed out during startup"
+"""Part of what Ray raises where one of its processes was not up in time, 15 to 30 seconds that nothing can change."""
 NO_API_SERVER = "http://127.0.0.1:1"
 """An address at which nobody answers (port 1 is reserved): an unanswered question is no reason to end anything."""
 
@@ -84,7 +87,19 @@ def start_cluster(options: dict[str, Any], *, state_api: bool) -> None:
     if interpreter := quoted_interpreter():
         options["runtime_env"] = interpreter
     # The job shows its own progress: without a dashboard, nothing listens on its port.
-    ray.init(address="local", include_dashboard=state_api, **options)
+    options |= {"address": "local", "include_dashboard": state_api}
+    for left in reversed(range(MAX_STARTS)):
+        try:
+            ray.init(**options)
+        except Exception as error:  # Ray raises no narrower one
+            if TIMED_OUT not in str(error) or not left:
+                raise
+            print("Ray did not start in half a minute: the machine is busy; trying again", flush=True)
+            if state_api:
+                options["dashboard_port"] = free_port()
+                os.environ[API_SERVER] = f"http://127.0.0.1:{options['dashboard_port']}"
+        else:
+            return
 
 
 def join_cluster(options: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from digits.benchmarks import data_path, evaluation, growth, search, steps, training
+from digits.benchmarks import data_path, evaluation, growth, reading, search, steps, training
 from digits.benchmarks.measuring import Results, Scope
 from digits.benchmarks.serving import service
 from digits.commands.console import show_table
@@ -20,7 +20,9 @@ from digits.storage import Storage
 from digits.training.runs import PACKAGES
 from digits.uris import is_uri, public
 
-Part = Literal["training", "steps", "data", "distortion", "evaluation", "service", "growth", "search", "trials"]
+Part = Literal[
+    "training", "steps", "data", "distortion", "evaluation", "service", "reading", "growth", "search", "trials"
+]
 MEASURES: dict[Part, Callable[[Scope, Results], None]] = {
     "training": training.measure,
     "steps": steps.measure,
@@ -28,6 +30,7 @@ MEASURES: dict[Part, Callable[[Scope, Results], None]] = {
     "distortion": data_path.measure_distortion,
     "evaluation": evaluation.measure,
     "service": service.measure,
+    "reading": reading.measure,
     "growth": growth.measure,
     "search": search.measure,
     "trials": growth.measure_trials,
@@ -39,7 +42,7 @@ class BenchmarkSettings:
     """Command line of jobs/benchmark.py."""
 
     parts: tuple[Part, ...] = ("training", "steps", "data", "distortion", "evaluation", "service", "growth")
-    """What is measured; left out: search and trials, which take longest."""
+    """What is measured; left out: reading (needs make peers), search and trials (take longest)."""
     repeats: int = 3
     """Turns of each comparison."""
     storage_path: str = "runs"
@@ -52,6 +55,8 @@ class BenchmarkSettings:
     """Time of each measurement of the service, in seconds, at most 60."""
     trials: int = 20
     """Networks that the part search tries."""
+    pages: Path | None = None
+    """Folder of labelled pages (labels.csv: file, text) that the part reading takes beside simulated ones."""
 
     def check(self) -> None:
         """Raise ConfigurationError for what cannot be measured."""
@@ -102,6 +107,7 @@ def benchmark(settings: BenchmarkSettings) -> dict[str, Any]:
         epochs=settings.epochs,
         seconds=settings.seconds,
         trials=settings.trials,
+        pages=settings.pages and settings.pages.absolute(),
     )
     results, machine = Results(), describe_machine()
     memory, load = machine["memory_gb"], machine["load"]
@@ -116,7 +122,7 @@ def benchmark(settings: BenchmarkSettings) -> dict[str, Any]:
         )
     document = {
         "machine": machine,
-        "settings": asdict(settings),
+        "settings": {**asdict(settings), "pages": settings.pages and str(settings.pages)},
         "figures": [figure.document() for figure in results.figures],
         "details": results.details,
         "folder": str(folder),

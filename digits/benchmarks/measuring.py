@@ -49,6 +49,8 @@ class Scope:
     """Time of each measurement of the service."""
     trials: int
     """Networks that the measured search tries."""
+    pages: Path | None
+    """Folder of labelled pages that the part reading takes beside simulated ones."""
 
     def epochs_of(self, network: str) -> int:
         """Epochs of a full training of a network."""

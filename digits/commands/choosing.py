@@ -8,7 +8,7 @@ from digits.commands.settings import StorageSettings
 from digits.default_storage import choose_storage
 from digits.errors import require
 from digits.models import registering
-from digits.models.registry import Entry, Registry, find_best, has_best
+from digits.models.registry import Entry, Registry, find_best, has_best, shipped_entry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,9 +16,9 @@ class ChooseSettings(StorageSettings):
     """Command line of jobs/choose.py."""
 
     checkpoint: str | None = None
-    """The checkpoint to be the best, as RUN/NAME or as its full path; left out, nothing is changed."""
+    """The checkpoint to be the best, as RUN/NAME or as its full path, or shipped; left out, nothing is changed."""
     by_score: bool = False
-    """Drop earlier choices: of all that can be compared with the first, the one with the highest score is the best."""
+    """Drop earlier choices: what serves follows from the scores again."""
 
 
 def choose(settings: ChooseSettings) -> dict[str, Any]:
@@ -33,30 +33,30 @@ def choose(settings: ChooseSettings) -> dict[str, Any]:
     print(f"checkpoints of {storage}", flush=True)
     changes = settings.checkpoint is not None or settings.by_score
     registry = registering.choose(storage, settings.checkpoint) if changes else Registry.read(storage)
-    best = registry.best()
+    entries = (shipped_entry(), *registry.entries)
     # Where an earlier version wrote no records, best.json names the best one.
-    folder = str(find_best(storage)) if best or (not registry.entries and has_best(storage)) else None
-    rows = [row_of(registry, entry, best) for entry in registry.entries]
+    folder = str(find_best(storage))
+    rows = [row_of(registry, entry, registry.in_service()) for entry in entries]
     show_table("Checkpoints, oldest first", ["checkpoint", "score", "of", "registered", ""], rows)
-    print(f"best checkpoint: {folder or 'none'}")
+    print(f"best checkpoint: {folder}")
     return {
         "best": folder,
         "checkpoints": [
             {"checkpoint": entry.checkpoint, "score": entry.score, **entry.measured_on, "registered": entry.registered}
-            for entry in registry.entries
+            for entry in entries
         ],
     }
 
 
-def row_of(registry: Registry, entry: Entry, best: Entry | None) -> list[str]:
+def row_of(registry: Registry, entry: Entry, best: Entry) -> list[str]:
     """An entry in the table: what it reached, and what it is to the best one."""
-    if best is None or not registry.is_there(entry):
+    if not registry.is_there(entry):
         standing = "removed"
     elif entry == best:
         standing = "the best" if entry != registry.chosen else "the best, chosen"
     elif not entry.is_comparable(best):
         standing = f"not compared: {entry.differences(best)}"
     else:
-        standing = "" if entry in registry.counted else "set aside"
+        standing = "" if entry in (shipped_entry(), *registry.counted) else "set aside"
     score_name = entry.measured_on["score_name"].replace("_", " ")
     return [entry.checkpoint, f"{entry.score:.2%}", score_name, entry.registered[:16].replace("T", " "), standing]

@@ -20,18 +20,18 @@ from digits.data.read import read_without_ray
 from digits.data.split import split_rows
 from digits.default_storage import choose_storage
 from digits.errors import require
-from digits.evaluation.metrics import LabelledPredictions, Predict, evaluate
+from digits.evaluation.metrics import NO_ANSWER, LabelledPredictions, Predict, evaluate
 from digits.evaluation.pages.folder import find_pages, find_pictures
 from digits.evaluation.photo_folder import find_photos, some_of
 from digits.images import Digits
+from digits.machine import usable_cores
 from digits.models import checkpoints
 from digits.models.checkpoints import Checkpoint
-from digits.models.inference import build_classifier
 from digits.models.registry import find_best, has_best
-from digits.reading.reader import Reader
+from digits.reading.networks import Networks
 from digits.reporting import figures
 from digits.reporting.factor_figures import comparison_pictures
-from digits.reporting.page import PhotoReading, report_html
+from digits.reporting.page import PageShown, PhotoReading, report_html
 from digits.training.state import history_csv
 from digits.uris import public
 
@@ -43,7 +43,7 @@ class EvaluateSettings(StorageSettings):
     """Command line of jobs/evaluate.py."""
 
     checkpoint: str | None = None
-    """Folder or URI of a checkpoint; left out, the best one of the storage path."""
+    """Folder or URI of a checkpoint; left out, what would serve: the best of the storage path, or the shipped one."""
     photos: Path | None = None
     """Folder of photos, labelled by labels.csv (columns file and label), by folders 0 to 9, or by how names begin."""
     pages: Path | None = None
@@ -119,6 +119,8 @@ class Findings:
     """What is written into the run folder, by name."""
     readings: list[PhotoReading] = field(default_factory=list)
     """The report's table of photos."""
+    pages: list[PageShown] = field(default_factory=list)
+    """The report's pages."""
 
     def add_validation(self, digits: Digits, predictions: LabelledPredictions) -> None:
         """Show and keep what the network answered to the validation digits."""
@@ -137,7 +139,9 @@ class Findings:
         path = "resized" if resize else "prepared"
         seen, predictions = photos.predictions(predict, resize=resize)
         show(f"Photos, {path}", predictions)
-        self.document["photos"] = {**figures_of(predictions), "path": path}
+        refused = int((predictions.answers == NO_ANSWER).sum())
+        print(f"{refused} of {len(photos.names)} photos are refused, which counts as wrong", flush=True)
+        self.document["photos"] = {**figures_of(predictions), "path": path, "refused": refused}
         self.details["photos"] = details_of(predictions)
         self.readings = readings_of(photos, seen, predictions)
         self.files |= {
@@ -164,7 +168,7 @@ class Findings:
         facts = study.facts_of(judged, comparison, photos_per_level, len(originals[1]))
         title = "Which photos of digits are read, and why"
         self.files |= {f"{name}.png": picture for name, picture in pictures.items()}
-        self.files["report.html"] = report_html(title, facts, comparison, pictures, self.readings)
+        self.files["report.html"] = report_html(title, facts, comparison, pictures, self.readings, self.pages)
         self.details["comparison"] = comparison.to_dict()
         self.document |= study.figures_of(comparison, next(one.name for one in compared if judged in one.checkpoints))
 
@@ -181,14 +185,15 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     found = found_in(settings.photos, find_photos) if settings.photos else []
     pages = find_pages(settings.pages) if settings.pages else []
     without_digits = found_in(settings.not_digits, find_pictures) if settings.not_digits else []
-    checkpoint = checkpoints.load(settings.checkpoint or find_best(storage))
+    networks = Networks.of(checkpoints.load(settings.checkpoint or find_best(storage)), threads=usable_cores())
+    checkpoint = networks.checkpoint
     compared = study.load_compared(checkpoint, settings.compare)
     digits = read_validation_digits(checkpoint, settings.data)
-    photos = read_photos(settings.photos, found) if settings.photos else None
+    photos = read_photos(settings.photos, found, networks.reader) if settings.photos else None
     storage.check_writable()
 
     run_dir = storage.new_folder(f"evaluate-{checkpoint.name}")
-    predict = build_classifier(checkpoint).probabilities
+    predict = networks.classifier.probabilities
     stopping.reached(lambda: "before the evaluation was written; start it again")
     network = f"{checkpoint.name}: {checkpoint.record['parameters']:,} parameters"
     print(f"{network}, from {checkpoint.path} | evaluation {run_dir}", flush=True)
@@ -199,7 +204,7 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     if photos:
         findings.add_photos(photos, predict, resize=settings.resize)
     if pages or without_digits:
-        of_pages, files, _ = read_pages(Reader.load(), pages, without_digits)
+        of_pages, files, findings.pages = read_pages(networks, pages, without_digits)
         findings.document |= of_pages
         findings.files |= files
     if settings.report:

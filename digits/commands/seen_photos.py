@@ -1,4 +1,4 @@
-"""A folder of labelled photos as a network sees them, by both paths: shrunk as a whole, and prepared."""
+"""A folder of labelled photos as networks see them: shrunk as a whole, prepared, and as the service looks at them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,17 +6,19 @@ from pathlib import Path
 import numpy as np
 
 from digits.config import CHANNELS, IMAGE_SIZE
-from digits.errors import PhotoFolderError, UnreadableImage
+from digits.errors import NoDigitFound, NotADigit, PhotoFolderError, SeveralDigits, UnreadableImage
 from digits.evaluation.metrics import NO_ANSWER, LabelledPredictions, Predict, evaluate
 from digits.evaluation.photo_folder import LabelledPhoto
-from digits.evaluation.photo_score import NO_DIGIT, prepared
+from digits.evaluation.photo_score import prepared
 from digits.images import Digits, decode_image, resize_photo
+from digits.reading.one_digit import Look, look_at
+from digits.reading.reader import Reader
 from digits.reporting.page import PhotoReading, thumbnail
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeenPhotos:
-    """A folder of photos as the network sees them."""
+    """A folder of photos as networks see them."""
 
     names: list[str]
     thumbnails: list[np.ndarray]
@@ -27,23 +29,46 @@ class SeenPhotos:
     """uint8 (N, 28, 28, 3): whole photos shrunk."""
     prepared: Digits
     """uint8 (N, 28, 28) and labels int64 (N,), NO_DIGIT where preparation found none."""
+    looks: list[Look | None]
+    """What the service makes of each with both networks; None where it refuses to answer."""
 
     def by_path(self) -> dict[str, Digits]:
         """Images and labels for each of factors.PATHS."""
         return {"resized": (self.resized, self.labels), "prepared": self.prepared}
 
     def predictions(self, predict: Predict, *, resize: bool) -> tuple[np.ndarray, LabelledPredictions]:
-        """The images that one of the paths gives, and the network's predictions: none where no digit was found."""
+        """What a network sees of each photo, and its predictions: shrunk whole, or as the service answers.
+
+        The service's refusals are no answers, and so wrong.
+        """
         if resize:
             return self.resized, evaluate(predict, self.resized, self.labels)
-        images, found = self.prepared
+        blank = np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+        images = np.stack([look.image if look else blank for look in self.looks])
         probabilities = evaluate(predict, images, self.labels).probabilities
-        probabilities[found == NO_DIGIT] = 0
+        for row, look in enumerate(self.looks):
+            probabilities[row] = judged(look, probabilities[row])
         return images, LabelledPredictions(probabilities=probabilities, labels=self.labels)
 
 
-def read_photos(folder: Path, photos: list[LabelledPhoto]) -> SeenPhotos:
-    """Decode, resize and prepare all photos; one that cannot be read is a PhotoFolderError."""
+def judged(look: Look | None, probabilities: np.ndarray) -> np.ndarray:
+    """From the digit network's probabilities, float32 (10,), to the service's; zeros where it gives no answer."""
+    try:
+        return look.judge(probabilities) if look else np.zeros_like(probabilities)
+    except NotADigit:
+        return np.zeros_like(probabilities)
+
+
+def looked_at(photo: np.ndarray, reader: Reader) -> Look | None:
+    """What the service makes of a photo, uint8 (H, W, 3), before it asks the digit network; None for a refusal."""
+    try:
+        return look_at(photo, reader)
+    except (NoDigitFound, NotADigit, SeveralDigits):
+        return None
+
+
+def read_photos(folder: Path, photos: list[LabelledPhoto], reader: Reader) -> SeenPhotos:
+    """Decode, resize, prepare and look at all photos; one that cannot be read is a PhotoFolderError."""
     labels = np.array([photo.label for photo in photos], np.int64)
     seen = SeenPhotos(
         names=[str(photo.path.relative_to(folder)) for photo in photos],
@@ -51,6 +76,7 @@ def read_photos(folder: Path, photos: list[LabelledPhoto]) -> SeenPhotos:
         labels=labels,
         resized=np.zeros((len(photos), IMAGE_SIZE, IMAGE_SIZE, CHANNELS), np.uint8),
         prepared=(np.zeros((len(photos), IMAGE_SIZE, IMAGE_SIZE), np.uint8), labels.copy()),
+        looks=[],
     )
     for index, photo in enumerate(photos):
         try:
@@ -61,6 +87,7 @@ def read_photos(folder: Path, photos: list[LabelledPhoto]) -> SeenPhotos:
             ) from error
         seen.thumbnails.append(thumbnail(picture))
         seen.resized[index] = resize_photo(picture)
+        seen.looks.append(looked_at(picture, reader))
         one, found = prepared([picture], labels[index : index + 1])
         seen.prepared[0][index], seen.prepared[1][index] = one[0], found[0]
     return seen

@@ -10,11 +10,8 @@ from typing import Any
 from digits.errors import CheckpointError
 from digits.models import checkpoints
 from digits.models.checkpoints import BEST, Checkpoint
-from digits.models.registry import CHOICE, FORMAT, Registry, file_of
+from digits.models.registry import CHOICE, FORMAT, SHIPPED_NAME, Registry, file_of, measured
 from digits.storage import Storage
-
-ONLY_OF_ARTICLE = ("validation_fraction", "split_seed")
-"""Settings of the data that decide who validates under the article's protocol only."""
 
 
 def register(storage: Storage, finished: Sequence[Checkpoint]) -> tuple[Registry, list[str]]:
@@ -33,12 +30,15 @@ def register(storage: Storage, finished: Sequence[Checkpoint]) -> tuple[Registry
 def choose(storage: Storage, name: str | None) -> Registry:
     """Make a checkpoint the best, until one that is registered later and can be compared has a better score.
 
-    Without a name all earlier choices are dropped. Returns all records; CheckpointError for an unknown or damaged one.
+    Without a name all earlier choices are dropped; "shipped" sets all that are there aside. Returns all records;
+    CheckpointError for an unknown or damaged one.
     """
     adopt(storage)
     registry = Registry.read(storage)
     if name is None:
         _write_choice(registry, None, ())
+    elif name == SHIPPED_NAME:
+        _write_choice(registry, None, (entry.id for entry in registry.entries))
     else:
         entry = registry.find(name)
         checkpoints.load(registry.folder(entry))
@@ -75,15 +75,6 @@ def write_entry(storage: Storage, checkpoint: Checkpoint) -> None:
     file = file_of(storage, f"{inside.replace('/', '--')}-{_digest(facts)}")
     if not file.exists():
         file.write_bytes(json.dumps({**facts, "registered": _now()}, indent=1, allow_nan=False).encode())
-
-
-def measured(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The score of a checkpoint, given its record, and what it was measured on."""
-    metrics, data = record["metrics"], dict(record["data"])
-    name = "validation_accuracy" if metrics["photo_score"] is None else "photo_score"
-    left_out = ("path", *(() if data["protocol"] == "article" else ONLY_OF_ARTICLE))
-    split = {key: value for key, value in data.items() if key not in left_out}
-    return {"score": metrics[name], "measured_on": {"score_name": name, **split}}
 
 
 def set_damaged_aside(storage: Storage) -> list[str]:

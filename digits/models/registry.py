@@ -1,4 +1,4 @@
-"""The registry of a storage path: a record for each finished checkpoint, and the best one, which follows from them.
+"""The registry of a storage path: a record for each finished checkpoint, and what serves, which follows from them.
 
     STORAGE/registry/RUN--NAME-0123456789ab.json     a finished checkpoint: its score, and what that was measured on
     STORAGE/registry/choice-0123456789ab.json        a choice: one checkpoint counts, those known by then do not
@@ -6,8 +6,11 @@
 
 A file of the registry is written once and never changed, and each writer has its own: jobs that end at once lose
 nothing. Scores are compared only where name, protocol, data and split are the same.
+
+The checkpoint that comes with digits, in digits/shipped, is an entry of every storage path (`Registry.in_service`).
 """
 
+import functools
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +28,12 @@ FORMAT = 1
 FOLDER = "registry"
 CHOICE = "choice-"
 """Files whose names begin with this are choices."""
+ONLY_OF_ARTICLE = ("validation_fraction", "split_seed")
+"""Settings of the data that decide who validates under the article's protocol only."""
+SHIPPED = Path(__file__).resolve().parents[1] / "shipped"
+"""Folder of the checkpoint that comes with digits."""
+SHIPPED_NAME = "shipped"
+"""How people name it."""
 READERS = 16
 """Files that are read at a time: each takes some time of its own in a bucket."""
 
@@ -112,7 +121,7 @@ class Registry:
 
     def folder(self, entry: Entry) -> Storage:
         """Where a checkpoint lies."""
-        return self.storage / entry.checkpoint
+        return Storage.open(SHIPPED) if entry == shipped_entry() else self.storage / entry.checkpoint
 
     def is_there(self, entry: Entry) -> bool:
         """Whether a checkpoint still lies there: people remove runs."""
@@ -134,6 +143,21 @@ class Registry:
             counted = [entry for entry in counted if entry not in comparable]
             reference = next((entry for entry in counted if self.is_there(entry)), None)
         return None
+
+    def in_service(self) -> Entry:
+        """What serves: the best one, or the shipped one where that is better or there is no other.
+
+        One that was chosen, or whose digits are not MNIST's, serves whatever its score. One of MNIST whose score was
+        measured on other digits of it than the shipped one's serves once it is chosen.
+        """
+        best, shipped = self.best(), shipped_entry()
+        if best is None:
+            return shipped
+        if best == self.chosen or best.measured_on["fingerprint"] != shipped.measured_on["fingerprint"]:
+            return best
+        if self.chosen is not None or (best.is_comparable(shipped) and best.score > shipped.score):
+            return best
+        return shipped
 
     def find(self, name: str) -> Entry:
         """The latest entry of a checkpoint, named by its path inside the storage path or in full.
@@ -157,21 +181,30 @@ def has_best(storage: Storage) -> bool:
 
 
 def find_best(storage: Storage) -> Storage:
-    """The folder of a storage path's best checkpoint; CheckpointError where it has none.
+    """The folder of what serves: a storage path's best checkpoint, or the shipped one (see `Registry.in_service`).
 
     Where an earlier version wrote no records, best.json names it.
     """
     registry = Registry.read(storage)
-    if not registry.entries:
+    if not registry.entries and (storage / BEST).exists():
         return checkpoints.locate(storage, checkpoints.read_best(storage)["checkpoint"])
-    best = registry.best()
-    if best is None:
-        raise CheckpointError(
-            f"none is left of the {len(registry.entries)} checkpoints that {storage} knows",
-            "at least one that was neither removed nor set aside",
-            "choose one with python jobs/choose.py --checkpoint RUN/NAME, or train: make train",
-        )
-    return registry.folder(best)
+    return registry.folder(registry.in_service())
+
+
+@functools.cache
+def shipped_entry() -> Entry:
+    """The record of the shipped checkpoint."""
+    record = checkpoints.read_record(Storage.open(SHIPPED))
+    return Entry(id=SHIPPED_NAME, checkpoint=SHIPPED_NAME, registered="", **measured(record))
+
+
+def measured(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The score of a checkpoint, given its record, and what it was measured on."""
+    metrics, data = record["metrics"], dict(record["data"])
+    name = "validation_accuracy" if metrics["photo_score"] is None else "photo_score"
+    left_out = ("path", *(() if data["protocol"] == "article" else ONLY_OF_ARTICLE))
+    split = {key: value for key, value in data.items() if key not in left_out}
+    return {"score": metrics[name], "measured_on": {"score_name": name, **split}}
 
 
 def _without_options(path: str) -> str:

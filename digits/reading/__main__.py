@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from digits.errors import ConfigurationError, NotADigit, UnreadableImage
-from digits.reading.reader import Reader
+from digits.reading.networks import Networks, shipped
 
 
-def answer_of(reader: Reader, path: Path) -> dict[str, Any]:
+def answer_of(networks: Networks, path: Path) -> dict[str, Any]:
     """What is printed for one picture."""
     try:
-        reading = reader.read(path.read_bytes())
+        reading = networks.read(path.read_bytes())
     except NotADigit as refusal:
         return {"file": str(path), "error": "not_a_digit", "reason": refusal.reason}
     return {
@@ -37,15 +37,23 @@ def answer_of(reader: Reader, path: Path) -> dict[str, Any]:
     }
 
 
-def main(arguments: list[str]) -> int:
+def line_of(answer: dict[str, Any]) -> str:
+    """The same for people: file and digits, lines joined by |."""
+    text = answer.get("text", f"no digits ({answer.get('reason')})")
+    return f"{answer['file']}: {text.replace(chr(10), ' | ')}"
+
+
+def main(arguments: list[str], *, as_json: bool = True) -> int:
     """Read each file; returns the exit code."""
+    arguments = [argument for argument in arguments if argument != "--json"]
     if not arguments or {"-h", "--help"} & set(arguments):
         print(__doc__, file=sys.stderr)
         return 0 if arguments else 2
-    reader, code = Reader.load(), 0
+    networks, code = shipped(), 0
     for argument in arguments:
         try:
-            print(json.dumps(answer_of(reader, Path(argument))), flush=True)
+            answer = answer_of(networks, Path(argument))
+            print(json.dumps(answer) if as_json else line_of(answer), flush=True)
         except (OSError, UnreadableImage, ConfigurationError) as error:
             print(f"error: {argument}: {error}", file=sys.stderr)
             code = 1

@@ -1,15 +1,13 @@
 """Reading a picture: find its digits, see how the sheet was turned, put them into lines and numbers.
 
-Serving side: onnxruntime, NumPy and OpenCV; no Ray, TensorFlow or Keras. The shipped reader, an ONNX file and its
-record, lies beside this file and was made by jobs/train_reader.py.
+Serving side: onnxruntime, NumPy and OpenCV; no Ray, TensorFlow or Keras. A reader is a folder, made by
+jobs/train_reader.py, with an ONNX file and its record; it lies inside a checkpoint's (see `digits.reading.networks`).
 """
 
-import functools
 import hashlib
 import json
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Self
 
 import cv2
@@ -24,7 +22,8 @@ from digits.reading.lines import lines_of, numbers_of
 from digits.reading.merge import Found, Thresholds, likely, merged
 from digits.storage import Storage
 
-SHIPPED = Path(__file__).parent / "shipped"
+READER = "reader"
+"""Name of a reader's folder inside a checkpoint's."""
 NETWORK, RECORD = "network.onnx", "reader.json"
 FORMAT = 1
 TURNED_BY = 1.3
@@ -50,9 +49,9 @@ class Reader:
     """How it was made, and what it scored."""
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str] = SHIPPED, threads: int = 1) -> Self:
+    def load(cls, path: str | os.PathLike[str] | Storage, threads: int = 1) -> Self:
         """Read and verify a reader's folder; CheckpointError says what is wrong with it."""
-        folder = Storage.open(path)
+        folder = path if isinstance(path, Storage) else Storage.open(path)
         try:
             record = json.loads((folder / RECORD).read_bytes())
             network = (folder / NETWORK).read_bytes()
@@ -79,16 +78,7 @@ class Reader:
         """
         if isinstance(picture, bytes):
             return self._read(grey_of(decode_image(picture, longer_side=FINE_SIDE)), upright_size(picture))
-        require(
-            isinstance(picture, np.ndarray)
-            and picture.dtype == np.uint8
-            and picture.size > 0
-            and (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)),
-            f"a picture of type {getattr(picture, 'dtype', type(picture).__name__)} "
-            f"and shape {getattr(picture, 'shape', None)}",
-            "uint8 (H, W, 3), RGB, or uint8 (H, W), or the bytes of a picture file",
-            "convert it, for instance with numpy.asarray(image.convert('RGB'))",
-        )
+        require_picture(picture)
         return self._read(grey_of(picture), picture.shape[1::-1])
 
     def read_photo(self, photo: np.ndarray, size: tuple[int, int]) -> Reading:
@@ -148,6 +138,20 @@ class Reader:
         return merged(Candidates.together([seen, fine]), grey.shape, finest)
 
 
+def require_picture(picture: object) -> None:
+    """Raise ConfigurationError for all but arrays uint8 (H, W, 3) and (H, W) of at least one pixel."""
+    require(
+        isinstance(picture, np.ndarray)
+        and picture.dtype == np.uint8
+        and picture.size > 0
+        and (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)),
+        f"a picture of type {getattr(picture, 'dtype', type(picture).__name__)} "
+        f"and shape {getattr(picture, 'shape', None)}",
+        "uint8 (H, W, 3), RGB, or uint8 (H, W), or the bytes of a picture file",
+        "convert it, for instance with numpy.asarray(image.convert('RGB'))",
+    )
+
+
 def surety(found: list[Found]) -> float:
     """How much a page looks as if it was read the right way up."""
     return sum(one.confidence**2 for one in found if one.confidence > SEEN)
@@ -202,14 +206,3 @@ def write_reader(
         "sha256": {NETWORK: hashlib.sha256(network).hexdigest()},
     }
     (folder / RECORD).write_bytes(json.dumps(content, indent=1, allow_nan=False).encode())
-
-
-@functools.cache
-def shipped() -> Reader:
-    """The reader in the box, loaded once."""
-    return Reader.load()
-
-
-def read(picture: np.ndarray | bytes) -> Reading:
-    """Every digit of a picture, by the shipped reader; see `Reader.read`."""
-    return shipped().read(picture)

@@ -25,6 +25,8 @@ EXAMPLE = 96
 """Longer side of an example of a level, in pixels."""
 DARKEST_LOSS = 0.6
 """Loss of accuracy, 0..1, beyond which the table's colour gets no darker."""
+PAGE_SIDE = 480
+"""Longer side of a page, in pixels."""
 MOST_PHOTOS = 400
 """Rows of the table of photos, at most; errors come first, and the report says how many photos are left out."""
 
@@ -49,18 +51,36 @@ class PhotoReading:
         return self.answer == self.label
 
 
+@dataclass(frozen=True, kw_only=True)
+class PageShown:
+    """A picture of several digits, and what was read of it."""
+
+    name: str
+    photo: np.ndarray
+    """uint8 (H, W, 3), reduced."""
+    boxes: tuple[tuple[float, float, float, float], ...]
+    """Left, top, width and height of each digit that was read, as fractions of the photo's width and height."""
+    digits: tuple[int, ...]
+    lines: tuple[str, ...]
+    """Digits of each line that was read; none where the page was refused."""
+    truth: tuple[str, ...]
+    errors: int
+    """Edit distance between what was read and what is written."""
+
+
 def report_html(
     title: str,
     facts: Sequence[str],
     comparison: Comparison,
     pictures: Mapping[str, bytes],
     readings: Sequence[PhotoReading],
+    pages: Sequence[PageShown] = (),
 ) -> bytes:
     """The report as one HTML file in UTF-8.
 
     `facts` are lines under the title: what was measured, with which seeds, machine and versions. `pictures` are those
     of factor_figures.comparison_pictures. `readings` are the photos of a folder as the judged network read them, in any
-    order; without photos their table is left out.
+    order, and `pages` the pictures of several digits; without them their tables are left out.
     """
     return (
         TEMPLATES.get_template("page.html")
@@ -73,6 +93,7 @@ def report_html(
             factors=[factor_of(result) for result in comparison.factors.values() if len(result.factor.levels) > 1],
             corruptions=corruptions_of(comparison),
             photos=photos_of(readings),
+            pages=sorted(pages, key=lambda page: -page.errors),
         )
         .encode()
     )
@@ -185,6 +206,15 @@ def plain(name: str) -> str:
     return name.replace("_", " ")
 
 
+def boxes_of(page: PageShown) -> list[dict[str, float]]:
+    """Where a page's boxes and digits are drawn, in pixels of its photo."""
+    height, width = page.photo.shape[:2]
+    return [
+        {"x": left * width, "y": top * height, "width": wide * width, "height": high * height, "digit": digit}
+        for (left, top, wide, high), digit in zip(page.boxes, page.digits, strict=True)
+    ]
+
+
 def jpeg(photo: np.ndarray, longer_side: int = THUMBNAIL) -> str:
     """uint8 (H, W, 3) as the data URL of a small JPEG."""
     small = cv2.cvtColor(thumbnail(photo, longer_side), cv2.COLOR_RGB2BGR)
@@ -204,4 +234,4 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-TEMPLATES.filters |= {"jpeg": jpeg, "png": lambda image: url(encode_png(image), "png")}
+TEMPLATES.filters |= {"boxes": boxes_of, "jpeg": jpeg, "png": lambda image: url(encode_png(image), "png")}

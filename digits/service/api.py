@@ -95,6 +95,7 @@ def create_api(
         docs_url=None,
         redoc_url=None,
         responses={401: PROBLEMS[401]},
+        generate_unique_id_function=lambda route: route.name,  # what generated clients call their functions
     )
     api.add_middleware(
         Gate, max_body_bytes=limits.max_body_bytes, api_key=api_key, on_rejected=service.metrics.rejected

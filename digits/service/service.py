@@ -15,13 +15,12 @@ import numpy as np
 from digits.default_storage import choose_storage
 from digits.errors import CheckpointError, NoDigitFound, NotADigit, SeveralDigits, UnreadableImage, UserError, require
 from digits.images import decode_image, to_rgb
-from digits.models import checkpoints
-from digits.models.inference import Classifier
-from digits.models.registry import find_best, has_best
+from digits.models.registry import SHIPPED, SHIPPED_NAME, find_best, has_best
 from digits.preprocessing.prepare import prepare_photo
 from digits.reading.answer import Reading
-from digits.reading.one_digit import Look, look_at, read_picture
-from digits.reading.reader import shipped
+from digits.reading.networks import Networks
+from digits.reading.one_digit import Look, look_at
+from digits.reading.reader import Reader
 from digits.service.inference.protocol import read_each_by_its_kind
 from digits.service.metrics import Metrics, NoMetrics
 from digits.storage import Storage
@@ -30,6 +29,7 @@ from digits.uris import is_uri, public
 ROOT = Path(__file__).resolve().parents[2]
 """The project's folder, to which paths are relative, wherever Ray runs the service."""
 BEST = "best"
+"""Names, as `checkpoint`, what `digits.models.registry.find_best` finds."""
 _DESCRIPTION_KEYS = ("metrics", "training", "data", "calibration", "versions")
 
 
@@ -37,12 +37,19 @@ _DESCRIPTION_KEYS = ("metrics", "training", "data", "calibration", "versions")
 class Model:
     """A checkpoint ready to answer."""
 
-    name: str
-    classifier: Classifier
-    path: str
-    """Where its checkpoint lies, as messages show it."""
+    networks: Networks
     description: dict[str, Any]
-    """What GET /model tells about it, JSON-ready: architecture, metrics, training configuration, versions."""
+    """What GET /model tells about it, JSON-ready: architecture, metrics, training configuration, versions, reader."""
+
+    @property
+    def name(self) -> str:
+        """What people call its checkpoint."""
+        return self.networks.checkpoint.name
+
+    @property
+    def path(self) -> str:
+        """Where its checkpoint lies, as messages show it."""
+        return self.networks.checkpoint.path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +86,9 @@ class Refusal:
 def find_checkpoint(choice: Mapping[str, Any]) -> Storage | str:
     """The folder, or its path or URI, of the checkpoint that a `user_config` names.
 
-    `checkpoint` is a folder, a URI, or "best" for the best one of `storage_path`; without that, of runs, or of
-    ~/digits-runs where runs has none.
+    `checkpoint` is a folder, a URI, "shipped" for the one that comes with digits, or "best" for that or the best one
+    of `storage_path`, as `Registry.in_service` says; without a storage path, of runs, or of ~/digits-runs where runs
+    has none.
     """
     shown = {key: public(value) if isinstance(value, str) else value for key, value in choice.items()}
     require(
@@ -92,34 +100,42 @@ def find_checkpoint(choice: Mapping[str, Any]) -> Storage | str:
     named = choice.get("checkpoint", BEST)
     if named == BEST:
         return find_best(choose_storage(choice.get("storage_path"), ROOT, holds=has_best))
+    if named == SHIPPED_NAME:
+        return Storage.open(SHIPPED)
     return named if is_uri(named) else str(ROOT / Path(named).expanduser())
 
 
 def load_model(path: str | Storage) -> Model:
     """Load, verify and warm up the checkpoint at `path`; CheckpointError if it cannot serve."""
-    checkpoint = checkpoints.load(path)
-    classifier = Classifier(checkpoint.architecture, checkpoint.weights, temperature=checkpoint.temperature)
+    networks = Networks.load(path)
+    checkpoint, record = networks.checkpoint, networks.checkpoint.record
     # The first run of the graphs and of the photo path allocates and compiles: no visitor should wait for that.
     photo = np.full((64, 64, 3), 255, np.uint8)
     photo[12:52, 28:36] = 0
     prepared = prepare_photo(photo)
     for image in (prepared, to_rgb(prepared)):
         for batch in (1, 8):
-            probabilities = classifier.probabilities(np.repeat(image[None], batch, axis=0))
-    if not np.isfinite(probabilities).all():
-        raise CheckpointError(f"the network of {checkpoint.path} answers with numbers that are not finite")
-    record = checkpoint.record
+            probabilities = networks.classifier.probabilities(np.repeat(image[None], batch, axis=0))
+    found, _ = networks.reader.find(np.ascontiguousarray(photo[..., 0]))
+    if not np.isfinite([*probabilities.ravel(), *(one.confidence for one in found)]).all():
+        raise CheckpointError(f"the networks of {checkpoint.path} answer with numbers that are not finite")
     return Model(
-        name=checkpoint.name,
-        classifier=classifier,
-        path=checkpoint.path,
+        networks=networks,
         description={
             "name": checkpoint.name,
             "architecture": checkpoint.architecture.to_dict(),
             "num_parameters": checkpoint.architecture.num_parameters(),
             **{key: record[key] for key in _DESCRIPTION_KEYS if key in record},
+            "reader": described(networks.reader, shipped=not networks.has_own_reader),
         },
     )
+
+
+def described(reader: Reader, *, shipped: bool) -> dict[str, Any]:
+    """What GET /model tells about a page network; whether it is the shipped one, for want of the checkpoint's own."""
+    pages = reader.record["simulated_pages"]
+    kept = ("character_error_rate", "exact", "answered_without_digits")
+    return {"name": reader.record["name"], "shipped": shipped, "simulated_pages": {key: pages[key] for key in kept}}
 
 
 class Service:
@@ -129,7 +145,6 @@ class Service:
         # Requests already run side by side: threads within one would only wait for each other.
         cv2.setNumThreads(1)
         self.metrics = metrics or NoMetrics()
-        self.reader = shipped()
         self.model: Model | None = None
         self.refused: str | None = None
         """Why the last checkpoint was refused; None when the last one is in service."""
@@ -179,7 +194,7 @@ class Service:
 
     def recognise(self, model: Model, pictures: Sequence[bytes]) -> list[Answer | Refusal]:
         """One answer for each picture file, in order; a file without one digit, or that cannot be read, is refused."""
-        looks = [self._look(data) for data in pictures]
+        looks = [self._look(model.networks.reader, data) for data in pictures]
         seen = [look for look in looks if isinstance(look, Look)]
         rows = iter(self._timed(model, np.stack([look.image for look in seen])) if seen else ())
         answers = [look if isinstance(look, Refusal) else self._answer(look, next(rows)) for look in looks]
@@ -202,7 +217,7 @@ class Service:
     def _timed(self, model: Model, images: np.ndarray) -> np.ndarray:
         """As `predict`, not counted."""
         start = time.perf_counter()
-        read = model.classifier.probabilities
+        read = model.networks.classifier.probabilities
         probabilities = read(images) if images.ndim == 3 else read_each_by_its_kind(read, images)
         self.metrics.took("predict", time.perf_counter() - start)
         return probabilities
@@ -212,13 +227,13 @@ class Service:
         for probabilities in answers:
             self.metrics.predicted(int(probabilities.argmax()), float(probabilities.max()))
 
-    def _look(self, data: bytes) -> Look | Refusal:
+    def _look(self, reader: Reader, data: bytes) -> Look | Refusal:
         """What the network is to see of a picture file."""
         start = time.perf_counter()
         try:
             photo = decode_image(data)
             decoded = time.perf_counter()
-            look = look_at(photo, self.reader)
+            look = look_at(photo, reader)
         except (UnreadableImage, NoDigitFound, NotADigit, SeveralDigits) as error:
             return self._refuse(error)
         self.metrics.took("decode", decoded - start)
@@ -238,7 +253,7 @@ class Service:
         """Every digit of a picture file, counted."""
         start = time.perf_counter()
         try:
-            reading = read_picture(data, self.reader, model.classifier.probabilities, pictures=explain)
+            reading = model.networks.read(data, pictures=explain)
         except (UnreadableImage, NotADigit) as error:
             return self._refuse(error)
         self.metrics.took("read", time.perf_counter() - start)

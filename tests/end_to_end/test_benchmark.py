@@ -39,11 +39,12 @@ def check(document, parts):
     assert json.loads((Path(document["folder"]) / "benchmark.json").read_text()) == document
 
 
+@pytest.mark.slow
 def test_the_data_path_is_measured(tmp_path):
     check(run_benchmark(tmp_path, "data"), ["data"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_steps_evaluation_and_service_are_measured(tmp_path):
     parts = ["steps", "evaluation", "service"]

@@ -1,5 +1,7 @@
 """Real clients against a real server: tritonclient in both encodings, and every example of docs/serving.md."""
 
+import importlib
+import io
 import re
 import subprocess
 import sys
@@ -109,6 +111,43 @@ def test_tritonclient_lists_configures_and_counts(client, test_digits):
     images, requests, spent = counted()
     client.infer("digits", [as_input(test_digits[0][:5], True)])
     assert counted()[:2] == (images + 5, requests + 1) and counted()[2] > spent
+
+
+@pytest.fixture(scope="module")
+def generated(plain_server, tmp_path_factory):
+    """A client that openapi-python-client writes from the API's own document."""
+    folder = tmp_path_factory.mktemp("generated")
+    (folder / "config.yml").write_text("post_hooks: []\n")
+    command = [
+        Path(sys.executable).parent / "openapi-python-client",
+        "generate",
+        "--url",
+        f"{plain_server}/openapi.json",
+    ]
+    options = ["--output-path", folder / "digits_client", "--meta", "none", "--config", folder / "config.yml"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        yield importlib.import_module("digits_client")
+
+
+def test_a_generated_client_reads_digits_and_sheets_and_tells_refusals(generated, plain_server, test_digits):
+    def module(name):
+        return importlib.import_module(f"digits_client.{name}")
+
+    client, file = generated.Client(base_url=plain_server), module("types").File
+    predict, read, models = module("api.default.predict"), module("api.default.read"), module("models")
+    one = encode_png(test_digits[0][0])
+    answer = predict.sync(client=client, body=file(payload=io.BytesIO(one)))
+    assert isinstance(answer, models.Prediction) and 0 <= answer.digit <= 9 and len(answer.probabilities) == 10
+    page = simulated_page(test_digits[0][..., 0], test_digits[1], np.random.default_rng(0), PLAIN)
+    sheet = encode_png(page.picture)
+    picture = read.sync(client=client, body=file(payload=io.BytesIO(sheet)))
+    assert isinstance(picture, models.PictureRead) and len(picture.digits) > 10
+    assert picture.text.replace(" ", "").replace("\n", "") == "".join(str(digit.digit) for digit in picture.digits)
+    refused = predict.sync(client=client, body=file(payload=io.BytesIO(sheet)))
+    assert isinstance(refused, models.Problem) and refused.reason == "several_digits"
 
 
 def documented_examples() -> list:

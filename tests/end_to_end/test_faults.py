@@ -60,10 +60,12 @@ def assert_ended_with_one_message(job, *parts):
     assert "Traceback" not in job.output, job.output
 
 
-def test_a_killed_driver_and_then_a_damaged_checkpoint(tiny_mnist, tmp_path, own_ray):
-    storage = tmp_path / "runs"
-    job = train(storage, tiny_mnist, epochs=EPOCHS, env=own_ray)
+def test_a_killed_driver_and_then_a_damaged_checkpoint_and_its_command_repeated(tiny_mnist, tmp_path, own_ray):
+    storage, named = tmp_path / "runs", ("--run-name", "mine")
+    job = train(storage, tiny_mnist, *named, env=own_ray)
     job.wait_for(f"epoch  4/{EPOCHS}")
+    second = train(storage, tiny_mnist, *named, env=own_ray)
+    assert_ended_with_one_message(second, "is in use", f"process {job.process.pid}")
     job.process.kill()
     assert job.wait() == -signal.SIGKILL
     until_quiet(storage)
@@ -76,38 +78,19 @@ def test_a_killed_driver_and_then_a_damaged_checkpoint(tiny_mnist, tmp_path, own
     weights = damaged / checkpoints.WEIGHTS
     weights.write_bytes(weights.read_bytes()[:1000] if weights.exists() else b"")
     before = int(damaged.name[-3:]) - 1
-    run = damaged.parent.name
 
     started = time.perf_counter()
-    resumed = Job("jobs/train.py", "--storage-path", storage, "--resume", run, env=own_ray)
-    resumed.wait_for(f"epoch {before + 1:2}/{EPOCHS}")
-    report_recovery("driver killed (SIGKILL), --resume to the next epoch", time.perf_counter() - started)
-    assert resumed.wait() == 0, resumed.output
-    assert "a checkpoint is damaged, the one before it is used instead" in resumed.output
-    assert f"goes on after epoch {before}" in resumed.output
-    document = json.loads(resumed.lines[-1])
-    assert len(epochs_of(storage)) == document["runs"][0]["epochs"] == EPOCHS
-    checkpoints.load(checkpoints.best_checkpoint(str(storage)))
-
-
-def test_a_named_run_goes_on_when_its_command_is_repeated_after_a_kill_and_has_one_job_at_a_time(
-    tiny_mnist, tmp_path, own_ray
-):
-    storage, named = tmp_path / "runs", ("--run-name", "mine")
-    job = train(storage, tiny_mnist, *named, env=own_ray)
-    job.wait_for(f"epoch  4/{EPOCHS}")
-    second = train(storage, tiny_mnist, *named, env=own_ray)
-    assert_ended_with_one_message(second, "is in use", f"process {job.process.pid}")
-    job.process.kill()
-    assert job.wait() == -signal.SIGKILL
-    until_quiet(storage)
     repeated = train(storage, tiny_mnist, *named, env=own_ray)
+    repeated.wait_for(f"epoch {before + 1:2}/{EPOCHS}")
+    report_recovery("driver killed (SIGKILL), the command repeated, to the next epoch", time.perf_counter() - started)
     assert repeated.wait() == 0, repeated.output
-    assert "goes on after epoch" in repeated.output
+    assert "a checkpoint is damaged, the one before it is used instead" in repeated.output
+    assert f"goes on after epoch {before}" in repeated.output
     assert "is in use" not in repeated.output
     assert {path.name for path in storage.iterdir() if path.is_dir()} == {"mine", "registry"}
     assert len(epochs_of(storage)) == json.loads(repeated.lines[-1])["runs"][0]["epochs"] == EPOCHS
     assert not (storage / "mine" / "job.json").exists()
+    checkpoints.load(checkpoints.best_checkpoint(str(storage)))
     other = train(storage, tiny_mnist, *named, epochs=EPOCHS + 1, env=own_ray)
     assert_ended_with_one_message(other, f"--epochs {EPOCHS} and not {EPOCHS + 1}")
 

@@ -45,7 +45,7 @@ def test_a_job_ends_with_the_reason_and_spends_no_retry(head, tiny_mnist, tmp_pa
     assert not list(tmp_path.glob("tune-*/trials/*.json"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_check_finds_it(head, tmp_path):
     job = Job("jobs/check.py", "--storage-path", tmp_path, env=head)
     assert job.wait() == 1, job.output

@@ -151,13 +151,9 @@ def assert_same(checkpoint, expected):
     np.testing.assert_allclose(losses[0][:3], losses[1][:3], rtol=2e-2)
 
 
-def test_workers_at_two_addresses_make_the_model_of_one(network, tiny_mnist, tmp_path, alone):
-    checkpoint = checkpoint_of(network.train(tiny_mnist, tmp_path, 2))
-    assert checkpoint.record["training"]["num_workers"] == 2
-    assert_same(checkpoint, alone)
-
-
-def test_a_network_that_is_gone_for_seconds_costs_no_epoch(network, tiny_mnist, tmp_path, alone):
+def test_workers_at_two_addresses_make_the_model_of_one_also_where_the_network_is_gone_for_seconds(
+    network, tiny_mnist, tmp_path, alone
+):
     job = network.train(tiny_mnist, tmp_path, 2)
     job.wait_for(f"epoch  2/{EPOCHS}")
     network.pull_cable()
@@ -166,4 +162,6 @@ def test_a_network_that_is_gone_for_seconds_costs_no_epoch(network, tiny_mnist, 
     started = time.perf_counter()
     job.wait_for(" | train loss", after=len(job.lines))
     report_recovery(f"network gone for {OUTAGE_S:.0f} s", time.perf_counter() - started)
-    assert_same(checkpoint_of(job), alone)
+    checkpoint = checkpoint_of(job)
+    assert checkpoint.record["training"]["num_workers"] == 2
+    assert_same(checkpoint, alone)

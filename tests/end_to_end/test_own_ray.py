@@ -50,6 +50,7 @@ def answer_in(environment, state_api=False):
     return json.loads(job.lines[-1])["answer"]
 
 
+@pytest.mark.slow
 def test_nobody_answers_for_another_ray(environment):
     with dashboard_of_another():
         assert answer_in(environment) == "no answer"

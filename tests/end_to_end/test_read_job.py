@@ -14,7 +14,7 @@ import pytest
 
 from digits.evaluation.pages.simulated import PLAIN, simulated_page
 from digits.images import encode_png
-from digits.reading.reader import read
+from digits.reading.networks import read
 
 ROOT = Path(__file__).resolve().parents[2]
 JOB = [sys.executable, str(ROOT / "jobs" / "read.py")]

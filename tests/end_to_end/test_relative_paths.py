@@ -42,6 +42,7 @@ def test_the_load_test_of_a_checkpoint_that_is_not_there_says_so(plain_server, t
     assert str(tmp_path / "nothing") in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_scale_reads_checkpoints_and_writes_its_picture(trained_record, tmp_path):
     flags = (
         "--architectures",

@@ -17,8 +17,8 @@ from digits.data.read import read_without_ray
 from digits.data.split import split_rows
 from digits.errors import ConfigurationError, NotADigit
 from digits.images import encode_png, to_rgb
+from digits.reading.networks import shipped
 from digits.reading.one_digit import look_at
-from digits.reading.reader import shipped
 from digits.service.deployment import Arguments
 from digits.service.gate import read_api_key
 from tests.end_to_end.serve_cluster import ROOT, get_text, serving, wait_for
@@ -45,7 +45,7 @@ def test_pictures_of_unseen_digits_are_answered_like_the_direct_call(cluster, di
     images, labels = test_digits
     right = refused = 0
     for image, label in zip(images[:200], labels[:200], strict=True):
-        look = look_at(image, shipped())
+        look = look_at(image, shipped().reader)
         try:
             expected = look.judge(direct.probabilities(look.image[None])[0])
         except NotADigit:  # the quick checkpoint is sure of another digit than the page network sees
@@ -82,6 +82,7 @@ def test_tensors_of_all_validation_digits_are_answered_like_the_direct_call(clus
         np.testing.assert_allclose(probabilities, direct.probabilities(images), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_new_checkpoint_is_swapped_in_and_a_broken_one_refused_under_load(cluster):
     load, thread, results = under_load(cluster, "png", requests=100, connections=4)
     before = [replica["pid"] for replica in cluster.replicas()]

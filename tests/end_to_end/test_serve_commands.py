@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from digits.models.checkpoints import read_record
+from digits.models.registry import SHIPPED
 from digits.service.settings import read_settings
+from digits.storage import Storage
 from serve.__main__ import CONFIG, main, prepare
 from tests.end_to_end.ports import free_ports
 from tests.end_to_end.serve_cluster import (
@@ -25,11 +28,17 @@ from tests.end_to_end.serve_cluster import (
 )
 
 
-def test_without_a_checkpoint_the_command_says_at_once_how_to_make_one(ray_folder):
-    command = [sys.executable, "-m", "serve", str(write_config(ray_folder, 1, ray_folder / "runs"))]
+def test_where_nothing_was_trained_the_shipped_checkpoint_serves(ray_folder):
+    settings, name = prepare([str(write_config(ray_folder, free_ports(1)[0], ray_folder / "runs"))])
+    assert name == read_record(Storage.open(SHIPPED))["name"] and settings.http_port
+    assert not (ray_folder / "runs").exists()
+
+
+def test_a_checkpoint_that_is_not_there_is_told_at_once_with_the_remedy():
+    command = [sys.executable, "-m", "serve", "checkpoint=runs/nowhere"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert "best.json" in done.stderr and "make train" in done.stderr and "Traceback" not in done.stderr
+    assert "runs/nowhere" in done.stderr and "make train" in done.stderr and "Traceback" not in done.stderr
 
 
 def refusal(*arguments: str | Path) -> str:
@@ -201,7 +210,9 @@ def test_two_services_run_beside_each_other(ray_folder, storage_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("way", ["python -m serve", "serve run serve.app:build_app"])
+@pytest.mark.parametrize(
+    "way", [pytest.param("python -m serve", marks=pytest.mark.long), "serve run serve.app:build_app"]
+)
 def test_the_service_starts_on_one_machine_and_ends_with_control_c(ray_folder, storage_path, way):
     if way.startswith("python"):
         (port,) = free_ports(1)
@@ -223,8 +234,8 @@ def test_the_service_starts_on_one_machine_and_ends_with_control_c(ray_folder, s
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_serve_run_without_a_checkpoint_ends_with_the_remedy(ray_folder):
-    command = [str(BIN / "serve"), "run", "serve.app:build_app", f"storage_path={ray_folder / 'runs'}"]
+def test_serve_run_with_a_checkpoint_that_is_not_there_ends_with_the_remedy(ray_folder):
+    command = [str(BIN / "serve"), "run", "serve.app:build_app", f"checkpoint={ray_folder / 'runs'}"]
     done = subprocess.run(
         command, cwd=ROOT, env=private_environment(ray_folder), capture_output=True, text=True, timeout=250
     )

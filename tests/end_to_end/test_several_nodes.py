@@ -185,22 +185,21 @@ def test_one_worker_on_each_node_together_make_the_same_model(together, alone):
     np.testing.assert_allclose(losses_of(state)[:2], losses_of(alone), rtol=2e-3)
 
 
-def test_a_killed_worker_costs_no_finished_epoch(nodes, tiny_mnist, run_dir, together):
-    fault = Fault(lambda: os.kill(nodes.workers()[-1], signal.SIGKILL), epoch=3, fraction=0.5)
-    state = train(tiny_mnist, run_dir, fault)
-    assert fault.of_kind("failure")
-    assert fault.of_kind("resumed")[-1]["epoch"] >= 2
-    assert_same(state, together[0])
-    report_recovery("training worker killed (SIGKILL) in mid-epoch", fault.recovery_s)
+def test_a_slow_worker_is_waited_for_and_a_killed_one_costs_no_finished_epoch(nodes, tiny_mnist, run_dir, together):
+    slow = Fault(lambda: freeze(nodes.workers()[-1], 5), epoch=2, fraction=0.5)
+    killed = Fault(lambda: os.kill(nodes.workers()[-1], signal.SIGKILL), epoch=3, fraction=0.5)
 
+    def on_event(event):
+        slow(event)
+        killed(event)
 
-def test_a_slow_worker_is_waited_for(nodes, tiny_mnist, run_dir, together):
-    fault = Fault(lambda: freeze(nodes.workers()[-1], 5), epoch=2, fraction=0.5)
-    state = train(tiny_mnist, run_dir, fault)
-    assert not fault.of_kind("failure")
-    assert max(fault.recovery_s, *(epoch.seconds for epoch in state.history)) >= 4
+    state = train(tiny_mnist, run_dir, on_event)
+    assert max(slow.recovery_s, *(epoch.seconds for epoch in state.history)) >= 4
+    assert len(killed.of_kind("failure")) == 1
+    assert killed.of_kind("resumed")[-1]["epoch"] >= 2
     assert_same(state, together[0])
-    report_recovery("worker frozen for 5 s", fault.recovery_s)
+    report_recovery("worker frozen for 5 s", slow.recovery_s)
+    report_recovery("training worker killed (SIGKILL) in mid-epoch", killed.recovery_s)
 
 
 def test_a_lost_node_shrinks_the_group_and_a_new_one_makes_it_grow(nodes, tiny_mnist, run_dir, together, monkeypatch):

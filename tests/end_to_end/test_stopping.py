@@ -96,7 +96,10 @@ def test_a_job_says_in_time_what_it_reached(start, moment, line, words, number):
         assert json.loads(job.lines[-1]) == {"best": 1}
 
 
-@pytest.mark.parametrize("name", ["train", "tune", "evaluate", "benchmark", "scale", "load_test"])
+@pytest.mark.parametrize(
+    "name",
+    ["train", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tune", "evaluate", "benchmark", "scale"))],
+)
 def test_every_job_hears_signals_before_its_imports(name):
     job = Job(f"jobs/{name}.py")
     status = Path("/proc", str(job.process.pid), "status")

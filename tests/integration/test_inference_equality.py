@@ -19,7 +19,14 @@ def validation_digits():
     return read_without_ray(files, split_rows(files, DataConfig()), inverted_copies=True)[0]
 
 
-@pytest.mark.parametrize("architecture", [BASELINE, IMPROVED, RECOMMENDED], ids=["baseline", "improved", "recommended"])
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        pytest.param(BASELINE, id="baseline"),
+        pytest.param(IMPROVED, id="improved", marks=pytest.mark.slow),
+        pytest.param(RECOMMENDED, id="recommended", marks=pytest.mark.slow),
+    ],
+)
 def test_probabilities_of_all_validation_digits_equal_those_of_keras(architecture, validation_digits):
     keras.utils.set_random_seed(0)
     model = build_model(architecture)

@@ -19,7 +19,7 @@ from digits.training import driver, runs
 from digits.training.finish import finish
 from digits.training.runs import Run
 
-pytestmark = pytest.mark.usefixtures("cluster")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 
 EPOCHS = 3
 TRAINING = TrainingConfig(epochs=EPOCHS, global_batch_size=50)

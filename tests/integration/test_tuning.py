@@ -21,7 +21,7 @@ from digits.tuning import searches
 from digits.tuning.searches import Search
 from digits.tuning.space import SearchSpace, TuningConfig
 
-pytestmark = pytest.mark.usefixtures("cluster")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 
 MAX_EPOCHS = 3
 
@@ -175,7 +175,6 @@ def test_a_search_in_which_everything_failed_says_why(searched):
         winner_of(diverged)
 
 
-@pytest.mark.slow
 def test_a_trial_can_be_a_training_run_with_several_workers(searched, tiny_mnist, tmp_path):
     _, _, alone, _ = searched
     trials, _ = run(a_search(tiny_mnist, workers_per_trial=2), Storage.open(tmp_path) / "shared")

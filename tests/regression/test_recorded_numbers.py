@@ -84,7 +84,7 @@ def test_the_recorded_answers_are_worth_comparing():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(product.TRAININGS))
+@pytest.mark.parametrize("name", ["both", pytest.param("recommended", marks=pytest.mark.long)])
 def test_a_short_training_has_the_losses_of_the_record(name, folder):
     found = product.histories(product.train(folder, *product.TRAININGS[name])["run_dir"])
     assert found

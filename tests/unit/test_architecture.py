@@ -32,7 +32,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("digits.reporting",),
     ("digits.service", "digits.commands"),
     ("digits.benchmarks", "digits.diagnostics"),
-    ("jobs", "serve"),
+    ("jobs", "serve", "digits.__main__"),
 )
 """Floors, lowest first: a module imports from its own package and from lower floors; rooms of one floor never meet."""
 MAY_IMPORT = {

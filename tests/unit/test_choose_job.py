@@ -10,7 +10,7 @@ import pytest
 from digits.commands.choosing import ChooseSettings, choose
 from digits.commands.reports.training import best_so_far
 from digits.errors import ConfigurationError
-from digits.models.registry import find_best
+from digits.models.registry import SHIPPED, find_best
 from digits.storage import Storage
 from tests.unit.models.finished import finish, register
 
@@ -35,7 +35,7 @@ def test_it_shows_all_and_changes_nothing(storage, capsys):
     document = asked(storage)
     shown = capsys.readouterr().out
     assert document["best"] == f"{storage}/second/x"
-    assert [each["checkpoint"] for each in document["checkpoints"]] == ["first/x", "second/x", "own/x"]
+    assert [each["checkpoint"] for each in document["checkpoints"]] == ["shipped", "first/x", "second/x", "own/x"]
     assert f"best checkpoint: {storage}/second/x" in shown
     assert "not compared: fingerprint" in " ".join(shown.split())
     assert (storage / "registry").files() == before
@@ -69,7 +69,7 @@ def test_what_is_left_is_shown_where_nothing_is(storage, capsys):
     for run in ("first", "second", "own"):
         storage.filesystem.delete_dir((storage / run).path)
     document = asked(storage)
-    assert document["best"] is None and len(document["checkpoints"]) == 3
+    assert document["best"] == str(SHIPPED) and len(document["checkpoints"]) == 4
     assert capsys.readouterr().out.count("removed") == 3
 
 
@@ -77,11 +77,18 @@ def test_a_storage_path_without_records_shows_what_best_json_names(tmp_path):
     storage = Storage.open(tmp_path)
     finish(storage, "old/x")
     (storage / "best.json").write_bytes(b'{"checkpoint": "old/x"}')
-    assert asked(storage) == {"best": f"{storage}/old/x", "checkpoints": []}
+    document = asked(storage)
+    assert document["best"] == f"{storage}/old/x"
+    assert [each["checkpoint"] for each in document["checkpoints"]] == ["shipped"]
 
 
-def test_an_empty_storage_path_has_none(tmp_path):
-    assert asked(tmp_path) == {"best": None, "checkpoints": []}
+def test_where_there_is_no_other_the_shipped_one_is_the_best(tmp_path):
+    assert asked(tmp_path)["best"] == str(SHIPPED)
+
+
+def test_the_shipped_one_can_be_chosen(storage):
+    assert asked(storage, checkpoint="shipped")["best"] == str(SHIPPED)
+    assert asked(storage, by_score=True)["best"] == f"{storage}/second/x"
 
 
 def test_a_training_says_what_became_of_its_network(storage):

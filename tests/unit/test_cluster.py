@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from digits import cluster
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,3 +30,38 @@ def test_what_the_user_has_set_stays(monkeypatch):
     monkeypatch.setattr(os, "environ", environment)
     cluster.set_environment()
     assert environment == {**cluster.ENVIRONMENT, "RAY_worker_niceness": "7"}
+
+
+@pytest.mark.parametrize("failures", [0, 2, 3])
+def test_a_ray_that_is_not_up_in_time_is_started_again(monkeypatch, capsys, failures):
+    started = []
+
+    def init(**options):
+        started.append(options["dashboard_port"])
+        if len(started) <= failures:
+            raise Exception("The current node timed out during startup. This could happen because ...")
+
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(cluster.ray, "init", init)
+    if failures < cluster.MAX_STARTS:
+        cluster.start_cluster({}, state_api=True)
+        assert os.environ[cluster.API_SERVER] == f"http://127.0.0.1:{started[-1]}"
+    else:
+        with pytest.raises(Exception, match="timed out"):
+            cluster.start_cluster({}, state_api=True)
+    assert len(started) == min(failures + 1, cluster.MAX_STARTS)
+    assert capsys.readouterr().out.count("the machine is busy") == len(started) - 1
+
+
+def test_what_else_keeps_ray_from_starting_is_told_at_once(monkeypatch):
+    started = []
+
+    def init(**options):
+        started.append(options)
+        raise Exception("no space left")
+
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(cluster.ray, "init", init)
+    with pytest.raises(Exception, match="no space"):
+        cluster.start_cluster({}, state_api=False)
+    assert len(started) == 1

@@ -31,7 +31,21 @@ from tests.unit.pages import (
     text_of,
 )
 
-JOB_NAMES = ("train", "train_reader", "tune", "read", "evaluate", "choose", "check", "benchmark", "load_test", "scale")
+JOB_NAMES = (
+    *(
+        "train",
+        "train_reader",
+        "tune",
+        "read",
+        "evaluate",
+        "choose",
+        "pack",
+        "check",
+        "benchmark",
+        "load_test",
+        "scale",
+    ),
+)
 JOBS = [f"jobs/{name}.py" for name in JOB_NAMES]
 FOREIGN_FLAGS = {"--cpus", "--dashboard-agent-listen-port", "--logdir", "--working-dir"}
 """Flags of other programs that the text, outside blocks of commands, mentions."""

@@ -6,20 +6,23 @@ from typing import Any
 
 from digits.commands.console import show_table
 from digits.evaluation.pages.folder import LabelledPage, PageReading, pages_csv, read_files, score_of
-from digits.reading.reader import Reader
+from digits.evaluation.pages.score import edit_distance
+from digits.images import decode_image, upright_size
+from digits.reading.networks import Networks
+from digits.reporting.page import PAGE_SIDE, PageShown, thumbnail
 
 
 def read_pages(
-    reader: Reader, pages: Sequence[LabelledPage], without_digits: Sequence[Path]
-) -> tuple[dict[str, Any], dict[str, bytes], list[PageReading]]:
+    networks: Networks, pages: Sequence[LabelledPage], without_digits: Sequence[Path]
+) -> tuple[dict[str, Any], dict[str, bytes], list[PageShown]]:
     """Read both kinds of pictures and show how well.
 
     Returns the entries pages and not_digits of the job's JSON document (None for a kind without pictures), files for
-    the run's folder, and what was read on each page.
+    the run's folder, and what the report shows of each page.
     """
     document: dict[str, Any] = {"pages": None, "not_digits": None}
     files: dict[str, bytes] = {}
-    readings = read_files(reader, [page.path for page in pages])
+    readings = read_files(networks.read, [page.path for page in pages])
     if pages:
         score = score_of(pages, readings)
         document["pages"] = score.to_dict()
@@ -39,7 +42,25 @@ def read_pages(
             ],
         )
     if without_digits:
-        answered = sum(one.reading is not None for one in read_files(reader, without_digits))
+        answered = sum(one.reading is not None for one in read_files(networks.read, without_digits))
         document["not_digits"] = {"images": len(without_digits), "answered": answered}
         print(f"{answered} of {len(without_digits)} pictures without digits are answered", flush=True)
-    return document, files, readings
+    return document, files, [shown(page, one) for page, one in zip(pages, readings, strict=True)]
+
+
+def shown(page: LabelledPage, read: PageReading) -> PageShown:
+    """What the report shows of a page."""
+    data = page.path.read_bytes()
+    width, height = upright_size(data)
+    digits = read.reading.digits if read.reading else ()
+    return PageShown(
+        name=page.path.name,
+        photo=thumbnail(decode_image(data, longer_side=PAGE_SIDE), PAGE_SIDE),
+        boxes=tuple(
+            (one.box[0] / width, one.box[1] / height, one.box[2] / width, one.box[3] / height) for one in digits
+        ),
+        digits=tuple(one.digit for one in digits),
+        lines=tuple(read.lines),
+        truth=page.lines,
+        errors=edit_distance("".join(read.lines), "".join(page.lines)),
+    )

@@ -21,11 +21,9 @@ from digits.errors import NotADigit, UnreadableImage, require
 from digits.evaluation.photo_folder import NAMED
 from digits.models import checkpoints
 from digits.models.checkpoints import Checkpoint
-from digits.models.inference import Classifier
 from digits.models.registry import find_best, has_best
 from digits.reading.answer import Reading
-from digits.reading.one_digit import read_picture
-from digits.reading.reader import shipped
+from digits.reading.networks import Networks
 
 SHOWN = 1_000
 """Most pictures that the JSON document tells of."""
@@ -41,7 +39,7 @@ class ReadSettings(StorageSettings):
     output: str | None = None
     """File or URI for what is read, ending in .csv or .parquet; left out, it is only shown."""
     checkpoint: str | None = None
-    """Folder or URI of a checkpoint, for pictures of one digit; left out, the best one of the storage path."""
+    """Folder or URI of a checkpoint; left out, what would serve: the best of the storage path, or the shipped one."""
 
 
 def read_pictures(settings: ReadSettings) -> dict[str, Any]:
@@ -104,9 +102,7 @@ class PictureReader:
     def __init__(self, pictures: Sequence[Picture], checkpoint: Checkpoint) -> None:
         cv2.setNumThreads(1)
         self.pictures = pictures
-        self.classify = Classifier(
-            checkpoint.architecture, checkpoint.weights, temperature=checkpoint.temperature
-        ).probabilities
+        self.networks = Networks.of(checkpoint)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The rows of some pictures, by their places in the list, as JSON: Arrow would take no two for one type."""
@@ -115,7 +111,7 @@ class PictureReader:
     def row(self, picture: Picture) -> Row:
         """What is read of a picture, or why nothing is."""
         try:
-            reading = read_picture(picture.file.read_bytes(), shipped(), self.classify)
+            reading = self.networks.read(picture.file.read_bytes())
         except NotADigit:
             return row_of(picture.name, None, "not_a_digit")
         except UnreadableImage as error:

@@ -81,8 +81,7 @@ def report(
 
 def best_so_far(registry: Registry, trained: Checkpoint) -> str:
     """What the best checkpoint is, now that a run's best one is registered, and why the latter is not, if it is not."""
-    best, latest = registry.best(), registry.find(trained.path)
-    assert best is not None, "at least what was trained is there"
+    best, latest = registry.in_service(), registry.find(trained.path)
     path = str(registry.folder(best))
     if best.checkpoint == latest.checkpoint:
         return f"best checkpoint so far: {path}"

@@ -1,8 +1,8 @@
-"""Folders of pictures for the page reader: pages with the digits they show, and pictures that show none."""
+"""Folders of pictures for reading pages: pages with the digits they show, and pictures that show none."""
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from digits.errors import NotADigit, PhotoFolderError, UnreadableImage
 from digits.evaluation.pages.score import PageScore
 from digits.evaluation.photo_folder import LABELS, files_of, rows_of, some_of
 from digits.reading.answer import Reading
-from digits.reading.reader import Reader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,12 +91,12 @@ def find_pictures(folder: Path) -> tuple[list[Path], list[Path]]:
     return pictures, [path for path in others if path.name != LABELS]
 
 
-def read_files(reader: Reader, paths: Sequence[Path]) -> list[PageReading]:
+def read_files(read: Callable[[bytes], Reading], paths: Sequence[Path]) -> list[PageReading]:
     """Read each picture file; PhotoFolderError for one that is no picture."""
     readings = []
     for path in paths:
         try:
-            reading = reader.read(path.read_bytes())
+            reading = read(path.read_bytes())
         except NotADigit:
             reading = None
         except UnreadableImage as error:

@@ -10,7 +10,7 @@ import pytest
 from digits.config import BASELINE
 from digits.errors import CheckpointError
 from digits.models import checkpoints, registering
-from digits.models.registry import Registry, find_best, has_best
+from digits.models.registry import SHIPPED, Registry, find_best, has_best, shipped_entry
 from digits.storage import Storage
 from tests.unit.models.finished import DATA, finish, register
 
@@ -177,8 +177,7 @@ def test_removed_runs_do_not_count(storage):
     assert find_best(storage) == storage / "c/x"
     for run in "ac":
         storage.filesystem.delete_dir((storage / run).path)
-    with pytest.raises(CheckpointError, match="none is left"):
-        find_best(storage)
+    assert find_best(storage) == Storage.open(SHIPPED)
     register(storage, "d/x", photo_score=0.1, protocol="literature")
     assert best(storage) == "d/x"
 
@@ -217,9 +216,44 @@ def test_an_unusable_best_json_of_an_earlier_version_is_replaced(storage, conten
     assert best(storage) == "new/x"
 
 
-def test_without_any_checkpoint_it_is_said_how_to_make_one(storage):
-    with pytest.raises(CheckpointError, match="make train"):
-        find_best(storage)
+def of_mnist(**different):
+    """Settings of data that are measured as the shipped checkpoint was, but for what is different."""
+    record = checkpoints.read_record(Storage.open(SHIPPED))
+    return {**record["data"], **different}
+
+
+def test_without_any_checkpoint_the_shipped_one_serves(storage):
+    assert find_best(storage) == Storage.open(SHIPPED)
+    assert not has_best(storage)
+
+
+def test_of_those_measured_as_the_shipped_one_a_better_one_serves(storage):
+    shipped = shipped_entry()
+    register(storage, "worse/x", photo_score=shipped.score - 0.01, **of_mnist())
+    register(storage, "equal/x", photo_score=shipped.score, **of_mnist())
+    assert Registry.read(storage).in_service() == shipped
+    assert find_best(storage) == Storage.open(SHIPPED)
+    register(storage, "better/x", photo_score=shipped.score + 0.001, **of_mnist())
+    assert find_best(storage) == storage / "better/x"
+
+
+def test_after_a_training_of_the_articles_networks_the_shipped_one_serves_until_one_is_chosen(storage):
+    register(storage, "article/x", photo_score=0.9999, **of_mnist(protocol="article"))
+    assert find_best(storage) == Storage.open(SHIPPED)
+    assert "protocol article, not literature" in Registry.read(storage).find("article/x").differences(shipped_entry())
+    registering.choose(storage, "article/x")
+    assert find_best(storage) == storage / "article/x"
+    register(storage, "later/x", photo_score=1.0, **of_mnist(protocol="article"))
+    assert find_best(storage) == storage / "later/x"
+    registering.choose(storage, "shipped")
+    assert find_best(storage) == Storage.open(SHIPPED)
+    registering.choose(storage, None)
+    assert find_best(storage) == Storage.open(SHIPPED)
+
+
+def test_what_was_trained_on_other_digits_serves(storage):
+    register(storage, "own/x", photo_score=0.5)
+    assert find_best(storage) == storage / "own/x"
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"format": 2}', b'{"format": 1}'])

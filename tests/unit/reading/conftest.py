@@ -2,12 +2,12 @@
 
 import pytest
 
-from digits.reading.reader import Reader
+from digits.reading.networks import shipped
 
 
 @pytest.fixture(scope="module")
 def reader():
-    return Reader.load()
+    return shipped().reader
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,10 @@ from digits.evaluation.pages.score import PageScore
 from digits.evaluation.pages.simulated import CONDITIONS, PLAIN, simulated_page
 from digits.evaluation.pages.without_digits import WITHOUT_DIGITS, page_without_digits
 from digits.images import encode_png
+from digits.models.registry import SHIPPED
 from digits.reading.__main__ import main
-from digits.reading.reader import NETWORK, RECORD, SHIPPED, Reader, read
+from digits.reading.networks import read
+from digits.reading.reader import NETWORK, READER, RECORD, Reader
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +32,13 @@ def lines_of(reader, picture):
 
 
 def test_the_record_says_how_it_was_made_and_its_files_are_whole(reader):
-    record = json.loads((SHIPPED / RECORD).read_bytes())
-    assert record["sha256"][NETWORK] == hashlib.sha256((SHIPPED / NETWORK).read_bytes()).hexdigest()
+    record = json.loads((SHIPPED / READER / RECORD).read_bytes())
+    assert record["sha256"][NETWORK] == hashlib.sha256((SHIPPED / READER / NETWORK).read_bytes()).hexdigest()
     assert {"name", "architecture", "training", "fingerprint", "thresholds", "simulated_pages", "versions"} <= set(
         record
     )
     assert set(record["simulated_pages"]["by_condition"]) == set(CONDITIONS)
-    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 3_000_000
+    assert sum(path.stat().st_size for path in (SHIPPED / READER).iterdir()) < 3_000_000
 
 
 def test_pages_are_read_as_well_as_the_record_says(reader, digits):
@@ -140,7 +142,7 @@ def test_what_is_no_picture_is_refused_in_three_parts(reader, wrong):
 
 
 def test_a_damaged_reader_is_refused(tmp_path):
-    shutil.copytree(SHIPPED, tmp_path / "reader")
+    shutil.copytree(SHIPPED / READER, tmp_path / "reader")
     with (tmp_path / "reader" / NETWORK).open("ab") as network:
         network.write(b"!")
     with pytest.raises(CheckpointError, match="is damaged"):

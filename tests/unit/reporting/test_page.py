@@ -9,7 +9,7 @@ import pytest
 from digits.evaluation.comparison import ComparedNetwork, Comparison
 from digits.evaluation.corruptions import FAMILIES
 from digits.evaluation.factors import FACTORS, FactorResult
-from digits.reporting.page import PhotoReading, largest_loss, percent, points, report_html
+from digits.reporting.page import PageShown, PhotoReading, largest_loss, percent, points, report_html
 
 VOID = {"meta", "img", "source", "br"}
 
@@ -120,3 +120,30 @@ def test_figures_carry_their_spread_only_where_there_is_one():
     assert percent(np.array([0.5, 0.6])) == "55.0 ± 7.1 %"
     assert points(np.array([-0.02])) == "-2.0"
     assert points(np.array([0.1, 0.1])) == "+10.0 ± 0.0"
+
+
+def test_pages_show_their_boxes_and_those_with_errors_come_first(comparison):
+    def page(name, read, truth, errors):
+        boxes = tuple((0.1 + 0.2 * place, 0.2, 0.1, 0.5) for place in range(len(read)))
+        return PageShown(
+            name=name,
+            photo=np.full((60, 200, 3), 230, np.uint8),
+            boxes=boxes,
+            digits=tuple(map(int, read)),
+            lines=(read,) if read else (),
+            truth=(truth,),
+            errors=errors,
+        )
+
+    pages = [page("right.png", "123", "123", 0), page("refused.png", "", "45", 2), page("<wrong>.png", "18", "17", 1)]
+    report = report_html("Report", [], comparison, {}, [], pages)
+    text = Reader(report).text
+    assert re.findall(r"([<>\w]+)\.png", text) == ["refused", "<wrong>", "right"]
+    assert "2 of 3 pages have errors" in text
+    assert "nothing was read" in text and "1 error" in text and "written: 17" in text and "read: 18" in text
+    assert report.count(b"<rect ") == 5
+    assert re.findall(rb'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"', report)[0] == (
+        *(b"20.0", b"12.0", b"20.0", b"30.0"),
+    )
+    assert b"<image " in report and not re.search(rb"https?://", report)
+    assert "Page by page" not in Reader(report_html("Report", [], comparison, {}, [])).text

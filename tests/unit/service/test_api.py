@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,10 @@ from digits.errors import ConfigurationError
 from digits.images import decode_image, encode_png, to_rgb
 from digits.models import checkpoints, registering
 from digits.models.inference import Classifier
+from digits.models.registry import SHIPPED
 from digits.preprocessing.prepare import prepare_photo
+from digits.reading.networks import shipped
 from digits.reading.one_digit import look_at
-from digits.reading.reader import shipped
 from digits.service.api import create_api
 from digits.service.limits import Limits
 from digits.service.service import Service, find_checkpoint
@@ -37,7 +39,7 @@ def expected_probabilities(data: bytes) -> np.ndarray:
     """What both networks make of a picture together."""
     classifier = Classifier(BASELINE, random_weights(0), temperature=1.5)
     photo = decode_image(data)
-    return look_at(photo, shipped()).judge(classifier.probabilities(prepare_photo(photo)[None])[0])
+    return look_at(photo, shipped().reader).judge(classifier.probabilities(prepare_photo(photo)[None])[0])
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"])
@@ -272,6 +274,28 @@ def test_the_best_checkpoint_of_a_storage_path_is_found(tmp_path):
     assert str(find_checkpoint({"storage_path": str(tmp_path)})) == str(tmp_path / "good")
     assert find_checkpoint({"checkpoint": "runs/other"}) == str(Path(__file__).parents[3] / "runs" / "other")
     assert find_checkpoint({"checkpoint": "s3://bucket/runs/other"}) == "s3://bucket/runs/other"
+    assert find_checkpoint({"checkpoint": "shipped", "storage_path": str(tmp_path)}) == Storage.open(SHIPPED)
+    assert find_checkpoint({"storage_path": str(tmp_path / "empty")}) == Storage.open(SHIPPED)
+
+
+def test_the_networks_go_into_service_as_one_and_the_model_tells_which_they_are(tmp_path):
+    write_checkpoint(tmp_path / "alone")
+    service = Service()
+    service.swap({"checkpoint": str(tmp_path / "alone")})
+    assert service.model.description["reader"]["shipped"] is True
+    assert service.model.description["reader"]["name"] == shipped().reader.record["name"]
+    # With a page network of its own, which is damaged: the whole checkpoint is refused.
+    shutil.copytree(tmp_path / "alone", tmp_path / "both")
+    shutil.copytree(SHIPPED / "reader", tmp_path / "both" / "reader")
+    before = service.model
+    service.swap({"checkpoint": str(tmp_path / "both")})
+    assert service.model is not before and service.refused is None
+    assert service.model.description["reader"]["shipped"] is False
+    before = service.model
+    with (tmp_path / "both" / "reader" / "network.onnx").open("ab") as network:
+        network.write(b"!")
+    service.swap({"checkpoint": str(tmp_path / "both")})
+    assert service.model is before and "is damaged" in service.refused
 
 
 @pytest.mark.parametrize("choice", [{"checkpont": "best"}, {"checkpoint": 7}, {"storage_path": None}])

@@ -174,7 +174,7 @@ def test_kserves_first_protocol_is_answered(client, service, shape, fractions):
     sent = (images / 255).tolist() if fractions else images.tolist()
     answer = client.post("/v1/models/digits:predict", json={"instances": sent}).json()
     grey = images[..., 0] if images.shape[3:] == (1,) else images
-    np.testing.assert_allclose(answer["predictions"], service.model.classifier.probabilities(grey), atol=1e-6)
+    np.testing.assert_allclose(answer["predictions"], service.model.networks.classifier.probabilities(grey), atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from digits.evaluation.pages.score import edit_distance
 from digits.evaluation.pages.simulated import CONDITIONS, PLAIN, simulated_page
 from digits.evaluation.pages.without_digits import page_without_digits
 from digits.images import decode_image, encode_png
-from digits.reading.reader import read
+from digits.reading.networks import read
 from digits.service.api import create_api
 from digits.service.service import Service
 from tests.unit.service.pictures import SEVEN, assert_problem, bomb

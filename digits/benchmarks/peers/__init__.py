@@ -1,0 +1,1 @@
+"""Readers that people use today, each run by an environment of its own."""
