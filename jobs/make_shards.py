@@ -1,42 +1,23 @@
 #!/usr/bin/env python
-"""Makes the Parquet shards in digits/mnist from MNIST's four IDX files. Run once, kept for the record.
+"""Turns digits in the forms that people have into Parquet shards that jobs/train.py --data takes.
 
-    python jobs/make_shards.py FOLDER
-
-FOLDER holds train-images-idx3-ubyte.gz and the three others, packed or unpacked. Their SHA-256 is checked.
+Pictures of any size are prepared as the service prepares them, on all cores. What cannot be prepared, what is there
+more than once and labels that look wrong are told with file and line. The shards in digits/mnist were made in this way
+from MNIST's four IDX files.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from digits.data.files import SHIPPED
-from digits.data.shards import ROWS_PER_SHARD, SHA256, read_idx, write_shards
-from digits.errors import DataError
+if __name__ == "__main__":
+    from digits import stopping
 
-OUTPUT = SHIPPED
+    stopping.listen()  # before the imports below
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="folder with MNIST's four IDX files, .gz or unpacked")
-    folder = parser.parse_args().folder
-    try:
-        if not folder.is_dir():
-            raise DataError(f"{folder} is no folder", f"a folder with {', '.join(SHA256)}", "name that folder")
-        OUTPUT.mkdir(exist_ok=True)
-        for prefix, name in (("train", "train"), ("test", "t10k")):
-            images, labels = (
-                read_idx(folder, f"{name}-images-idx3-ubyte"),
-                read_idx(folder, f"{name}-labels-idx1-ubyte"),
-            )
-            for path in write_shards(images, labels, OUTPUT, prefix):
-                print(f"{path.name}: {ROWS_PER_SHARD:,} digits, {path.stat().st_size / 1e6:.2f} MB")
-    except DataError as error:
-        sys.exit(str(error))
-
+from digits.commands.console import run_job
+from digits.commands.shards.making import MakeShardsSettings, make_shards
 
 if __name__ == "__main__":
-    main()
+    run_job(MakeShardsSettings, make_shards, __doc__)

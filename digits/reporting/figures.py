@@ -1,7 +1,7 @@
 """Pictures of results, which people look at before they read numbers; each function makes one PNG."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,19 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from digits.config import NUM_CLASSES
+from digits.errors import UnreadableImage
 from digits.evaluation.metrics import LabelledPredictions
+from digits.images import decode_image
 from digits.training.state import EpochResult
 
 COLOURS = ("#4269d0", "#ef8e2c", "#3ca951", "#a463f2", "#ff5c49", "#6cc5b0")
 """Distinct also for people who are colour-blind; networks take them in order."""
 TILE_HEIGHT = 1.25
 """Height of a picture in a grid with the line above it, in widths of the picture."""
+MOST_CONTACTS = 100
+"""Pictures on a contact sheet, at most."""
+CONTACT_SIDE = 160
+"""Longer side of each, in pixels."""
 INK, PALE, WRONG = "#222222", "#dddddd", "#c62828"
 
 
@@ -151,3 +157,25 @@ def show_tile(axes: Axes, image: np.ndarray, row: int, column: int, text: str, *
     inside = (column + 0.04, column + 0.96, bottom, bottom - 0.92)
     axes.imshow(image, cmap="gray", vmin=0, vmax=255, extent=inside, aspect="auto")
     axes.text(column + 0.5, bottom - 0.97, text, ha="center", va="bottom", **look)
+
+
+def contact_sheet(pictures: Sequence[tuple[Callable[[], bytes], str]]) -> bytes:
+    """Small views of picture files, by what reads their bytes, each with a line above it; at most MOST_CONTACTS."""
+    shown = pictures[:MOST_CONTACTS]
+    columns = min(10, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = new_figure(1.25 * columns, 1.45 * rows + 0.5)
+    more = f", the first {len(shown):,} of {len(pictures):,}" if len(shown) < len(pictures) else ""
+    figure.suptitle(f"Pictures that are left out{more}", fontsize=12)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for place in range(rows * columns):
+        tile = axes[divmod(place, columns)]
+        tile.set_axis_off()
+        if place < len(shown):
+            read, words = shown[place]
+            tile.set_title(words, fontsize=7)
+            try:
+                tile.imshow(decode_image(read(), longer_side=CONTACT_SIDE))
+            except (UnreadableImage, OSError):
+                tile.text(0.5, 0.5, "?", ha="center", va="center", fontsize=20, color=WRONG, transform=tile.transAxes)
+    return png(figure)

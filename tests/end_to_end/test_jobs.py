@@ -15,7 +15,7 @@ from digits.commands.console import run_job
 from digits.evaluation.pages.simulated import PLAIN, simulated_page
 from digits.images import encode_png, to_rgb
 from digits.models import checkpoints
-from jobs import evaluate, make_shards, train
+from jobs import evaluate, train
 from tests.end_to_end.conftest import read_shard
 from tests.end_to_end.faults import Job
 
@@ -190,10 +190,3 @@ def test_jobs_run_as_files_and_as_modules_and_explain_themselves(arguments):
     shown = run(*arguments, "--help")
     assert shown.returncode == 0
     assert "usage" in shown.stdout.lower()
-
-
-def test_wrong_idx_files_are_refused(tmp_path, monkeypatch):
-    (tmp_path / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03" + b"\0" * 12)
-    monkeypatch.setattr(sys, "argv", ["make_shards", str(tmp_path)])
-    with pytest.raises(SystemExit, match="SHA-256"):
-        make_shards.main()

@@ -6,6 +6,7 @@ jobs.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from jobs import make_shards
+from digits.data.files import SHIPPED
+from digits.evaluation.simulated_photos import PhotoConditions, photo_set
+from digits.images import encode_png
+from tests.end_to_end.faults import Job
+from tests.end_to_end.quick_checkpoint import read_shard
+from tests.end_to_end.serve_cluster import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -79,7 +85,7 @@ def idx_files(tmp_path) -> str:
     folder = tmp_path / "idx"
     folder.mkdir()
     for part, name in (("train", "train"), ("test", "t10k")):
-        tables = [pq.read_table(file) for file in sorted(make_shards.OUTPUT.glob(f"{part}-*.parquet"))]
+        tables = [pq.read_table(file) for file in sorted(SHIPPED.glob(f"{part}-*.parquet"))]
         images = np.concatenate([table["image"].combine_chunks().to_numpy_ndarray() for table in tables])
         labels = np.concatenate([table["label"].to_numpy() for table in tables]).astype(np.uint8)
         for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
@@ -89,14 +95,40 @@ def idx_files(tmp_path) -> str:
 
 
 @pytest.mark.slow
-def test_shards_are_made_again_as_they_are_shipped(idx_files, tmp_path, monkeypatch, capsys):
-    shipped, made = make_shards.OUTPUT, tmp_path / "made"
-    monkeypatch.setattr(make_shards, "OUTPUT", made)
-    monkeypatch.setattr(sys, "argv", ["make_shards", idx_files])
-    monkeypatch.chdir(tmp_path)
-    make_shards.main()
-    names = sorted(file.name for file in shipped.glob("*.parquet"))
-    assert sorted(file.name for file in made.iterdir()) == names
-    assert capsys.readouterr().out.count("5,000 digits") == len(names) == 14
+def test_the_shipped_shards_are_made_again_from_mnists_own_files(idx_files, tmp_path):
+    document = run("make_shards", idx_files, "--output", "made", folder=tmp_path)
+    names = sorted(file.name for file in SHIPPED.glob("*.parquet"))
+    assert sorted(document["files"]) == names and len(names) == 14
+    assert (document["digits"], document["held_out"], document["inverted"]) == (70_000, 10_000, 0)
     for name in names:
-        assert pq.read_table(made / name).equals(pq.read_table(shipped / name)), name
+        assert pq.read_table(tmp_path / "made" / name).equals(pq.read_table(SHIPPED / name)), name
+
+
+@pytest.mark.slow
+def test_a_folder_of_photos_becomes_digits_to_train_on(tmp_path, environment):
+    """By a job that is killed on the way and typed again."""
+    digits, labels = read_shard("train-11-of-12.parquet")
+    photos = photo_set(digits[:300], 0, PhotoConditions())
+    for number, photo in enumerate(photos):
+        folder = tmp_path / "mine" / str(labels[number])
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number:03d}.png").write_bytes(encode_png(photo))
+    (tmp_path / "mine" / "3" / "blank.png").write_bytes(encode_png(np.full((80, 60), 220, np.uint8)))
+    (tmp_path / "mine" / "3" / "notes.txt").write_text("who wrote them")
+    command = (ROOT / "jobs/make_shards.py", "mine", "--output", "made")
+    first = Job(*command, cwd=tmp_path, env=environment)
+    wait_for(lambda: list((tmp_path / "made" / "parts").glob("*.npz")), "the first part", 100)
+    first.stop(signal.SIGTERM)
+    assert first.wait() == 130, first.output
+    assert "type the command again to go on" in first.output
+    job = Job(*command, cwd=tmp_path, env=environment)
+    assert job.wait() == 0, job.output
+    assert "left out of mine, no pictures or without a label: 3/notes.txt" in job.output
+    document = json.loads(job.lines[-1])
+    assert document["refused"] >= 1 and document["digits"] + document["refused"] == 301
+    assert "blank.png,3,blank" in (tmp_path / "made" / "refused.csv").read_text()
+    assert (tmp_path / "made" / "refused.png").read_bytes().startswith(b"\x89PNG")
+    assert not (tmp_path / "made" / "parts").exists()
+    tiny = ("--architecture", "baseline", "--epochs", "1", "--storage-path", "runs")
+    trained = Job(ROOT / "jobs/train.py", "--data", "made", *tiny, cwd=tmp_path, env=environment)
+    assert trained.wait() == 0, trained.output

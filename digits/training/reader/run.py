@@ -28,7 +28,7 @@ class PageTraining:
     """How the page network is trained. Equal settings give equal pages in equal order."""
 
     seed: int = 0
-    epochs: int = 36
+    epochs: int = 30
     squares_per_epoch: int = 4_000
     global_batch_size: int = 16
     """Squares in one step, over all workers together."""

@@ -1,0 +1,1 @@
+"""Everyone's digits as Parquet shards that training takes: jobs/make_shards.py."""
