@@ -30,7 +30,7 @@ def is_local() -> bool:
 
 
 def prepare(arguments: Sequence[str]) -> tuple[Settings, str]:
-    """Everything that can be checked before Ray starts; returns the settings and the checkpoint's name."""
+    """Everything that can be checked before Ray starts; returns the settings, and what serves, for people."""
     settings = read_settings(arguments, CONFIG)
     checkpoint = checkpoints.load(find_checkpoint(settings.user_config))
     if (file := settings.arguments.get("api_key_file")) is not None:
@@ -39,7 +39,7 @@ def prepare(arguments: Sequence[str]) -> tuple[Settings, str]:
         if settings.use_proxy_of(os.environ):
             print("No HAProxy on this machine: Ray Serve's Python proxy takes its place, which is slower", flush=True)
         check_ports(settings.ports(os.environ))
-    return settings, checkpoint.name
+    return settings, f"{checkpoint.name}, from {checkpoint.path},"
 
 
 def run(settings: Settings) -> None:

@@ -153,7 +153,7 @@ class Registry:
         best, shipped = self.best(), shipped_entry()
         if best is None:
             return shipped
-        if best == self.chosen or best.measured_on["fingerprint"] != shipped.measured_on["fingerprint"]:
+        if best == self.chosen or best.measured_on.get("fingerprint") != shipped.measured_on["fingerprint"]:
             return best
         if self.chosen is not None or (best.is_comparable(shipped) and best.score > shipped.score):
             return best

@@ -32,7 +32,19 @@ from tests.unit.pages import (
 )
 
 JOB_NAMES = (
-    *("train", "train_reader", "tune", "read", "evaluate", "choose", "pack", "check", "benchmark", "load_test", "scale"),
+    *(
+        "train",
+        "train_reader",
+        "tune",
+        "read",
+        "evaluate",
+        "choose",
+        "pack",
+        "check",
+        "benchmark",
+        "load_test",
+        "scale",
+    ),
     "make_shards",
 )
 JOBS = [f"jobs/{name}.py" for name in JOB_NAMES]
