@@ -76,15 +76,16 @@ def test_jobs_train_go_on_search_and_judge_in_a_bucket(bucket, environment, ray_
     def start(*arguments):
         return Job(*arguments, "--storage-path", bucket("runs"), "--data", bucket("digits"), env=environment)
 
-    # Trained, killed, and gone on with.
-    first = start("jobs/train.py", "--architecture", "baseline", "--epochs", EPOCHS)
+    # Trained, killed, and gone on with by the same command.
+    training = ("jobs/train.py", "--architecture", "baseline", "--epochs", EPOCHS, "--run-name", "mine")
+    first = start(*training)
     first.wait_for(f"epoch  1/{EPOCHS}")
     first.process.kill()
     first.wait()
     assert_hidden(first.output, "the output")
-    (run,) = (name for name in storage.folders() if name.startswith("train-"))
-    assert str(storage / run) in first.lines[0]
-    resumed = start("jobs/train.py", "--resume", run)
+    run = "mine"
+    assert run in storage.folders() and str(storage / run) in first.lines[0]
+    resumed = start(*training)
     trained = finished(resumed)["runs"][0]
     assert "goes on after epoch" in resumed.output
     assert trained["epochs"] == EPOCHS
