@@ -1,5 +1,6 @@
 """Folders and buckets: files are replaced in one step, options survive, keys stay hidden, errors are clear."""
 
+import dataclasses
 import pickle
 import re
 import subprocess
@@ -172,3 +173,32 @@ def test_an_error_of_a_uri_does_not_show_its_keys(uri):
     assert "AKIAEXAMPLE" not in chain and "cReT" not in chain
     assert refused.value.__suppress_context__
     assert "what to do" in str(refused.value)
+
+
+def test_a_path_that_pyarrow_reads_otherwise_is_refused(monkeypatch):
+    class Elsewhere:
+        @staticmethod
+        def from_uri(uri):
+            return fs.SubTreeFileSystem("/", fs._MockFileSystem()), "bucket/other"
+
+    monkeypatch.setattr("digits.storage.fs.FileSystem", Elsewhere)
+    with pytest.raises(ConfigurationError, match=r"its path is read as bucket/other"):
+        Storage.open("s3://bucket/runs/../other")
+
+
+def test_a_storage_says_whether_something_is_there_and_cannot_be_changed(tmp_path):
+    storage = Storage.open(tmp_path)
+    assert storage.exists() is True and (storage / "nothing").exists() is False
+    assert (storage / "nothing").files() == [] == (storage / "nothing").folders()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        storage.path = "/elsewhere"
+
+
+def test_a_new_folder_is_made_with_the_folders_above_it(tmp_path):
+    folder = (Storage.open(tmp_path) / "not" / "yet").new_folder("train")
+    assert Path(folder.path).is_dir() and Path(folder.path).parent == tmp_path / "not" / "yet"
+
+
+def test_a_check_leaves_nothing_behind(tmp_path):
+    (Storage.open(tmp_path) / "runs").check_writable()
+    assert list((tmp_path / "runs").iterdir()) == []
