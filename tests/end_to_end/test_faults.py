@@ -16,7 +16,7 @@ import pytest
 from digits.models import checkpoints
 from tests.end_to_end.faults import Job, report_recovery, small_disk
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 EPOCHS = 12
 """Enough for a kill to come before the last one."""

@@ -105,6 +105,7 @@ def test_the_shipped_shards_are_made_again_from_mnists_own_files(idx_files, tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_folder_of_photos_becomes_digits_to_train_on(tmp_path, environment):
     """By a job that is killed on the way and typed again."""
     digits, labels = read_shard("train-11-of-12.parquet")

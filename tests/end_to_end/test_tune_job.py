@@ -54,6 +54,7 @@ def trial_processes(job):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_killed_trial_is_counted_and_a_killed_search_goes_on_elsewhere_and_repeats_no_finished_trial(
     start, tiny_mnist, tmp_path
 ):
