@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from digits.config import CHANNELS, IMAGE_SIZE
+from digits.config import CHANNELS, IMAGE_SIZE, NUM_CLASSES
 from digits.errors import NoDigitFound, NotADigit, PhotoFolderError, SeveralDigits, UnreadableImage
 from digits.evaluation.metrics import NO_ANSWER, LabelledPredictions, Predict, evaluate
 from digits.evaluation.photo_folder import LabelledPhoto
@@ -45,18 +45,16 @@ class SeenPhotos:
             return self.resized, evaluate(predict, self.resized, self.labels)
         blank = np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.uint8)
         images = np.stack([look.image if look else blank for look in self.looks])
-        probabilities = evaluate(predict, images, self.labels).probabilities
-        for row, look in enumerate(self.looks):
-            probabilities[row] = judged(look, probabilities[row])
+        probabilities = np.stack([answered(look, predict) for look in self.looks])
         return images, LabelledPredictions(probabilities=probabilities, labels=self.labels)
 
 
-def judged(look: Look | None, probabilities: np.ndarray) -> np.ndarray:
-    """From the digit network's probabilities, float32 (10,), to the service's; zeros where it gives no answer."""
+def answered(look: Look | None, predict: Predict) -> np.ndarray:
+    """The service's probabilities, float32 (10,); zeros where it gives no answer."""
     try:
-        return look.judge(probabilities) if look else np.zeros_like(probabilities)
+        return look.answer(predict) if look else np.zeros(NUM_CLASSES, np.float32)
     except NotADigit:
-        return np.zeros_like(probabilities)
+        return np.zeros(NUM_CLASSES, np.float32)
 
 
 def looked_at(photo: np.ndarray, reader: Reader) -> Look | None:

@@ -6,6 +6,7 @@ A model goes into service as a whole: it is loaded, verified and warmed up befor
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -195,9 +196,7 @@ class Service:
     def recognise(self, model: Model, pictures: Sequence[bytes]) -> list[Answer | Refusal]:
         """One answer for each picture file, in order; a file without one digit, or that cannot be read, is refused."""
         looks = [self._look(model.networks.reader, data) for data in pictures]
-        seen = [look for look in looks if isinstance(look, Look)]
-        rows = iter(self._timed(model, np.stack([look.image for look in seen])) if seen else ())
-        answers = [look if isinstance(look, Refusal) else self._answer(look, next(rows)) for look in looks]
+        answers = [look if isinstance(look, Refusal) else self._answer(model, look) for look in looks]
         self._count([answer.probabilities for answer in answers if isinstance(answer, Answer)])
         return answers
 
@@ -240,10 +239,10 @@ class Service:
         self.metrics.took("prepare", time.perf_counter() - decoded)
         return look
 
-    def _answer(self, look: Look, probabilities: np.ndarray) -> Answer | Refusal:
+    def _answer(self, model: Model, look: Look) -> Answer | Refusal:
         """What both networks make of a picture together."""
         try:
-            probabilities = look.judge(probabilities)
+            probabilities = look.answer(partial(self._timed, model))
         except NotADigit as error:
             return self._refuse(error)
         digit = int(probabilities.argmax())

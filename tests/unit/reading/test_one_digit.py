@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from digits.errors import NoDigitFound, NotADigit, SeveralDigits
+from digits.evaluation.corruptions import corrupt
 from digits.evaluation.pages.simulated import CONDITIONS, simulated_page
 from digits.evaluation.pages.without_digits import WITHOUT_DIGITS, page_without_digits
 from digits.evaluation.photo_score import everyday_photos
+from digits.evaluation.simulated_photos import PhotoConditions, photo_set
 from digits.images import encode_png, to_rgb
 from digits.reading import one_digit
+from digits.reading.networks import shipped
 from digits.reading.one_digit import is_one_piece, look_at, read_photo, read_picture
 
 
@@ -73,8 +76,7 @@ def test_a_digit_in_mnists_form_needs_no_glance(reader, digits, monkeypatch):
     whole = digits[0][list(digits[1]).index(1)]
     look = look_at(to_rgb(whole), reader)
     assert look.found is None and np.array_equal(look.image, whole)
-    probabilities = always(3)(look.image[None])[0]
-    assert look.judge(probabilities) is probabilities
+    assert look.as_it_came and look.answer(always(3)).argmax() == 3
 
 
 def test_a_second_piece_is_looked_at(digits):
@@ -118,9 +120,49 @@ def test_networks_that_disagree_give_no_answer(reader, digits):
     page = simulated_page(*digits, np.random.default_rng((84, 2)), CONDITIONS["one digit"])
     look = look_at(page.picture, reader)
     right = int(page.digits)
-    agreed = look.judge(always(right)(look.image[None])[0])
+    agreed = look.answer(always(right))
     assert agreed.argmax() == right and agreed.sum() == pytest.approx(1, abs=1e-5) and agreed[right] > 0.95
     other = np.full(10, 1e-9, np.float32)
     other[(right + 1) % 10] = 1
     with pytest.raises(NotADigit):
-        look.judge(other)
+        look.judge(other[None])
+
+
+@pytest.mark.parametrize(("conditions", "least"), [({"contrast": 0.06}, 12), ({"noise": 50.0}, 14)])
+def test_a_faint_or_noisy_digit_is_read_by_the_page_network_alone(reader, digits, conditions, least):
+    """Preparation refuses all of these."""
+    images, labels = digits[0][:18], digits[1][:18]
+    right = alone = 0
+    for photo, label in zip(photo_set(images, 1, PhotoConditions(**conditions)), labels, strict=True):
+        try:
+            look = look_at(photo, reader)
+        except NoDigitFound:
+            continue
+        alone += not look.is_prepared
+        # Whatever the digit network makes of a picture that is only cut out.
+        right += look.answer(always((label + 1) % 10)).argmax() == label
+    assert alone >= least and right >= alone - 1
+
+
+@pytest.mark.parametrize(("family", "least"), [("stripe", 26), ("zigzag", 29), ("impulse_noise", 36)])
+def test_a_cluttered_picture_of_28x28_is_read_as_a_whole_too(digits, family, least):
+    networks = shipped()
+    cluttered = corrupt(digits[0][:40], family, 1)
+    right = 0
+    for image, label in zip(cluttered, digits[1][:40], strict=True):
+        try:
+            right += look_at(to_rgb(image), networks.reader).answer(networks.classifier.probabilities).argmax() == label
+        except (NotADigit, NoDigitFound, SeveralDigits):
+            continue
+    assert right >= least
+
+
+def test_noise_of_28x28_is_no_digit():
+    networks, rng, answered = shipped(), np.random.default_rng(0), 0
+    for _ in range(30):
+        try:
+            picture = to_rgb(rng.integers(0, 256, (28, 28), np.uint8))
+            answered += look_at(picture, networks.reader).answer(networks.classifier.probabilities).max() > 0
+        except (NotADigit, NoDigitFound, SeveralDigits):
+            continue
+    assert answered <= 1
