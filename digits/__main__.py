@@ -11,6 +11,8 @@ import importlib
 import runpy
 import sys
 
+from digits.errors import ConfigurationError
+
 JOBS = {
     name: f"jobs.{name.replace('-', '_')}"
     for name in (
@@ -32,11 +34,9 @@ def main() -> int:
         code: int = reading.main(arguments, as_json="--json" in arguments)
         return code
     if name != "serve" and name not in JOBS:
-        print(
-            f"error: there is no command {name}\n  expected: read, serve, {', '.join(JOBS)}\n"
-            "  what to do: digits --help lists them",
-            file=sys.stderr,
-        )
+        expected = f"read, serve, {', '.join(JOBS)}"
+        refused = ConfigurationError(f"there is no command {name}", expected, "digits --help lists them")
+        print(f"error: {refused}", file=sys.stderr)
         return 2
     sys.argv = [f"digits {name}", *arguments]
     runpy.run_module(JOBS.get(name, "serve"), run_name="__main__")

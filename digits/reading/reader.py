@@ -115,7 +115,8 @@ class Reader:
         """All that may be digits in a grey picture uint8 (H, W), in the frame of it turned upright; its quarter turns.
 
         A page that is not read surely as it lies is read turned too, as the maps of turned centres hint, and stays
-        turned where that is much surer and shows several digits.
+        turned where that is much surer and shows several digits. Of two turns the one whose digits are surer on
+        average wins a near tie: the other way up, an edge may be one more digit.
         """
         seen = self.detector.whole(grey, (0, 1, 2, 3))
         votes = [surety(merged(seen[seen.turns == turn], grey.shape)) for turn in range(4)]
@@ -127,7 +128,7 @@ class Reader:
                 turned = np.ascontiguousarray(np.rot90(grey, -turn))
                 again = self._closer(turned, self.detector.whole(turned, (0,)))
                 several = sum(one.confidence > SEEN for one in again) > 1
-                if several and surety(again) > max(surety(best), TURNED_BY * surety(upright)):
+                if several and surety(again) > TURNED_BY * surety(upright) and worth(again) > worth(best):
                     best, best_turn = again, turn
         return best, best_turn
 
@@ -155,6 +156,11 @@ def require_picture(picture: object) -> None:
 def surety(found: list[Found]) -> float:
     """How much a page looks as if it was read the right way up."""
     return sum(one.confidence**2 for one in found if one.confidence > SEEN)
+
+
+def worth(found: list[Found]) -> float:
+    """By which one turn of a page is preferred to another."""
+    return surety(found) * mean_confidence(found)
 
 
 def mean_confidence(found: list[Found]) -> float:

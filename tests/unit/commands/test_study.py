@@ -11,6 +11,7 @@ from digits.commands.study import load_compared
 from digits.config import BASELINE, IMPROVED, DataConfig, Recipe, TrainingConfig
 from digits.errors import ConfigurationError
 from digits.models import checkpoints
+from digits.reading.one_digit import Look
 from digits.storage import Storage
 from digits.training.runs import Network, Run, write_epoch
 from digits.training.state import EpochResult, TrainingState
@@ -103,6 +104,7 @@ def test_a_photo_without_a_digit_has_no_answer_unless_it_is_resized():
         labels=np.array([4, 4]),
         resized=np.ones((2, 28, 28, 3), np.uint8),
         prepared=(prepared, np.array([4, -1])),
+        looks=[Look(images=prepared[:1], box=(0, 0, 1, 1), found=None, as_it_came=True), None],
     )
 
     def fours(images):
