@@ -32,7 +32,8 @@ train: install
 # What a change must pass, in at most five minutes. What starts no Ray runs in two processes at a time; the others have
 # one of their own, since a Ray that starts beside another one on a busy machine may not be up in time
 WITHOUT_RAY := $(addprefix tests/end_to_end/test_,abuse.py audit.py clients.py page.py reader_job.py serve_commands.py \
-  tune_job.py job_submit.py benchmark.py)
+  tune_job.py job_submit.py benchmark.py) \
+  $(addprefix tests/integration/test_,gpus.py inference_equality.py loop.py page_network.py)
 
 test: install
 	$(BIN)/ruff check .
