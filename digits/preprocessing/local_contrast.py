@@ -21,8 +21,8 @@ _SQUARE = np.ones((WINDOW, WINDOW), np.uint8)
 _NEAR, _FAR = np.ones((7, 7), np.uint8), np.ones((REACH, REACH), np.uint8)
 
 
-def local_contrast(grey: np.ndarray) -> np.ndarray:
-    """uint8 (H, W), any size from 1x1 -> uint8 (H, W, 2): dark ink and light ink, each as strong as the other's."""
+def inks(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 (H, W) -> dark ink and light ink, float32 (H, W) each: contrast as a fraction of the paper's light."""
     smooth = cv2.GaussianBlur(grey, (0, 0), 0.8)
     paper = cv2.blur(cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, _SQUARE), (15, 15))
     board = cv2.blur(cv2.morphologyEx(smooth, cv2.MORPH_OPEN, _SQUARE), (15, 15))
@@ -30,6 +30,12 @@ def local_contrast(grey: np.ndarray) -> np.ndarray:
     bright = np.maximum(paper, 48).astype(np.float32)
     dark_ink = cv2.subtract(paper, grey).astype(np.float32) / bright
     light_ink = cv2.subtract(grey, board).astype(np.float32) / bright
+    return dark_ink, light_ink
+
+
+def local_contrast(grey: np.ndarray) -> np.ndarray:
+    """uint8 (H, W), any size from 1x1 -> uint8 (H, W, 2): dark ink and light ink, each as strong as the other's."""
+    dark_ink, light_ink = inks(grey)
     strength = cv2.max(cv2.GaussianBlur(dark_ink, (0, 0), 1.0), cv2.GaussianBlur(light_ink, (0, 0), 1.0))
     coarse = np.ascontiguousarray(cv2.dilate(strength, _NEAR)[::4, ::4])
     coarse = cv2.blur(cv2.dilate(coarse, _FAR), (13, 13))

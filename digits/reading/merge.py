@@ -25,6 +25,8 @@ class Found:
     """Probability of a centre, times that of the digit, less where not all scales agree."""
     probabilities: np.ndarray
     """float32 (10,)."""
+    strength: float = 1.0
+    """Contrast of its ink (see `reading.ink_strength`); 1 where it was not measured."""
 
     @property
     def digit(self) -> int:
@@ -44,6 +46,8 @@ class Thresholds:
     """How many times higher or lower than the page's typical digit a digit may be."""
     page: float = 0.5
     """Of the better half of a picture's digits: below it the picture shows no digit."""
+    faint: float = 0.0
+    """How strong a digit's ink must be, as a fraction of what is typical of the page: else it shows through."""
 
 
 def overlaps(boxes: np.ndarray, areas: np.ndarray, row: int, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -103,8 +107,11 @@ def likely(found: list[Found], thresholds: Thresholds) -> list[Found]:
     if not kept:
         return []
     sizes = np.log([max(one.height, 0.7 * one.width) for one in kept])
-    off = np.abs(sizes - weighted_median(sizes, np.array([one.confidence**2 for one in kept])))
-    kept = [one for one, far in zip(kept, off, strict=True) if far <= np.log(thresholds.alike)]
+    weights = np.array([one.confidence**2 for one in kept])
+    off = np.abs(sizes - weighted_median(sizes, weights))
+    weakest = thresholds.faint * weighted_median(np.array([one.strength for one in kept]), weights)
+    alike = off <= np.log(thresholds.alike)
+    kept = [one for one, like in zip(kept, alike, strict=True) if like and one.strength >= weakest]
     confidences = sorted((one.confidence for one in kept), reverse=True)
     better = float(np.mean(confidences[: max(1, len(confidences) // 2)]))
     if better < thresholds.page:

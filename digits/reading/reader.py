@@ -18,6 +18,7 @@ from digits.images import decode_image, upright_size
 from digits.reading.answer import ReadDigit, Reading
 from digits.reading.confidence import Confidence
 from digits.reading.detect import FINE_SIDE, Candidates, Detector
+from digits.reading.ink_strength import with_strength
 from digits.reading.lines import lines_of, numbers_of
 from digits.reading.merge import Found, Thresholds, likely, merged
 from digits.storage import Storage
@@ -130,7 +131,7 @@ class Reader:
                 several = sum(one.confidence > SEEN for one in again) > 1
                 if several and surety(again) > TURNED_BY * surety(upright) and worth(again) > worth(best):
                     best, best_turn = again, turn
-        return best, best_turn
+        return with_strength(best, np.ascontiguousarray(np.rot90(grey, -best_turn))), best_turn
 
     def _closer(self, grey: np.ndarray, seen: Candidates) -> list[Found]:
         """Digits of one way up, small ones looked at again."""

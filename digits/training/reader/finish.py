@@ -157,6 +157,7 @@ _TRIED: dict[str, Iterable[float]] = {
     "digit": (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45),
     "relative": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
     "alike": (1.7, 2.0, 2.5, 3.2, 4.0, 10.0),
+    "faint": (0.0, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5),
 }
 """Values of each threshold that are tried, one threshold after another."""
 

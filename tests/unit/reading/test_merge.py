@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from digits.reading.detect import Candidates, scales_of
-from digits.reading.merge import Thresholds, likely, merged, weighted_median
+from digits.reading.merge import Found, Thresholds, likely, merged, weighted_median
 
 
 def candidates(rows):
@@ -79,3 +79,18 @@ def test_the_weighted_median_halves_the_weight():
     assert weighted_median(np.array([3.0, 1.0, 2.0]), np.array([1.0, 1.0, 1.0])) == 2
     assert weighted_median(np.array([3.0, 1.0, 2.0]), np.array([9.0, 1.0, 1.0])) == 3
     assert weighted_median(np.array([5.0]), np.array([0.1])) == 5
+
+
+def found(confidence, x, strength):
+    """A digit of the usual size."""
+    probabilities = np.full(10, 0.01, np.float32)
+    return Found(x=x, y=50, width=20, height=30, confidence=confidence, probabilities=probabilities, strength=strength)
+
+
+def test_what_is_far_fainter_than_the_rest_shows_through_and_is_left_out():
+    strong = [found(confidence=0.9, x=30.0 * place, strength=0.6) for place in range(5)]
+    pencil, behind = found(confidence=0.9, x=200.0, strength=0.3), found(confidence=0.9, x=230.0, strength=0.15)
+    everything = [*strong, pencil, behind]
+    assert likely(everything, Thresholds(faint=0.35)) == [*strong, pencil]
+    assert likely(everything, Thresholds()) == everything
+    assert likely([behind], Thresholds(faint=0.35)) == [behind], "a faint pencil alone on its page"
