@@ -153,22 +153,6 @@ def test_more_workers_than_the_cluster_has_are_refused_by_the_flag_that_asked_fo
         choose_trial_workers(a_search(tiny_mnist, gpus_per_trial=0.5), {"CPU": 4}, 1)
 
 
-def test_what_fails_while_events_are_shown_ends_the_search_at_once_and_no_trial_counts_as_failed(tiny_mnist, tmp_path):
-    run_dir, told = Storage.open(tmp_path) / "unseen", []
-
-    def show(event):
-        told.append(event["event"])
-        if event["event"] == "epoch":
-            raise BrokenPipeError("nobody reads")
-
-    search, epochs = a_search(tiny_mnist), 2_000  # an hour
-    tuning, training = replace(search.tuning, max_epochs=epochs), replace(search.training, distort=False)
-    with pytest.raises(BrokenPipeError, match="nobody reads"):
-        run(replace(search, tuning=tuning, training=training), run_dir, show)
-    assert told.count("epoch") == 1
-    assert not [trial for trial in searches.read_trials(run_dir) if trial.status == "failed"]
-
-
 def test_a_search_in_which_everything_failed_says_why(searched):
     diverged = [trial for trial in searched[2] if trial.status == "diverged"]
     with pytest.raises(TrainingError, match=r"all 1 trials failed \(trial-02: the loss was not finite"):
@@ -184,3 +168,20 @@ def test_a_trial_can_be_a_training_run_with_several_workers(searched, tiny_mnist
     for one, other in zip(alone[:2], trials[:2], strict=True):
         tolerance = 5e-2 if any(one.candidate.architecture.dropouts) else 1e-4
         assert other.history[0].train_loss == pytest.approx(one.history[0].train_loss, abs=tolerance)
+
+
+def test_what_fails_while_events_are_shown_ends_the_search_at_once_and_no_trial_counts_as_failed(tiny_mnist, tmp_path):
+    """The last test of this file: what it leaves behind goes on until its cluster ends, and holds cores."""
+    run_dir, told = Storage.open(tmp_path) / "unseen", []
+
+    def show(event):
+        told.append(event["event"])
+        if event["event"] == "epoch":
+            raise BrokenPipeError("nobody reads")
+
+    search, epochs = a_search(tiny_mnist), 2_000  # an hour
+    tuning, training = replace(search.tuning, max_epochs=epochs), replace(search.training, distort=False)
+    with pytest.raises(BrokenPipeError, match="nobody reads"):
+        run(replace(search, tuning=tuning, training=training), run_dir, show)
+    assert told.count("epoch") == 1
+    assert not [trial for trial in searches.read_trials(run_dir) if trial.status == "failed"]

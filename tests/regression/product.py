@@ -15,10 +15,19 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
+from digits.commands.evaluation import figures_of
+from digits.commands.seen_photos import read_photos
 from digits.errors import NoDigitFound, UnreadableImage
+from digits.evaluation.metrics import LabelledPredictions
+from digits.evaluation.metrics import evaluate as evaluate_digits
+from digits.evaluation.photo_folder import find_photos
+from digits.evaluation.photo_score import NO_DIGIT
 from digits.evaluation.simulated_photos import photo_set
 from digits.images import decode_image
+from digits.models import checkpoints
+from digits.models.inference import build_classifier
 from digits.preprocessing.prepare import prepare_photo
+from digits.reading.networks import shipped
 from digits.service.service import Service
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,7 +128,18 @@ def evaluate(folder: Path, checkpoint: Path) -> dict[str, Any]:
         (photos / f"{label}_{index:02d}.{'png' if index % 2 else 'jpg'}").write_bytes(data)
     flags = ("--checkpoint", str(checkpoint), "--photos", str(photos), "--no-report", "--storage-path", RUNS)
     document = run_job("evaluate", folder, *flags)
-    return {part: document[part] for part in ("validation", "photos")}
+    assert document["photos"]["images"] == 40
+    return {"validation": document["validation"], "photos": of_digit_network(photos, checkpoint)}
+
+
+def of_digit_network(photos: Path, checkpoint: Path) -> dict[str, Any]:
+    """What the record has of a folder of photos: the digit network's answers alone. The job asks both networks now."""
+    seen = read_photos(photos, find_photos(photos)[0], shipped().reader)
+    images, found = seen.prepared
+    predict = build_classifier(checkpoints.load(str(checkpoint))).probabilities
+    probabilities = evaluate_digits(predict, images, seen.labels).probabilities
+    probabilities[found == NO_DIGIT] = 0
+    return {**figures_of(LabelledPredictions(probabilities=probabilities, labels=seen.labels)), "path": "prepared"}
 
 
 def encoded(image: np.ndarray, format: str) -> bytes:
