@@ -5,6 +5,7 @@ A reader that is not installed is left out with a word (make peers).
 """
 
 import shutil
+import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,8 @@ from digits.images import encode_png
 PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 """Of the environment that make peers makes."""
 PROGRAM = ROOT / "digits" / "benchmarks" / "peers" / "read_pages.py"
+LEAST = 0.05
+"""What no error counts as, in %, so that a ratio can be taken: half a digit in a thousand."""
 PAGES = 2
 """Simulated pages of each condition."""
 SEED = 5
@@ -51,8 +54,6 @@ def figures_against(
     name: str, what: str, rates: Mapping[str, list[float]], turns: Mapping[str, list[FinishedProcess]]
 ) -> list[Figure]:
     """Errors and time beside one rival."""
-    # Half an error where there is none, so that a ratio can be taken.
-    least = 100 * 0.5 / 1000
     seconds = {side: [done.document["seconds"] for done in turns[side]] for side in ("ours", name)}
     return [
         Figure(
@@ -60,8 +61,8 @@ def figures_against(
             what=f"errors, {what}",
             unit="% of the digits",
             against=name,
-            ours=[max(least, 100 * rate) for rate in rates["ours"]],
-            theirs=[max(least, 100 * rate) for rate in rates[name]],
+            ours=[max(LEAST, 100 * rate) for rate in rates["ours"]],
+            theirs=[max(LEAST, 100 * rate) for rate in rates[name]],
             better="lower",
             aim=1.0,
         ),
@@ -80,12 +81,13 @@ def figures_against(
 def installed() -> dict[str, list[str]]:
     """The rivals on this machine, with the command that reads a folder; a line names those that are missing."""
     rivals: dict[str, list[str]] = {}
-    for name, there, remedy in (
-        ("rapidocr", PYTHON.exists(), "make peers"),
-        ("tesseract", shutil.which("tesseract") is not None, "install tesseract-ocr with the system's package manager"),
+    by_system = "install tesseract-ocr with the system's package manager"
+    for name, there, python, remedy in (
+        ("rapidocr", PYTHON.exists(), str(PYTHON), "make peers"),
+        ("tesseract", shutil.which("tesseract") is not None, sys.executable, by_system),
     ):
         if there:
-            rivals[name] = [str(PYTHON if PYTHON.exists() else shutil.which("python3")), str(PROGRAM), name]
+            rivals[name] = [python, str(PROGRAM), name]
         else:
             print(f"{name} is left out, it is not on this machine: {remedy}", flush=True)
     return rivals

@@ -34,9 +34,9 @@ def choose(settings: ChooseSettings) -> dict[str, Any]:
     changes = settings.checkpoint is not None or settings.by_score
     registry = registering.choose(storage, settings.checkpoint) if changes else Registry.read(storage)
     entries = (shipped_entry(), *registry.entries)
-    # Where an earlier version wrote no records, best.json names the best one.
-    folder = str(find_best(storage))
-    rows = [row_of(registry, entry, registry.in_service()) for entry in entries]
+    # Where an earlier version wrote no records, best.json names the best one, which is no entry.
+    folder, best = str(find_best(storage)), registry.in_service() if registry.entries or not has_best(storage) else None
+    rows = [row_of(registry, entry, best) for entry in entries]
     show_table("Checkpoints, oldest first", ["checkpoint", "score", "of", "registered", ""], rows)
     print(f"best checkpoint: {folder}")
     return {
@@ -48,13 +48,13 @@ def choose(settings: ChooseSettings) -> dict[str, Any]:
     }
 
 
-def row_of(registry: Registry, entry: Entry, best: Entry) -> list[str]:
+def row_of(registry: Registry, entry: Entry, best: Entry | None) -> list[str]:
     """An entry in the table: what it reached, and what it is to the best one."""
     if not registry.is_there(entry):
         standing = "removed"
     elif entry == best:
         standing = "the best" if entry != registry.chosen else "the best, chosen"
-    elif not entry.is_comparable(best):
+    elif best is not None and not entry.is_comparable(best):
         standing = f"not compared: {entry.differences(best)}"
     else:
         standing = "" if entry in (shipped_entry(), *registry.counted) else "set aside"

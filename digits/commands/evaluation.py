@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from digits import cluster, stopping
 from digits.commands import study
 from digits.commands.console import show_table, write_files
-from digits.commands.reader.folders import read_pages
+from digits.commands.reader.folders import read_pages, shown
 from digits.commands.seen_photos import SeenPhotos, read_photos, readings_of
 from digits.commands.settings import StorageSettings
 from digits.config import DataConfig
@@ -204,9 +204,11 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     if photos:
         findings.add_photos(photos, predict, resize=settings.resize)
     if pages or without_digits:
-        of_pages, files, findings.pages = read_pages(networks, pages, without_digits)
+        of_pages, files, readings = read_pages(networks, pages, without_digits)
         findings.document |= of_pages
         findings.files |= files
+        if settings.report:
+            findings.pages = [shown(page, one) for page, one in zip(pages, readings, strict=True)]
     if settings.report:
         cluster.connect()
         findings.add_comparison(checkpoint, compared, digits, photos, settings.photos_per_level)

@@ -116,7 +116,7 @@ def _kaggle(path: Path) -> Iterator[Source]:
         raise DataError(
             f"{path} has {len(table.column_names)} columns, {names} ...",
             f"label and {PIXELS} pixels",
-            "see the file's head",
+            "take the file with labels, or name its columns so",
         )
     values = np.stack([table[name].to_numpy() for name in pixels], axis=1)
     images = values.reshape(-1, IMAGE_SIZE, IMAGE_SIZE)
@@ -142,7 +142,9 @@ def _table(path: Path) -> Iterator[Source]:
     encoded = tuple(row["bytes"] if isinstance(row, dict) else row for row in rows)
     if not all(isinstance(data, bytes) for data in encoded):
         raise DataError(
-            f"{path}: column {image} has type {column.type}", "encoded pictures: bytes, or bytes and path", "see FORMS"
+            f"{path}: column {image} has type {column.type}",
+            "encoded pictures: bytes, or bytes and path",
+            "write the bytes of each picture's file into it",
         )
     yield Source(file=str(path), labels=_labels(path, labels, 0, "row"), encoded=encoded, held_out=held_out)
 

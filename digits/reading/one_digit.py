@@ -109,8 +109,9 @@ def look_at(photo: np.ndarray, reader: Reader) -> Look:
     if as_it_came is not None:
         return as_it_came
     whole = whole_of(photo) if refusal is None or refusal.reason != "blank" else None
-    if refusal is not None and whole is not None and not answered:
-        return Look(images=whole, box=WHOLE, found=None, is_whole=True)
+    if refusal is not None and whole is not None:
+        found = answered[0] if answered else None
+        return Look(images=whole, box=box_of(found, shape) if found else WHOLE, found=found, is_whole=True)
     if refusal is not None or (answered and share_of_smaller(prepared.box, box_of(answered[0], shape)) < 0.25):
         if not answered:
             assert refusal is not None

@@ -64,12 +64,15 @@ class Reader:
         expected = record.get("sha256", {}).get(NETWORK)
         if digest != expected:
             raise CheckpointError(f"{folder / NETWORK} is damaged: its SHA-256 is {digest}", f"SHA-256 {expected}")
-        return cls(
-            detector=Detector(network, threads),
-            thresholds=Thresholds(**record["thresholds"]),
-            confidence=Confidence(**record.get("confidence", {})),
-            record=record,
-        )
+        try:
+            thresholds, confidence = Thresholds(**record["thresholds"]), Confidence(**record.get("confidence", {}))
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{folder / RECORD} has no usable thresholds: {error!r}", "a reader's record"
+            ) from error
+        if not {"name", "simulated_pages"} <= set(record):
+            raise CheckpointError(f"{folder / RECORD} is incomplete", "the keys name and simulated_pages")
+        return cls(detector=Detector(network, threads), thresholds=thresholds, confidence=confidence, record=record)
 
     def read(self, picture: np.ndarray | bytes) -> Reading:
         """Every digit of a picture: uint8 (H, W, 3) RGB, uint8 (H, W) grey, or the bytes of a picture file.

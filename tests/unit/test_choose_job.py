@@ -73,11 +73,12 @@ def test_what_is_left_is_shown_where_nothing_is(storage, capsys):
     assert capsys.readouterr().out.count("removed") == 3
 
 
-def test_a_storage_path_without_records_shows_what_best_json_names(tmp_path):
+def test_a_storage_path_without_records_shows_what_best_json_names(tmp_path, capsys):
     storage = Storage.open(tmp_path)
     finish(storage, "old/x")
     (storage / "best.json").write_bytes(b'{"checkpoint": "old/x"}')
     document = asked(storage)
+    assert "the best" not in capsys.readouterr().out.replace("best checkpoint", "")
     assert document["best"] == f"{storage}/old/x"
     assert [each["checkpoint"] for each in document["checkpoints"]] == ["shipped"]
 

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from digits.benchmarks.peers.read_pages import SUFFIXES
 from digits.errors import NotADigit, UnreadableImage
 from digits.reading.networks import read
 
@@ -21,7 +22,7 @@ def digits_of(path: Path) -> str:
 
 
 def main(folder: Path) -> None:
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() != ".csv")
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     digits_of(paths[0])
     started = time.perf_counter()
     digits = {path.name: digits_of(path) for path in paths}

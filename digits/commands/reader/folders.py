@@ -14,11 +14,11 @@ from digits.reporting.page import PAGE_SIDE, PageShown, thumbnail
 
 def read_pages(
     networks: Networks, pages: Sequence[LabelledPage], without_digits: Sequence[Path]
-) -> tuple[dict[str, Any], dict[str, bytes], list[PageShown]]:
+) -> tuple[dict[str, Any], dict[str, bytes], list[PageReading]]:
     """Read both kinds of pictures and show how well.
 
     Returns the entries pages and not_digits of the job's JSON document (None for a kind without pictures), files for
-    the run's folder, and what the report shows of each page.
+    the run's folder, and what was read on each page.
     """
     document: dict[str, Any] = {"pages": None, "not_digits": None}
     files: dict[str, bytes] = {}
@@ -45,7 +45,7 @@ def read_pages(
         answered = sum(one.reading is not None for one in read_files(networks.read, without_digits))
         document["not_digits"] = {"images": len(without_digits), "answered": answered}
         print(f"{answered} of {len(without_digits)} pictures without digits are answered", flush=True)
-    return document, files, [shown(page, one) for page, one in zip(pages, readings, strict=True)]
+    return document, files, readings
 
 
 def shown(page: LabelledPage, read: PageReading) -> PageShown:

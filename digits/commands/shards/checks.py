@@ -1,6 +1,5 @@
 """What is wrong with digits before anything is trained on them: polarity, repetitions, labels that look wrong."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,8 +53,8 @@ def suspicions(images: np.ndarray, labels: np.ndarray) -> Suspicions:
     return Suspicions(rows=rows, answers=answers[rows], confidences=sure[rows])
 
 
-def refuse_transposed(images: np.ndarray, labels: np.ndarray, files: Sequence[str]) -> None:
-    """Raise DataError where digits are read far better with rows and columns exchanged."""
+def refuse_transposed(images: np.ndarray, labels: np.ndarray, file: str) -> None:
+    """Raise DataError where a file's digits, at least one, are read far better with rows and columns exchanged."""
     rows = np.linspace(0, len(images) - 1, min(LOOKED_AT, len(images))).astype(int)
     classify = build_classifier(checkpoints.load(str(SHIPPED))).probabilities
     as_they_are, transposed = (
@@ -64,7 +63,7 @@ def refuse_transposed(images: np.ndarray, labels: np.ndarray, files: Sequence[st
     )
     if as_they_are < 0.6 and transposed > as_they_are + 0.25:
         raise DataError(
-            f"the digits of {', '.join(files[:3])} lie transposed: {as_they_are:.0%} of a few are read as they are, "
+            f"the digits of {file} lie transposed: {as_they_are:.0%} of a few are read as they are, "
             f"{transposed:.0%} with rows and columns exchanged",
             "upright digits",
             "add --transposed, as for EMNIST's files",

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from digits.data.files import SHIPPED
 from digits.data.shards import write_shards
 from digits.data.sources import FORMS, Source, is_source, read_file
 from digits.errors import require
-from digits.evaluation.photo_folder import find_photos, some_of
+from digits.evaluation.photo_folder import LABELS, find_photos, some_of
 from digits.reporting.figures import contact_sheet
 from digits.storage import Storage
 
@@ -67,28 +68,22 @@ def make_shards(settings: MakeShardsSettings) -> dict[str, Any]:
     )
     sources, pictures = find_sources(settings.sources)
     Storage.open(output).check_writable()
-    if settings.with_mnist:
-        sources += [source for path in sorted(SHIPPED.glob("*.parquet")) for source in read_file(path)]
-    count = sum(len(source.labels) for source in sources if source.images is not None)
+    shards = sorted(SHIPPED.glob("*.parquet")) if settings.with_mnist else []
+    mnist = [source for path in shards for source in read_file(path)]
+    count = sum(len(source.labels) for source in (*sources, *mnist) if source.images is not None)
     print(f"{count:,} digits of 28x28, {len(pictures):,} pictures to prepare | {output}", flush=True)
     stopping.reached(lambda: "what is prepared is kept; type the command again to go on")
 
     collected = Collected()
     inverted = add_arrays(collected, sources, transposed=settings.transposed)
+    add_arrays(collected, mnist, transposed=False)
     refused = add_pictures(collected, pictures, output) if pictures else 0
     images, labels = np.concatenate(collected.images), np.concatenate(collected.labels)
     require(len(images) > 0, "no digit is left", "at least one", "see refused.csv for the reasons")
     held_out = np.concatenate(collected.held_out)
-    if not settings.transposed:
-        checks.refuse_transposed(images, labels, settings.sources)
     found = findings(images, labels, held_out, collected.where)
     write_findings(output, found)
-    files = [
-        path.name
-        for prefix, rows in (("train", ~held_out), ("test", held_out))
-        for path in write_shards(images[rows], labels[rows], output, prefix)
-    ]
-    remove(output / "parts")
+    files = write_all(output, images, labels, held_out)
     show_table(
         "Digits",
         ["", *map(str, range(10)), "all"],
@@ -118,10 +113,7 @@ def find_sources(named: Sequence[str]) -> tuple[list[Source], list[Picture]]:
     for name in named:
         path = Path(name).expanduser()
         require(path.exists(), f"there is no {path}", FORMS, "check the path")
-        files = (
-            sorted(file for file in path.iterdir() if file.is_file() and is_source(file)) if path.is_dir() else [path]
-        )
-        files = [file for file in files if file.name != "labels.csv"]
+        files = files_of(path)
         sources += [source for file in files for source in read_file(file)]
         if not files:
             photos, stray = find_photos(path)
@@ -134,6 +126,15 @@ def find_sources(named: Sequence[str]) -> tuple[list[Source], list[Picture]]:
             for row, data in enumerate(source.encoded)
         ]
     return sources, pictures
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files of digits at a path: it, or those in a folder; none in a folder of labelled pictures."""
+    if not path.is_dir():
+        return [path]
+    if (path / LABELS).is_file() or any((path / str(digit)).is_dir() for digit in range(10)):
+        return []
+    return sorted(file for file in path.iterdir() if file.is_file() and is_source(file))
 
 
 def add_arrays(collected: Collected, sources: Sequence[Source], *, transposed: bool) -> int:
@@ -151,6 +152,8 @@ def add_arrays(collected: Collected, sources: Sequence[Source], *, transposed: b
             print(
                 f"{int(dark.sum()):,} of {len(dark):,} digits of {source.file} are dark on light, inverted: {first} ..."
             )
+        if not transposed:
+            checks.refuse_transposed(images, source.labels, source.file)
         held_out = np.full(len(images), source.held_out)
         where = [source.where(row) for row in range(len(images))]
         collected.add(np.ascontiguousarray(images), source.labels, held_out, where)
@@ -224,8 +227,16 @@ def as_csv(head: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
     return buffer.getvalue().encode()
 
 
-def remove(folder: Path) -> None:
-    """Remove a folder of ours, if it is there."""
-    storage = Storage.open(folder)
-    if storage.exists():
-        storage.filesystem.delete_dir(storage.path)
+def write_all(output: Path, images: np.ndarray, labels: np.ndarray, held_out: np.ndarray) -> list[str]:
+    """Write the shards, whole before the first is where training looks; removes what was kept for an interruption."""
+    parts = output / "parts"
+    parts.mkdir(parents=True, exist_ok=True)
+    written = [
+        path
+        for prefix, rows in (("train", ~held_out), ("test", held_out))
+        for path in write_shards(images[rows], labels[rows], parts, prefix)
+    ]
+    for path in written:
+        path.replace(output / path.name)
+    shutil.rmtree(parts)
+    return [path.name for path in written]

@@ -45,6 +45,13 @@ class Picture:
         assert self.path is not None, "a picture has a path or its bytes"
         return self.path.read_bytes()
 
+    def state(self) -> tuple[int, int]:
+        """What changes when somebody changes the picture: its size and, of a file of its own, its time."""
+        if self.path is None:
+            return len(self.data or b""), 0
+        status = self.path.stat()
+        return status.st_size, status.st_mtime_ns
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Done:
@@ -58,7 +65,7 @@ class Done:
 
 def prepare_all(pictures: Sequence[Picture], parts: Storage, tell: Callable[[int], None]) -> Done:
     """Prepare all pictures; `tell` gets how many are done."""
-    names = [[picture.where, picture.label] for picture in pictures]
+    names = [[picture.where, picture.label, *picture.state()] for picture in pictures]
     key = hashlib.sha256(json.dumps(names).encode()).hexdigest()[:12]
     done: dict[int, tuple[np.ndarray, list[str]]] = {}
     numbers = range(-(-len(pictures) // A_PART))

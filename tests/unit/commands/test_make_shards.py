@@ -1,6 +1,7 @@
 """jobs/make_shards.py: digits of any form become shards that training takes; what is odd about them is told."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -158,3 +159,45 @@ def test_a_part_is_kept_as_it_is():
     read, reasons = read_part(part_of(images, ["", "blank", ""]))
     np.testing.assert_array_equal(read, images)
     assert reasons == ["", "blank", ""]
+
+
+def test_mnists_own_digits_are_added_as_they_are_and_hide_nothing(some, tmp_path, tiny_mnist, monkeypatch):
+    monkeypatch.setattr(making, "SHIPPED", Path(tiny_mnist))
+    images, labels = some
+    source = npz(tmp_path, images.transpose(0, 2, 1), labels)
+    with pytest.raises(DataError, match="lie transposed"):
+        make_shards(MakeShardsSettings(sources=(source,), output=tmp_path / "out", with_mnist=True))
+    document = make_shards(
+        MakeShardsSettings(sources=(source,), output=tmp_path / "out", transposed=True, with_mnist=True)
+    )
+    assert (document["digits"], document["held_out"]) == (900, 200)
+    read, _ = shards_of(tmp_path / "out")
+    shipped, _ = shards_of(tiny_mnist)
+    np.testing.assert_array_equal(read[200:500], images)
+    np.testing.assert_array_equal(read[500:], shipped[200:])
+    assert not (tmp_path / "out" / "parts").exists()
+
+
+def test_a_folder_of_labelled_pictures_is_one_whatever_table_lies_beside_them(pictures, tmp_path):
+    (tmp_path / "labels.csv").write_text("file,label\n0.png,1\n")
+    (tmp_path / "notes.csv").write_text("who,when\nme,today\n")
+    sources, found = making.find_sources((str(tmp_path),))
+    assert not sources and [picture.label for picture in found] == [1]
+
+
+def test_a_picture_that_was_changed_is_prepared_anew(pictures, tmp_path, monkeypatch):
+    from digits.commands.shards import pictures as module
+
+    asked = []
+
+    def here(all_pictures, places):
+        asked.append(len(places))
+        return (prepare_one(all_pictures[place]) for place in places)
+
+    monkeypatch.setattr(module, "prepared_on_ray", here)
+    parts = Storage.open(tmp_path / "parts")
+    prepare_all(pictures, parts, lambda count: None)
+    prepare_all(pictures, parts, lambda count: None)
+    pictures[0].path.write_bytes(pictures[1].path.read_bytes() + b"\0")
+    prepare_all(pictures, parts, lambda count: None)
+    assert asked == [6, 0, 6]

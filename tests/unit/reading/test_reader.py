@@ -154,6 +154,23 @@ def test_a_damaged_reader_is_refused(tmp_path):
         Reader.load(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"thresholds": None}, "no usable thresholds"),
+        ({"thresholds": {"unheard": 1}}, "no usable thresholds"),
+        ({"simulated_pages": None}, "is incomplete"),
+    ],
+)
+def test_a_record_that_lacks_something_is_refused(tmp_path, change, told):
+    shutil.copytree(SHIPPED / READER, tmp_path / "reader")
+    file = tmp_path / "reader" / RECORD
+    record = {**json.loads(file.read_text()), **change}
+    file.write_text(json.dumps({key: value for key, value in record.items() if value is not None}))
+    with pytest.raises(CheckpointError, match=told):
+        Reader.load(tmp_path / "reader")
+
+
 def test_the_command_line_prints_a_line_for_each_file(tmp_path, plain_pages, capsys):
     (tmp_path / "page.png").write_bytes(encode_png(plain_pages[0].picture))
     (tmp_path / "blank.png").write_bytes(encode_png(np.full((60, 60), 250, np.uint8)))
