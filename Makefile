@@ -4,12 +4,13 @@ BIN := .venv/bin
 
 .PHONY: install train test test-slow test-long test-all mutants peers serve audit clean
 
-install: .venv/installed
+install: .venv/dev
 
-.venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	touch $@
+# One environment that grows: make serve needs no TensorFlow, make train adds it, make test adds the tools
+.venv/serve .venv/train .venv/dev: pyproject.toml constraints.txt
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(@F)]'
+	touch $@ $(if $(filter dev,$(@F)),.venv/serve .venv/train)
 
 # The S3 server that a slow test trains and serves from, apart from what is tested
 .venv-s3/installed: tests/end_to_end/s3_server/requirements.txt
@@ -26,7 +27,7 @@ peers: .venv-peers/installed
 	touch $@
 
 # The article's two networks on the real digits; ARGS adds flags: make train ARGS="--seeds 0 1 2"
-train: install
+train: .venv/train
 	$(BIN)/python jobs/train.py --architecture both $(ARGS)
 
 # What a change must pass, in at most five minutes. What starts no Ray runs in two processes at a time; the others have
@@ -57,8 +58,8 @@ mutants: install
 	$(BIN)/python -m tests.mutation.run $(ARGS)
 
 # The service on http://127.0.0.1:8000, with the best checkpoint of runs/
-serve: install
-	$(BIN)/python -m serve $(ARGS)
+serve: .venv/serve
+	$(BIN)/digits serve $(ARGS)
 
 # Known vulnerabilities among the installed versions; asks a vulnerability service over the network
 audit: install

@@ -151,7 +151,7 @@ def check_shared(storage: Storage, files: Sequence[str] = (), *, alone: bool = F
                 "name a bucket, such as --storage-path s3://bucket/runs, or a folder that is mounted on all nodes",
             )
     finally:
-        marker.filesystem.delete_file(marker.path)
+        marker.delete()
 
 
 @ray.remote(num_cpus=0)

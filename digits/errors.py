@@ -3,6 +3,8 @@
 Jobs print such an error without a traceback and end with exit code 1; the service answers with its text.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import ClassVar
 
 
@@ -108,3 +110,24 @@ def require(condition: bool, happened: str, expected: str, remedy: str) -> None:
     """Raise ConfigurationError in three parts unless `condition` holds."""
     if not condition:
         raise ConfigurationError(happened, expected, remedy)
+
+
+@contextlib.contextmanager
+def needs(extra: str, what: str) -> Iterator[None]:
+    """Where a package is missing inside, raise ConfigurationError: `what` needs it, and which extra brings it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "digits"):
+            raise  # a fault of ours
+        raise missing_package(package, extra, what) from error
+
+
+def missing_package(package: str, extra: str, what: str) -> ConfigurationError:
+    """The error where a package of one of digits' extras is not installed, and `what` needs it."""
+    return ConfigurationError(
+        f"{what} needs the package {package}, which is not installed here",
+        f"digits with its extra {extra}",
+        f"pip install 'digits[{extra}]', or in a checkout: pip install --constraint constraints.txt '.[{extra}]'",
+    )

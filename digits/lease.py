@@ -75,7 +75,7 @@ class Lease:
         self.over.set()
         with contextlib.suppress(OSError):  # a lease that stays is one of a job that has ended
             if self.is_held():
-                self.folder.filesystem.delete_file((self.folder / FILE).path)
+                (self.folder / FILE).delete()
 
     def renew(self) -> None:
         """Renew the lease until it is given back or lost."""

@@ -1,32 +1,34 @@
 """A folder or a bucket behind one interface: runs, checkpoints and data are read from and written to it.
 
-A path is a local folder, or a URI that pyarrow's filesystems open (s3://bucket/runs, gs://...), options included
-(?endpoint_override=...). Keys in a URI open the filesystem, which carries them to the workers; they are kept nowhere
-else, so that no text that is made from a storage can show them.
+A path is a local folder, which needs no pyarrow, or a URI that pyarrow's filesystems open (s3://bucket/runs, gs://...),
+options included (?endpoint_override=...). Keys in a URI open the filesystem, which carries them to the workers; they
+are kept nowhere else, so that no text that is made from a storage can show them.
 """
 
 import os
 import secrets
+import shutil
 import time
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import pyarrow as pa
-from pyarrow import fs
-
-from digits.errors import ConfigurationError
+from digits.errors import ConfigurationError, needs
 from digits.uris import Uri, for_pyarrow, is_uri, public, quote_path, without_keys
+
+if TYPE_CHECKING:
+    from pyarrow import fs
 
 
 @dataclass(frozen=True)
 class Storage:
-    """A folder or file of a filesystem; `/` leads to one inside it."""
+    """A folder or file, local or of a bucket; `/` leads to one inside it."""
 
-    filesystem: fs.FileSystem
+    remote: "fs.FileSystem | None"
+    """What opens a bucket; None for a folder of this machine."""
     path: str
-    """Path inside the filesystem: absolute for a local one, bucket/key for a bucket."""
+    """Absolute for a local folder, bucket/key for a bucket."""
     root: str = ""
     """Scheme and host of a URI, without keys, such as s3://bucket; empty for a local folder."""
     depth: int = 0
@@ -39,7 +41,10 @@ class Storage:
         """The storage at a local path (made absolute) or a URI; creates nothing."""
         text = os.fspath(path)
         if not is_uri(text):
-            return cls(fs.LocalFileSystem(), str(Path(text).expanduser().absolute()))
+            return cls(None, str(Path(text).expanduser().absolute()))
+        with needs("serve", f"{public(text)} is a URI, and reading those"):
+            import pyarrow as pa
+            from pyarrow import fs
         try:
             uri, text = Uri.parse(text), for_pyarrow(text)
             filesystem, inner = fs.FileSystem.from_uri(text)
@@ -52,7 +57,7 @@ class Storage:
             ) from None
         inner = inner.rstrip("/") or "/"
         if isinstance(filesystem, fs.LocalFileSystem):
-            return cls(filesystem, inner)
+            return cls(None, inner)
         if not inner.endswith(uri.path):
             raise ConfigurationError(
                 f"cannot open {uri}: its path is read as {inner}",
@@ -80,25 +85,46 @@ class Storage:
     @property
     def is_local(self) -> bool:
         """Whether this is a folder of this machine, or one mounted on it."""
-        return isinstance(self.filesystem, fs.LocalFileSystem)
+        return self.remote is None
 
-    def kind(self) -> fs.FileType:
-        """File, Directory or NotFound."""
-        return self.filesystem.get_file_info(self.path).type
+    @property
+    def filesystem(self) -> "fs.FileSystem":
+        """The same as pyarrow's, for Ray and for Parquet files."""
+        from pyarrow import fs
+
+        return self.remote or fs.LocalFileSystem()
+
+    def is_file(self) -> bool:
+        """Whether there is a file here."""
+        return Path(self.path).is_file() if self.remote is None else self._type(self.remote) == "File"
 
     def exists(self) -> bool:
         """Whether there is a file or folder here."""
-        return self.kind() != fs.FileType.NotFound
+        return Path(self.path).exists() if self.remote is None else self._type(self.remote) != "NotFound"
 
     def files(self) -> list[str]:
         """Names of the files directly inside, sorted; empty where there is no folder."""
-        selector = fs.FileSelector(self.path, allow_not_found=True)
-        return sorted(f.base_name for f in self.filesystem.get_file_info(selector) if f.type == fs.FileType.File)
+        return self._names(files=True)
 
     def folders(self) -> list[str]:
         """Names of the folders directly inside, sorted; empty where there is no folder."""
+        return self._names(files=False)
+
+    def _type(self, remote: "fs.FileSystem") -> str:
+        """File, Directory or NotFound."""
+        return remote.get_file_info(self.path).type.name
+
+    def _names(self, *, files: bool) -> list[str]:
+        """Names of what lies directly inside."""
+        if self.remote is None:
+            folder = Path(self.path)
+            inside = list(folder.iterdir()) if folder.is_dir() else []
+            return sorted(path.name for path in inside if (path.is_file() if files else path.is_dir()))
+        from pyarrow import fs
+
+        kind = fs.FileType.File if files else fs.FileType.Directory
         selector = fs.FileSelector(self.path, allow_not_found=True)
-        return sorted(f.base_name for f in self.filesystem.get_file_info(selector) if f.type == fs.FileType.Directory)
+        return sorted(info.base_name for info in self.remote.get_file_info(selector) if info.type == kind)
 
     def new_folder(self, kind: str) -> Self:
         """A folder inside for a job of some kind, named after it and the time, that no other job has.
@@ -122,19 +148,32 @@ class Storage:
 
     def read_bytes(self) -> bytes:
         """The whole content of this file; OSError if it cannot be read."""
-        with self.filesystem.open_input_stream(self.path) as stream:
+        if self.remote is None:
+            return Path(self.path).read_bytes()
+        with self.remote.open_input_stream(self.path) as stream:
             return stream.read()
+
+    def delete(self) -> None:
+        """Remove this file, or this folder with all that is in it; OSError if it is not there."""
+        if self.remote is None:
+            path = Path(self.path)
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        elif self.is_file():
+            self.remote.delete_file(self.path)
+        else:
+            self.remote.delete_dir(self.path)
 
     def write_bytes(self, data: bytes) -> None:
         """Replace this file's content in one step: a reader sees either the old content or the new.
 
         A local file is written next to its place, synced and renamed; a bucket replaces objects in one step by itself.
         """
-        self.filesystem.create_dir(self.parent.path, recursive=True)
-        if not self.is_local:
-            with self.filesystem.open_output_stream(self.path) as stream:
+        if self.remote is not None:
+            self.remote.create_dir(self.parent.path, recursive=True)
+            with self.remote.open_output_stream(self.path) as stream:
                 stream.write(data)
             return
+        Path(self.path).parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(f"{self.path}.{uuid.uuid4().hex}.tmp")
         try:
             with temporary.open("wb") as file:
@@ -150,7 +189,7 @@ class Storage:
         probe = self / f".write-test-{uuid.uuid4().hex}"
         try:
             probe.write_bytes(b"digits")
-            self.filesystem.delete_file(probe.path)
+            probe.delete()
         except OSError as error:
             raise ConfigurationError(
                 f"cannot write to {self}: {error}",

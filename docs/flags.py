@@ -7,7 +7,6 @@ A table stands between `<!-- flags: jobs/NAME.py -->` and `<!-- end of flags -->
 """
 
 import argparse
-import ast
 import importlib
 import re
 import sys
@@ -24,12 +23,11 @@ DEFAULT = re.compile(r"\s*\(default: (.*)\)$", re.DOTALL)
 
 
 def settings_of(job: str) -> type:
-    """The dataclass that a job, such as jobs/train.py, parses its command line into: the first argument of the call."""
-    tree = ast.parse((DOCS.parent / job).read_text(encoding="utf-8"))
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
-    (name,) = {ast.unparse(call.args[0]) for call in calls if ast.unparse(call.func) in ("run_job", "tyro.cli")}
-    module = importlib.import_module(job.removesuffix(".py").replace("/", "."))
-    return getattr(module, name)
+    """The dataclass that a job, such as jobs/train.py, parses its command line into."""
+    from digits.__main__ import JOBS
+
+    (name,) = re.findall(r'^    run\("([\w-]+)"\)$', (DOCS.parent / job).read_text(encoding="utf-8"), re.MULTILINE)
+    return getattr(importlib.import_module(JOBS[name].module), JOBS[name].settings)
 
 
 def flags_of(job: str) -> list[argparse.Action]:

@@ -1,22 +1,12 @@
 #!/usr/bin/env python
-"""Trains networks to read handwritten digits, on Ray, and registers the best one.
-
-Without flags: the recommended recipe on the shipped MNIST, on all that this machine or cluster has.
-The article's experiment: --architecture both.
-"""
+"""python jobs/train.py: the same as `digits train`; --help tells what it does, and its flags."""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-if __name__ == "__main__":
-    from digits import stopping
-
-    stopping.listen()  # before the imports below, which take seconds
-
-from digits.commands.console import run_job
-from digits.commands.training import TrainSettings, train
+from digits.__main__ import run
 
 if __name__ == "__main__":
-    run_job(TrainSettings, train, __doc__)
+    run("train")

@@ -1,22 +1,12 @@
 #!/usr/bin/env python
-"""Trains the network that reads every digit of a page, on Ray, from MNIST and simulated pages alone.
-
-Ray Data makes the pages while Ray Train trains: the same job on one machine and on many. At the end the best epoch, by
-its errors on simulated pages of another maker, becomes a reader: RUN/reader, an ONNX file and its record.
-"""
+"""python jobs/train_reader.py: the same as `digits train-reader`; --help tells what it does, and its flags."""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-if __name__ == "__main__":
-    from digits import stopping
-
-    stopping.listen()  # before the imports below, which take seconds
-
-from digits.commands.console import run_job
-from digits.commands.reader.training import TrainReaderSettings, train_reader
+from digits.__main__ import run
 
 if __name__ == "__main__":
-    run_job(TrainReaderSettings, train_reader, __doc__)
+    run("train-reader")

@@ -1,22 +1,5 @@
-"""The application that Ray Serve builds: `serve run serve.app:build_app`, or by config.yaml."""
+"""`serve run serve.app:build_app`: the application of `digits.service.app`, under its short name."""
 
-from pathlib import Path
-from typing import Any
+from digits.service.app import build_app
 
-import yaml
-from ray import serve
-
-from digits.service.deployment import Arguments, DigitClassifier
-
-CONFIG = Path(__file__).with_name("config.yaml")
-
-
-def build_app(args: Arguments) -> serve.Application:
-    """The application that `serve run` and config.yaml build: the deployment with the settings of config.yaml."""
-    (application,) = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["applications"]
-    (options,) = application["deployments"]
-    chosen = {"checkpoint": args.checkpoint, "storage_path": args.storage_path}
-    options["user_config"].update({key: value for key, value in chosen.items() if value is not None})
-    # Ray's configuration files do not know this one: a checkpoint that is missing is still missing the third time.
-    deployment: Any = DigitClassifier  # its decorator makes a serve.Deployment of it, and its types do not say so
-    return deployment.options(**options, max_constructor_retry_count=3).bind(args)
+__all__ = ["build_app"]

@@ -60,7 +60,7 @@ def refusal(monkeypatch, tmp_path):
         monkeypatch.setattr(sys, "argv", ["job", *arguments])
         monkeypatch.setattr(cluster, "connect", lambda **options: pytest.fail("Ray was started"))
         with pytest.raises(SystemExit) as ended:
-            run_job(settings, job, None)
+            run_job(settings, job)
         message = str(ended.value.code)
         assert re.search(r"(?s)error: .+expected: .+what to do: .+", message)
         assert not [path for path in tmp_path.rglob("*") if path.is_file()]

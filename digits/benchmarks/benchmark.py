@@ -39,7 +39,10 @@ MEASURES: dict[Part, Callable[[Scope, Results], None]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkSettings:
-    """Command line of jobs/benchmark.py."""
+    """Measures this project against what a user would pick instead, on the same digits and machine, in the same run.
+
+    Every figure is a ratio of two sides that run in turns; the table shows minimum, median and maximum over the turns.
+    """
 
     parts: tuple[Part, ...] = ("training", "steps", "data", "distortion", "evaluation", "service", "growth")
     """What is measured; left out: reading (needs make peers), search and trials (take longest)."""

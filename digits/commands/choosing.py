@@ -13,7 +13,11 @@ from digits.models.registry import Entry, Registry, find_best, has_best, shipped
 
 @dataclass(frozen=True, kw_only=True)
 class ChooseSettings(StorageSettings):
-    """Command line of jobs/choose.py."""
+    """Shows the checkpoints of a storage path and which of them is the best; --checkpoint makes another one the best.
+
+    That one stays the best until a later training leaves a better one that can be compared with it. So one goes back to
+    an earlier network, or on to one that was measured on other data.
+    """
 
     checkpoint: str | None = None
     """The checkpoint to be the best, as RUN/NAME or as its full path, or shipped; left out, nothing is changed."""

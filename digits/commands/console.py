@@ -37,8 +37,10 @@ class Unsound(Exception):
         self.result = result
 
 
-def run_job(settings: type[Settings], job: Callable[[Settings], dict[str, Any]], description: str | None) -> None:
+def run_job(settings: type[Settings], job: Callable[[Settings], dict[str, Any]]) -> None:
     """Parse the command line into `settings`, run the job, and print its result as the last line of stdout.
+
+    The docstring of `settings` is what --help says of the job.
 
     Exit codes: 0 for success; 1 for what a job found wrong, or with one message on stderr for what a user can cause,
     storage that fails or training that ends early; 2 for a wrong command line; 130 for Ctrl-C or SIGTERM, after which a
@@ -49,7 +51,7 @@ def run_job(settings: type[Settings], job: Callable[[Settings], dict[str, Any]],
             # A sign that a terminal or log cannot show, such as ± in ASCII, is no reason to lose a training's result.
             stream.reconfigure(errors="replace")
     try:
-        options = tyro.cli(settings, description=description)
+        options = tyro.cli(settings)
         stopping.begin()
         result = job(options)
         stopping.finish()

@@ -40,7 +40,11 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateSettings(StorageSettings):
-    """Command line of jobs/evaluate.py."""
+    """Judges a checkpoint: on the validation digits it never trained on, and on a folder of labelled photos.
+
+    Writes report.html (which factor of a photo breaks which network, what each measure gives, every photo with its
+    answer), metrics.json, history.csv, photos.csv and pictures into a run folder of the storage path.
+    """
 
     checkpoint: str | None = None
     """Folder or URI of a checkpoint; left out, what would serve: the best of the storage path, or the shipped one."""

@@ -7,6 +7,7 @@ import tyro
 
 from digits.errors import require
 from digits.models import checkpoints
+from digits.models.inference import built
 from digits.reading.networks import Networks
 from digits.reading.reader import NETWORK, READER, RECORD, Reader
 from digits.storage import Storage
@@ -17,7 +18,11 @@ REMADE = ("format", "sha256")
 
 @dataclass(frozen=True, kw_only=True)
 class PackSettings:
-    """Command line of jobs/pack.py."""
+    """Puts a trained digit network and a trained reader of pages into one folder: a checkpoint that serves as a whole.
+
+    A checkpoint as jobs/train.py leaves it has a digit network only; it reads pages with the reader that comes with
+    digits.
+    """
 
     checkpoint: str
     """Folder or URI of a checkpoint of jobs/train.py or jobs/tune.py."""
@@ -42,7 +47,8 @@ def pack(settings: PackSettings) -> dict[str, Any]:
         (output / READER / name).write_bytes((source / name).read_bytes())
     # Last, so that a folder that has a record is complete.
     record = {key: value for key, value in checkpoint.record.items() if key not in REMADE}
-    checkpoints.write(output, weights=checkpoint.weights, record=record)
+    graphs = built(checkpoint.architecture, checkpoint.weights)
+    checkpoints.write(output, weights=checkpoint.weights, record=record, graphs=graphs)
     networks = Networks.load(output)
     print(f"{networks.checkpoint.name} and {networks.reader.record['name']}, together in {output}", flush=True)
     return {

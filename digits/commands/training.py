@@ -33,7 +33,11 @@ TrainingFlags = flags_of(TrainingConfig, default=as_recipe_says, called=TRAINING
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """Command line of jobs/train.py."""
+    """Trains networks to read handwritten digits, on Ray, and registers the best one.
+
+    Without flags: the recommended recipe on the shipped MNIST, on all that this machine or cluster has.
+    The article's experiment: --architecture both.
+    """
 
     architecture: Literal["recommended", "baseline", "improved", "both"] = "recommended"
     """Which network, each with its own recipe; both: the article's two, baseline and improved."""

@@ -41,7 +41,12 @@ TrainingFlags = flags_of(
 
 @dataclass(frozen=True, kw_only=True)
 class TuneSettings:
-    """Command line of jobs/tune.py."""
+    """Searches filters, dropout rates and learning rate for the network that reads people's photos best, on Ray Tune.
+
+    The article's two networks are always tried first. Poor trials are stopped early; the winner is trained in full, as
+    jobs/train.py does, and registered if it beats the best checkpoint so far. Ctrl-C reports the best network so far;
+    --resume goes on with an interrupted search.
+    """
 
     tuning: Annotated[TuningConfig, tyro.conf.arg(name="")] = field(default_factory=TuningConfig)
     space: Annotated[SearchSpace, tyro.conf.arg(name="")] = field(default_factory=SearchSpace)

@@ -21,7 +21,10 @@ from digits.training.resources import Workers, choose_workers, in_order
 
 @dataclass(frozen=True, kw_only=True)
 class CheckSettings(StorageSettings):
-    """Command line of jobs/check.py."""
+    """Looks at this machine or cluster: what each node is, whether workers see their GPUs and train alike, how fast.
+
+    It takes a minute or two. The last line, one JSON document, is made to be pasted into a report; it holds no token.
+    """
 
     num_workers: int | None = None
     """Workers that train together; left out, one for each GPU, or else for each node."""

@@ -75,7 +75,7 @@ def describe_nodes(storage: Storage) -> list[Node]:
                 asked.append((node, describe.options(scheduling_strategy=here).remote(marker)))
         return [answered(node, answer) for node, answer in asked]
     finally:
-        marker.filesystem.delete_file(marker.path)
+        marker.delete()
 
 
 def answered(node: Mapping[str, Any], answer: ray.ObjectRef[dict[str, Any]]) -> Node:

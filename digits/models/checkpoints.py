@@ -1,8 +1,9 @@
 """Checkpoints: a network as plain arrays with a JSON record beside them.
 
 A checkpoint is a folder: weights.npz (arrays, never pickled), optimizer.npz (to resume training), checkpoint.json
-(all that is needed to rebuild and judge the network, and the SHA-256 of the arrays), and model.keras for other
-Keras users, which this project never loads. best.json of a storage path names the best one (digits.models.registry).
+(all that is needed to rebuild and judge the network, and the SHA-256 of the other files), and, once it is finished,
+grey.onnx and colour.onnx, which answer, and model.keras for other Keras users, which this project never loads.
+best.json of a storage path names the best one (digits.models.registry).
 """
 
 import hashlib
@@ -28,6 +29,8 @@ RECORD, WEIGHTS, OPTIMIZER, KERAS_MODEL, BEST = (
     "model.keras",
     "best.json",
 )
+GRAPHS = ("grey.onnx", "colour.onnx")
+"""The finished network for ONNX Runtime: images in grey, and in colour."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,8 @@ class Checkpoint:
     """float32 arrays, named and shaped as `architecture.weight_shapes()` says."""
     record: dict[str, Any]
     """The content of checkpoint.json."""
+    graphs: tuple[bytes, bytes] | None = None
+    """The same network as ONNX models for images in grey and in colour, where the checkpoint is finished."""
 
     @property
     def path(self) -> str:
@@ -86,16 +91,19 @@ def write(
     record: Mapping[str, Any],
     optimizer: Mapping[str, np.ndarray] | None = None,
     keras_model: bytes | None = None,
+    graphs: tuple[bytes, bytes] | None = None,
 ) -> None:
     """Write a checkpoint folder; `record` holds at least name and architecture (a dictionary).
 
-    `optimizer` lets training resume from here; `keras_model`, a .keras file, is for other Keras users.
+    `optimizer` lets training resume from here; `keras_model`, a .keras file, is for other Keras users; `graphs`, ONNX
+    models, let it read where the package onnx is not installed.
     """
     files = {WEIGHTS: pack_arrays(weights)}
     if optimizer is not None:
         files[OPTIMIZER] = pack_arrays(optimizer)
     if keras_model is not None:
         files[KERAS_MODEL] = keras_model
+    files.update(zip(GRAPHS, graphs or (), strict=False))
     for name, data in files.items():
         (folder / name).write_bytes(data)
     write_record(folder, {**record, "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}})
@@ -149,7 +157,11 @@ def load(path: str | Storage) -> Checkpoint:
     for name, array in weights.items():
         if array.dtype != np.float32 or not np.isfinite(array).all():
             raise CheckpointError(f"array {name} of {folder / WEIGHTS} is not finite float32", "finite float32 numbers")
-    return Checkpoint(folder=folder, architecture=architecture, weights=weights, record=record)
+    graphs = None
+    if set(GRAPHS) <= set(record["sha256"]):
+        grey, colour = (read_verified(folder, record, name) for name in GRAPHS)
+        graphs = (grey, colour)
+    return Checkpoint(folder=folder, architecture=architecture, weights=weights, record=record, graphs=graphs)
 
 
 def best_checkpoint(storage_path: str) -> str:

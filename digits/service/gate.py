@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from digits.errors import RequestError, require
 from digits.service.encoded_body import Unpacked
-from digits.service.service import ROOT
+from digits.service.settings import ROOT
 
 OPEN_PATHS = frozenset({"/health", "/v2/health/live", "/v2/health/ready"})
 """Paths that need no API key, for load balancers."""

@@ -24,11 +24,10 @@ from digits.reading.one_digit import Look, look_at
 from digits.reading.reader import Reader
 from digits.service.inference.protocol import read_each_by_its_kind
 from digits.service.metrics import Metrics, NoMetrics
+from digits.service.settings import ROOT
 from digits.storage import Storage
 from digits.uris import is_uri, public
 
-ROOT = Path(__file__).resolve().parents[2]
-"""The project's folder, to which paths are relative, wherever Ray runs the service."""
 BEST = "best"
 """Names, as `checkpoint`, what `digits.models.registry.find_best` finds."""
 _DESCRIPTION_KEYS = ("metrics", "training", "data", "calibration", "versions")

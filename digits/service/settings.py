@@ -1,4 +1,4 @@
-"""What `python -m serve [config.yaml] [key=value ...]` is asked for: the configuration to serve, and its free ports.
+"""What `digits serve [config.yaml] [key=value ...]` is asked for: the configuration to serve, and its free ports.
 
 Everything here is checked before Ray is imported, so that a mistake is told in the first seconds.
 """
@@ -16,6 +16,13 @@ import yaml
 from digits.errors import ConfigurationError, require
 from digits.uris import is_uri, public
 
+CHECKOUT = Path(__file__).resolve().parents[2]
+"""The project's folder, where digits runs from its checkout."""
+_IN_CHECKOUT = (CHECKOUT / "serve" / "config.yaml").is_file()
+ROOT = CHECKOUT if _IN_CHECKOUT else Path.cwd()
+"""Where relative paths begin, wherever Ray runs the service: in the checkout, or where an installed one was started."""
+CONFIG = CHECKOUT / "serve" / "config.yaml" if _IN_CHECKOUT else Path(__file__).with_name("config.yaml")
+"""The service's own configuration; an installed digits brings a copy of the checkout's."""
 MODEL_KEYS = ("checkpoint", "storage_path")
 """What chooses the model: part of user_config."""
 KEYS = (*MODEL_KEYS, "api_key_file", "port")

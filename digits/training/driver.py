@@ -70,7 +70,7 @@ def train(
     # The folder tells where training stands. Ray Train's own note would refuse a run of which an epoch was removed, or
     # that another version of Ray began.
     if (run_dir / SNAPSHOT).exists():
-        run_dir.filesystem.delete_file((run_dir / SNAPSHOT).path)
+        (run_dir / SNAPSHOT).delete()
     with listening(on_event) as events:
         photos, queue = tuple(photo_digits), events.queue
         task = TrainingTask(run=run, run_dir=run_dir, split=split, photo_digits=photos, events=queue)

@@ -9,7 +9,7 @@ from digits.evaluation.metrics import LabelledPredictions, evaluate
 from digits.models import checkpoints
 from digits.models.calibration import fit_temperature, held_out_calibration_error
 from digits.models.checkpoints import Checkpoint
-from digits.models.inference import build_classifier, softmax
+from digits.models.inference import build_classifier, built, softmax
 from digits.storage import Storage
 from digits.training import runs
 from digits.training.runs import Network
@@ -54,7 +54,9 @@ def finish(run_dir: Storage, network: Network, images: np.ndarray, labels: np.nd
         "validation": {"accuracy": predictions.accuracy, "loss": predictions.loss, "images": len(labels)},
     }
     folder = run_dir / network.name
-    checkpoints.write(folder, weights=best.weights, record=record, keras_model=runs.read_keras_file(best))
+    graphs = built(best.architecture, best.weights)
+    keras_model = runs.read_keras_file(best)
+    checkpoints.write(folder, weights=best.weights, record=record, keras_model=keras_model, graphs=graphs)
     return FinishedNetwork(checkpoint=checkpoints.load(folder), predictions=predictions)
 
 

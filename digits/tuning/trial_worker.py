@@ -78,7 +78,7 @@ def keep_last_epoch(folder: Storage, search: Search, network: Network, state: Tr
     runs.write_epoch(folder / network.epoch_name(number), run, network, state, num_workers)
     earlier = folder / network.epoch_name(number - 1)
     if earlier.exists():
-        earlier.filesystem.delete_dir(earlier.path)
+        earlier.delete()
 
 
 def digits_of_epochs(epochs: Sequence[ray.ObjectRef[Digits]], columns: Columns) -> Iterator[Digits]:

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from digits.commands.console import run_job
+from digits.commands.evaluation import EvaluateSettings, evaluate_checkpoint
+from digits.commands.training import TrainSettings, train
 from digits.evaluation.pages.simulated import PLAIN, simulated_page
 from digits.images import encode_png, to_rgb
 from digits.models import checkpoints
-from jobs import evaluate, train
 from tests.end_to_end.conftest import read_shard
 from tests.end_to_end.faults import Job
 
@@ -146,17 +147,17 @@ def test_an_evaluation_that_is_stopped_says_so(trained):
 
 
 MISTAKES = [
-    (train.TrainSettings, train.train, ["--epochs", "0"], "epochs = 0"),
-    (train.TrainSettings, train.train, ["--learning-rate", "-1"], "learning rate = -1"),
-    (train.TrainSettings, train.train, ["--batch-size", "0"], "batch size = 0"),
-    (train.TrainSettings, train.train, ["--seeds", "1", "1"], "seeds (1, 1)"),
-    (train.TrainSettings, train.train, ["--data", "nothing-here"], "no Parquet files"),
-    (train.TrainSettings, train.train, ["--resume", "nothing-here"], "no run that can go on"),
-    (train.TrainSettings, train.train, ["--storage-path", "/proc/runs"], "cannot write"),
-    (evaluate.EvaluateSettings, evaluate.evaluate_checkpoint, ["--checkpoint", "nothing-here"], "checkpoint.json"),
-    (evaluate.EvaluateSettings, evaluate.evaluate_checkpoint, ["--photos", "nothing-here"], "no folder"),
-    (evaluate.EvaluateSettings, evaluate.evaluate_checkpoint, ["--pages", "nothing-here"], "there is no nothing-here"),
-    (evaluate.EvaluateSettings, evaluate.evaluate_checkpoint, ["--not-digits", "nothing-here"], "no folder"),
+    (TrainSettings, train, ["--epochs", "0"], "epochs = 0"),
+    (TrainSettings, train, ["--learning-rate", "-1"], "learning rate = -1"),
+    (TrainSettings, train, ["--batch-size", "0"], "batch size = 0"),
+    (TrainSettings, train, ["--seeds", "1", "1"], "seeds (1, 1)"),
+    (TrainSettings, train, ["--data", "nothing-here"], "no Parquet files"),
+    (TrainSettings, train, ["--resume", "nothing-here"], "no run that can go on"),
+    (TrainSettings, train, ["--storage-path", "/proc/runs"], "cannot write"),
+    (EvaluateSettings, evaluate_checkpoint, ["--checkpoint", "nothing-here"], "checkpoint.json"),
+    (EvaluateSettings, evaluate_checkpoint, ["--photos", "nothing-here"], "no folder"),
+    (EvaluateSettings, evaluate_checkpoint, ["--pages", "nothing-here"], "there is no nothing-here"),
+    (EvaluateSettings, evaluate_checkpoint, ["--not-digits", "nothing-here"], "no folder"),
 ]
 
 
@@ -174,13 +175,13 @@ def test_photos_that_cannot_be_used_are_refused(trained, tmp_path, monkeypatch):
             (tmp_path / "7.png").write_bytes(content)
         monkeypatch.setattr(sys, "argv", ["job", "--photos", str(tmp_path), "--storage-path", str(storage)])
         with pytest.raises(SystemExit, match=words):
-            run_job(evaluate.EvaluateSettings, evaluate.evaluate_checkpoint, None)
+            run_job(EvaluateSettings, evaluate_checkpoint)
 
 
 def test_an_unknown_flag_is_answered_with_the_nearest_one(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["jobs/train.py", "--seds", "1"])
     with pytest.raises(SystemExit) as ended:
-        run_job(train.TrainSettings, train.train, None)
+        run_job(TrainSettings, train)
     assert ended.value.code == 2
     assert "--seeds" in capsys.readouterr().err
 

@@ -13,9 +13,9 @@ import yaml
 
 from digits.models.checkpoints import read_record
 from digits.models.registry import SHIPPED
-from digits.service.settings import read_settings
+from digits.service.settings import CONFIG, read_settings
+from digits.service.start import main, prepare
 from digits.storage import Storage
-from serve.__main__ import CONFIG, main, prepare
 from tests.end_to_end.ports import free_ports
 from tests.end_to_end.serve_cluster import (
     BIN,

@@ -49,7 +49,7 @@ def work(settings):
 def done(settings):
     return {"whole": True}
 
-run_job(Settings, done if "done" in sys.argv else work, None)
+run_job(Settings, done if "done" in sys.argv else work)
 if "done" in sys.argv:
     print("done", flush=True)
     time.sleep(0.5)

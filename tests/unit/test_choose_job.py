@@ -67,7 +67,7 @@ def test_an_unknown_checkpoint_is_one_message(storage):
 
 def test_what_is_left_is_shown_where_nothing_is(storage, capsys):
     for run in ("first", "second", "own"):
-        storage.filesystem.delete_dir((storage / run).path)
+        (storage / run).delete()
     document = asked(storage)
     assert document["best"] == str(SHIPPED) and len(document["checkpoints"]) == 4
     assert capsys.readouterr().out.count("removed") == 3

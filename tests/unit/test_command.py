@@ -1,5 +1,6 @@
 """The command `digits`: reads pictures, runs jobs by their names, and says which there are."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -39,7 +40,11 @@ def test_pictures_are_read_for_people_and_as_json(asked, read_mnist, tmp_path, c
 
 def test_every_job_has_its_name(asked, capsys):
     files = {path.stem for path in (ROOT / "jobs").glob("*.py")} - {"__init__"}
-    assert {module.removeprefix("jobs.") for module in command.JOBS.values()} == files
+    assert {name.replace("read-folders", "read").replace("-", "_") for name in command.JOBS} == files
+    for job in command.JOBS.values():
+        module = importlib.import_module(job.module)
+        assert getattr(module, job.settings).__doc__ and callable(getattr(module, job.function))
+        assert job.extra in ("train", "dev")
     assert all(name in command.__doc__ for name in command.JOBS)
     assert asked() == asked("--help") == 0
     assert "digits read" in capsys.readouterr().out
@@ -49,6 +54,19 @@ def test_what_is_no_command_is_told_in_three_parts(asked, capsys):
     assert asked("raed") == 2
     told = capsys.readouterr().err
     assert "there is no command raed" in told and "expected: read, serve" in told and "what to do:" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "package", "extra"),
+    [(["train", "--epochs", "1"], "tensorflow", "train"), (["choose"], "tyro", "train"), (["serve"], "ray", "serve")],
+)
+def test_a_command_says_which_extra_it_lacks(arguments, package, extra, tmp_path):
+    """In a process in which that package cannot be imported, as where it is not installed."""
+    code = f"import sys; sys.modules[{package!r}] = None; from digits.__main__ import main; sys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert f"needs the package {package}, which is not installed" in done.stderr
+    assert f"pip install 'digits[{extra}]'" in done.stderr
 
 
 def test_a_job_gets_its_arguments(tmp_path):

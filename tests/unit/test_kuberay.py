@@ -15,7 +15,7 @@ from digits.commands.training import TrainSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-RAY = re.fullmatch(r"ray\[.*\]==([\d.]+)", PROJECT["dependencies"][0])[1]
+RAY = re.fullmatch(r"ray\[.*\]==([\d.]+)", PROJECT["optional-dependencies"]["serve"][0])[1]
 SCHEMA = yaml.safe_load((ROOT / "tests/unit/kuberay_schema/ray.io_v1.yaml").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 DOCKERFILE = (ROOT / "kuberay/Dockerfile").read_text()
@@ -98,8 +98,8 @@ def test_every_pod_runs_the_ray_that_is_pinned(manifest, cluster):
 
 def test_the_image_holds_the_project_with_its_own_pins_and_nothing_unpinned():
     (install,) = re.findall(r"^RUN (.*)$", DOCKERFILE, re.MULTILINE)
-    assert install == 'pip install --no-cache-dir --constraint constraints.txt --editable ".${EXTRA}"'
-    assert "--build-arg EXTRA=[gpu]" in DOCKERFILE
+    assert install == 'pip install --no-cache-dir --constraint constraints.txt --editable ".[${EXTRAS}]"'
+    assert "--build-arg EXTRAS=train,serve,gpu" in DOCKERFILE
     assert "gpu" in PROJECT["optional-dependencies"]
     for line in re.findall(r"^COPY --chown=ray:users (.*)$", DOCKERFILE, re.MULTILINE):
         *sources, _ = line.split()

@@ -82,7 +82,7 @@ def test_a_lease_from_elsewhere_is_watched_taken_over_when_it_stands_still_and_r
         quick(folder).require_free()
     assert json.loads((folder / FILE).read_bytes())["job"] == "other"
 
-    monkeypatch.setattr(lease.time, "sleep", lambda seconds: folder.filesystem.delete_file((folder / FILE).path))
+    monkeypatch.setattr(lease.time, "sleep", lambda seconds: (folder / FILE).delete())
     quick(folder).require_free()
 
 

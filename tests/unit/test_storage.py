@@ -181,7 +181,7 @@ def test_a_path_that_pyarrow_reads_otherwise_is_refused(monkeypatch):
         def from_uri(uri):
             return fs.SubTreeFileSystem("/", fs._MockFileSystem()), "bucket/other"
 
-    monkeypatch.setattr("digits.storage.fs.FileSystem", Elsewhere)
+    monkeypatch.setattr(fs, "FileSystem", Elsewhere)
     with pytest.raises(ConfigurationError, match=r"its path is read as bucket/other"):
         Storage.open("s3://bucket/runs/../other")
 

@@ -31,7 +31,10 @@ SHOWN_WORKERS = (1, 2, 8, 64, 256)
 
 @dataclass(frozen=True, kw_only=True)
 class ScaleSettings:
-    """Command line of jobs/scale.py."""
+    """Measures one worker's step and draws how an epoch would go with 1 to 256 workers, beside runs that were timed.
+
+    A step is measured in seconds of one core, so a busy machine does not spoil it.
+    """
 
     architectures: tuple[str, ...] = tuple(RECIPES)
     """Networks to measure, by the names of their recipes."""

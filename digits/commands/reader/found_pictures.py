@@ -56,7 +56,7 @@ def on_disk(path: str) -> Iterable[tuple[Picture, bool]]:
 def in_bucket(uri: str) -> Iterable[tuple[Picture, bool]]:
     """The same for a URI; by their names alone, since each look into a file costs a request."""
     root = Storage.open(uri)
-    if root.kind() == fs.FileType.File:
+    if root.is_file():
         return [(Picture(name=str(root), file=root), True)]
     found = root.filesystem.get_file_info(fs.FileSelector(root.path, recursive=True, allow_not_found=True))
     inside = [info.path[len(root.path) :].strip("/") for info in found if info.type == fs.FileType.File]

@@ -32,7 +32,11 @@ PICTURES_A_TASK = 8
 
 @dataclass(frozen=True, kw_only=True)
 class ReadSettings(StorageSettings):
-    """Command line of jobs/read.py."""
+    """Reads every digit in pictures, folders of them and buckets, on all cores of the cluster.
+
+    Shows what it reads as it goes. With --output the answers become a CSV or Parquet file; the same command, typed
+    again after an interruption, goes on with the pictures that are not read yet.
+    """
 
     pictures: tyro.conf.Positional[tuple[str, ...]]
     """Pictures, folders of them with all folders inside, and URIs of either."""

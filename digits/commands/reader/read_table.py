@@ -100,7 +100,7 @@ class ReadTable:
         write = as_csv if self.file.name.lower().endswith(".csv") else as_parquet
         self.file.write_bytes(write(rows))
         if self.parts.exists():
-            self.parts.filesystem.delete_dir(self.parts.path)
+            self.parts.delete()
 
 
 def as_csv(rows: list[Row]) -> bytes:

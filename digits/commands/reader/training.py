@@ -24,7 +24,11 @@ from digits.training.resources import choose_workers
 
 @dataclass(frozen=True, kw_only=True)
 class TrainReaderSettings(StorageSettings):
-    """Command line of jobs/train_reader.py."""
+    """Trains the network that reads every digit of a page, on Ray, from MNIST and simulated pages alone.
+
+    Ray Data makes the pages while Ray Train trains: the same job on one machine and on many. At the end the best epoch,
+    by its errors on simulated pages of another maker, becomes a reader: RUN/reader, an ONNX file and its record.
+    """
 
     seed: int = 0
     """Decides the pages, their order and the network's first weights."""

@@ -29,7 +29,12 @@ TOLD = 5
 
 @dataclass(frozen=True, kw_only=True)
 class MakeShardsSettings:
-    """Command line of jobs/make_shards.py."""
+    """Turns digits in the forms that people have into Parquet shards that jobs/train.py --data takes.
+
+    Pictures of any size are prepared as the service prepares them, on all cores. What cannot be prepared, what is there
+    more than once and labels that look wrong are told with file and line. The shards in digits/mnist were made in this
+    way from MNIST's four IDX files.
+    """
 
     sources: tyro.conf.Positional[tuple[str, ...]]
     """Files and folders: pictures in folders 0 to 9 or with labels.csv, IDX, .npz, Kaggle's .csv, .parquet, .arrow."""

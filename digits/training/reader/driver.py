@@ -45,7 +45,7 @@ def train(
         "give --num-workers 1, 2 or 4",
     )
     if (run_dir / SNAPSHOT).exists():  # the folder tells where training stands
-        run_dir.filesystem.delete_file((run_dir / SNAPSHOT).path)
+        (run_dir / SNAPSHOT).delete()
     shapes = interruptible.call(lambda: squares.begin_shapes(files, run.training))
     with listening(on_event) as events:
         config = {

@@ -143,7 +143,7 @@ def job(settings):
     print("läuft", file=sys.stderr)
     return {"accuracy": 0.985}
 
-run_job(Settings, job, None)
+run_job(Settings, job)
 """
 
 

@@ -28,7 +28,8 @@ def test_both_networks_lie_in_one_folder_and_load_as_one(trained, tmp_path):
     assert networks.reader.record["name"] == document["reader"]
     assert networks.checkpoint.record["metrics"] == trained.record["metrics"]
     files = {path.relative_to(tmp_path / "both").as_posix() for path in (tmp_path / "both").rglob("*.*")}
-    assert files == {"checkpoint.json", "weights.npz", "reader/network.onnx", "reader/reader.json"}
+    graphs = {"grey.onnx", "colour.onnx"}
+    assert files == {"checkpoint.json", "weights.npz", *graphs, "reader/network.onnx", "reader/reader.json"}
     assert set(checkpoints.load(str(tmp_path / "both")).record["sha256"]) == {"weights.npz"}
 
 

@@ -146,7 +146,7 @@ def test_what_a_check_finds_wrong_is_its_last_line_and_the_exit_code_says_so(mon
 
     monkeypatch.setattr(sys, "argv", ["job"])
     with pytest.raises(SystemExit) as ended:
-        run_job(CheckSettings, job, None)
+        run_job(CheckSettings, job)
     assert ended.value.code == 1
     out, err = capsys.readouterr()
     assert out.splitlines()[-1] == '{"problems": ["no GPU"]}' and err == ""

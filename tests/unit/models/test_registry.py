@@ -173,10 +173,10 @@ def test_storage_that_fails_is_no_damage(storage, monkeypatch):
 def test_removed_runs_do_not_count(storage):
     for name, score in (("a/x", 0.8), ("b/x", 0.95), ("c/x", 0.9)):
         register(storage, name, photo_score=score)
-    storage.filesystem.delete_dir((storage / "b").path)
+    (storage / "b").delete()
     assert find_best(storage) == storage / "c/x"
     for run in "ac":
-        storage.filesystem.delete_dir((storage / run).path)
+        (storage / run).delete()
     assert find_best(storage) == Storage.open(SHIPPED)
     register(storage, "d/x", photo_score=0.1, protocol="literature")
     assert best(storage) == "d/x"

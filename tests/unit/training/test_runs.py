@@ -1,5 +1,7 @@
 """Runs: what lies in a folder decides where training goes on and which epoch is kept."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -117,6 +119,6 @@ def test_epochs_from_a_thousand_on_come_after_those_before(tmp_path):
     run, run_dir = make_run(), Storage.open(tmp_path)
     numbers = (9, 99, 999, 1000, 1001, 10_000)
     for number in numbers:
-        run_dir.filesystem.create_dir((run_dir / run.networks[0].epoch_name(number)).path)
+        Path((run_dir / run.networks[0].epoch_name(number)).path).mkdir(parents=True)
     names = runs.finished_epochs(run_dir, run.networks[0])
     assert names == [run.networks[0].epoch_name(number) for number in reversed(numbers)]

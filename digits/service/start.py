@@ -1,0 +1,79 @@
+"""`digits serve [config.yaml] [key=value ...]`: the service on this machine, or on the cluster of RAY_ADDRESS.
+
+Checks command line, checkpoint, API key and ports before Ray starts, so that a mistake is told at once, then does what
+`serve run` does.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from digits.errors import CheckpointError, ConfigurationError
+from digits.machine import quoted_interpreter, usable_cores
+from digits.models import checkpoints
+from digits.service.gate import read_api_key
+from digits.service.service import find_checkpoint
+from digits.service.settings import CONFIG, Settings, check_ports, read_settings
+from digits.tokens import use_private_token
+
+
+def is_local() -> bool:
+    """Whether the service gets a Ray of its own on this machine: no other is named."""
+    return os.environ.get("RAY_ADDRESS", "local") in ("", "local")
+
+
+def prepare(arguments: Sequence[str]) -> tuple[Settings, str]:
+    """Everything that can be checked before Ray starts; returns the settings, and what serves, for people."""
+    settings = read_settings(arguments, CONFIG)
+    checkpoint = checkpoints.load(find_checkpoint(settings.user_config))
+    if (file := settings.arguments.get("api_key_file")) is not None:
+        read_api_key(Path(file))
+    if is_local():
+        if settings.use_proxy_of(os.environ):
+            print("No HAProxy on this machine: Ray Serve's Python proxy takes its place, which is slower", flush=True)
+        check_ports(settings.ports(os.environ))
+    return settings, f"{checkpoint.name}, from {checkpoint.path},"
+
+
+def run(settings: Settings) -> None:
+    """Serve until Ctrl-C, on a Ray of its own unless RAY_ADDRESS names one."""
+    import ray
+    from pydantic import ValidationError
+    from ray.serve.schema import ServeDeploySchema
+    from ray.serve.scripts import cli
+
+    try:
+        ServeDeploySchema.model_validate(settings.config)
+    except ValidationError as error:
+        # Without the values: they may hold the keys of a bucket.
+        faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False))
+        refused = ConfigurationError(
+            "; ".join(faults),
+            "the fields of Ray Serve's configuration files",
+            "correct the configuration file; serve/config.yaml is one that works",
+        )
+        sys.exit(f"error: {refused}")
+    options = [f"--runtime-env-json={json.dumps(interpreter)}"] if (interpreter := quoted_interpreter()) else []
+    if is_local():
+        use_private_token()
+        ray.init(address="local", namespace="serve", num_cpus=usable_cores(), runtime_env=interpreter)
+    with tempfile.TemporaryDirectory(prefix="digits-serve-") as folder:
+        file = Path(folder) / "config.yaml"
+        file.write_text(yaml.safe_dump(settings.config), encoding="utf-8")
+        cli(["run", *options, str(file)])
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Check what `arguments` ask for, then serve it."""
+    try:
+        settings, name = prepare(arguments)
+    except (CheckpointError, ConfigurationError) as error:
+        sys.exit(f"error: {error}")
+    port = settings.http_port
+    print(f"Serving {name} on http://{port.host}:{port.number} (Ctrl-C ends it)", flush=True)
+    run(settings)
