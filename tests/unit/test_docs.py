@@ -48,7 +48,9 @@ JOB_NAMES = (
     "make_shards",
 )
 JOBS = [f"jobs/{name}.py" for name in JOB_NAMES]
-FOREIGN_FLAGS = {"--cpus", "--dashboard-agent-listen-port", "--help", "--logdir", "--working-dir"}
+FOREIGN_FLAGS = {
+    *("--constraint", "--cpus", "--dashboard-agent-listen-port", "--help", "--logdir", "--working-dir"),
+}
 """Flags of other programs that the text, outside blocks of commands, mentions."""
 FIGURE = re.compile(r"\d[\d.,]*( (times|ms|s|MB|GB|images/s)| ?%|/s)(?![\w-])")
 """A figure with a unit, as measurements have."""

@@ -30,7 +30,7 @@ def test_both_networks_lie_in_one_folder_and_load_as_one(trained, tmp_path):
     files = {path.relative_to(tmp_path / "both").as_posix() for path in (tmp_path / "both").rglob("*.*")}
     graphs = {"grey.onnx", "colour.onnx"}
     assert files == {"checkpoint.json", "weights.npz", *graphs, "reader/network.onnx", "reader/reader.json"}
-    assert set(checkpoints.load(str(tmp_path / "both")).record["sha256"]) == {"weights.npz"}
+    assert set(checkpoints.load(str(tmp_path / "both")).record["sha256"]) == {"weights.npz", *graphs}
 
 
 def test_nothing_is_overwritten_and_nothing_damaged_is_packed(trained, tmp_path):
