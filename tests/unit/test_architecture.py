@@ -14,7 +14,7 @@ FOLDERS = ("digits", "jobs", "serve")
 ORDER: tuple[tuple[str, ...], ...] = (
     ("digits",),
     ("digits.errors", "digits.stopping", "digits.interruptible", "digits.uris"),
-    ("digits.config",),
+    ("digits.config", "digits.heic"),
     ("digits.images", "digits.storage", "digits.tokens", "digits.machine"),
     (
         "digits.cluster",
@@ -75,6 +75,7 @@ MAY_IMPORT = {
     "tyro": {"digits.commands"},
     "jinja2": {"digits.reporting.page"},
     "psutil": {"digits.stopping", "digits.benchmarks", "digits.diagnostics.nodes"},
+    "pillow_heif": {"digits.heic.child"},
     "geventhttpclient": {"digits.benchmarks.serving.load"},
 }
 """Packages and modules that may import each framework directly."""
@@ -101,10 +102,14 @@ WITHOUT_RAY = (
     "digits.service",
 )
 """What never reaches Ray; of the service, only its deployment does."""
-SHARED_BY_TRAINING_AND_EXAMINATION = {"digits", "digits.errors", "digits.config", "digits.images"}
+SHARED_BY_TRAINING_AND_EXAMINATION = {
+    *("digits", "digits.errors", "digits.config", "digits.images"),
+    *("digits.heic", "digits.heic.decoder", "digits.heic.child"),
+}
 """All that the closures of augmentation and evaluation have in common, their own packages' `__init__` apart."""
 SERVICE_NEEDS = (
-    *("digits.errors", "digits.config", "digits.images", "digits.machine", "digits.uris", "digits.storage"),
+    *("digits.errors", "digits.config", "digits.heic", "digits.images"),
+    *("digits.machine", "digits.uris", "digits.storage"),
     "digits.default_storage",
     "digits.preprocessing",
     "digits.reading",
