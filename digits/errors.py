@@ -51,7 +51,7 @@ class PhotoFolderError(ConfigurationError):
 class UnreadableImage(UserError):
     """Bytes that cannot safely be read as a picture.
 
-    `reason` is empty, unknown_format, too_many_pixels, too_many_scans or damaged.
+    `reason` is empty, unknown_format, no_heic_decoder, too_many_pixels, too_many_scans or damaged.
     """
 
 

@@ -14,15 +14,16 @@ from PIL import Image, UnidentifiedImageError
 
 from digits.config import CHANNELS, IMAGE_SIZE
 from digits.errors import UnreadableImage
+from digits.heic.decoder import decode_heic, heic_size, is_heic
 
 Digits = tuple[np.ndarray, np.ndarray]
 """Images uint8 (N, 28, 28), or (N, 28, 28, 3) in colour, and their labels int (N,)."""
 MAX_PIXELS = 60_000_000
 """Largest picture that is decoded, width x height in pixels."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "QOI")
-"""Formats that are opened: those that cameras, phones, scanners and browsers write and that Pillow decodes itself. Left
-out are formats that run a program (EPS), that have no signature, so that any bytes pass for a picture (TGA), or that
-may hide a larger picture than they declare (ICO)."""
+"""Formats that are opened: those that cameras, phones, scanners and browsers write and that Pillow decodes itself; HEIC
+is read beside them, by `digits.heic`. Left out are formats that run a program (EPS), that have no signature, so that
+any bytes pass for a picture (TGA), or that may hide a larger picture than they declare (ICO)."""
 DECODED_SIZE = 800
 """Larger pictures are decoded at, or reduced to, a longer side of at least this many pixels, and less than twice it."""
 MAX_JPEG_SCANS = 100
@@ -70,6 +71,8 @@ def decode_image(data: bytes, *, longer_side: int = DECODED_SIZE) -> np.ndarray:
         raise UnreadableImage(
             "the file has 0 bytes", "a picture", "choose the picture again and resend it", reason="empty"
         )
+    if is_heic(data):
+        return np.array(_reduce(_to_rgb_picture(decode_heic(data, MAX_PIXELS), longer_side), longer_side))
     picture = _open(data)
     width, height = picture.size
     if width * height > MAX_PIXELS:
@@ -104,6 +107,8 @@ def decode_image(data: bytes, *, longer_side: int = DECODED_SIZE) -> np.ndarray:
 
 def upright_size(data: bytes) -> tuple[int, int]:
     """Width and height of a picture file in full, as EXIF shows it; UnreadableImage as `decode_image` raises it."""
+    if is_heic(data):
+        return heic_size(data, MAX_PIXELS)
     picture = _open(data)
     width, height = picture.size
     return (height, width) if _orientation(picture) in (5, 6, 7, 8) else (width, height)
@@ -111,6 +116,8 @@ def upright_size(data: bytes) -> tuple[int, int]:
 
 def is_picture(head: bytes) -> bool:
     """Whether a file that begins with these bytes is a picture of a format that is read here, damaged or not."""
+    if is_heic(head):
+        return True
     try:
         _open(head)
     except UnreadableImage as error:
@@ -148,8 +155,8 @@ def _open(data: bytes) -> Image.Image:
     except UnidentifiedImageError as error:
         raise UnreadableImage(
             "the bytes are not a picture in a format that is read here",
-            f"one of {', '.join(FORMATS)}",
-            "save or export the picture as PNG or JPEG (a HEIC photo, an SVG or a PDF too)",
+            f"one of {', '.join(FORMATS)}, HEIC",
+            "save or export the picture as PNG or JPEG (an SVG or a PDF too)",
             reason="unknown_format",
         ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

@@ -47,7 +47,7 @@ _PAGE_HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-_STATUS_OF_REFUSAL = {"unknown_format": 415, "too_many_pixels": 413}
+_STATUS_OF_REFUSAL = {"unknown_format": 415, "no_heic_decoder": 415, "too_many_pixels": 413}
 _OF_PICTURES: dict[str, Any] = {
     "responses": {status: PROBLEMS[status] for status in (400, 413, 415, 422, 503)},
     "openapi_extra": {"requestBody": PICTURE_BODY},

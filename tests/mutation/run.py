@@ -44,7 +44,7 @@ GUARDS = {
     "digits.lease": ("tests/unit/test_lease.py",),
     "digits.models.checkpoints": ("tests/unit/models/test_checkpoints.py",),
     "digits.models.registry": ("tests/unit/models/test_registry.py",),
-    "digits.images": ("tests/unit/test_images.py",),
+    "digits.images": ("tests/unit/test_images.py", "tests/unit/heic"),
 }
 """Modules that guard safety or durability, and their own tests."""
 SAMPLED = {

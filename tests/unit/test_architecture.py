@@ -14,7 +14,7 @@ FOLDERS = ("digits", "jobs", "serve")
 ORDER: tuple[tuple[str, ...], ...] = (
     ("digits",),
     ("digits.errors", "digits.stopping", "digits.interruptible", "digits.uris"),
-    ("digits.config",),
+    ("digits.config", "digits.heic"),
     ("digits.images", "digits.storage", "digits.tokens", "digits.machine"),
     (
         "digits.cluster",
@@ -76,6 +76,7 @@ MAY_IMPORT = {
     "tyro": {"digits.commands"},
     "jinja2": {"digits.reporting.page"},
     "psutil": {"digits.stopping", "digits.benchmarks", "digits.diagnostics.nodes"},
+    "pillow_heif": {"digits.heic.child"},
     "geventhttpclient": {"digits.benchmarks.serving.load"},
 }
 """Packages and modules that may import each framework directly."""
@@ -103,11 +104,14 @@ WITHOUT_RAY = (
 )
 """What never reaches Ray; of the service, only what deploys it does."""
 DEPLOYS = {"digits.service.deployment", "digits.service.app", "digits.service.start"}
-SHARED_BY_TRAINING_AND_EXAMINATION = {"digits", "digits.errors", "digits.config", "digits.images"}
+SHARED_BY_TRAINING_AND_EXAMINATION = {
+    *("digits", "digits.errors", "digits.config", "digits.images"),
+    *("digits.heic", "digits.heic.decoder", "digits.heic.child"),
+}
 """All that the closures of augmentation and evaluation have in common, their own packages' `__init__` apart."""
 SERVICE_NEEDS = (
-    *("digits.errors", "digits.config", "digits.images", "digits.machine", "digits.uris", "digits.storage"),
-    "digits.tokens",
+    *("digits.errors", "digits.config", "digits.heic", "digits.images"),
+    *("digits.machine", "digits.uris", "digits.storage", "digits.tokens"),
     "digits.default_storage",
     "digits.preprocessing",
     "digits.reading",

@@ -190,7 +190,7 @@ def test_an_excessively_progressive_jpeg_is_refused():
         b"<svg xmlns='http://www.w3.org/2000/svg'><circle r='5'/></svg>",
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n",
         b"%PDF-1.7\n",
-        b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00",
+        b"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1jpeg",
         b"PK\x03\x04",
         b"\x00",
         bytes(10_000),

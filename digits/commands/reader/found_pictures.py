@@ -75,5 +75,8 @@ def is_hidden(parts: Sequence[str]) -> bool:
     return any(part.startswith(".") for part in parts)
 
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".qoi", ".heic")
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".qoi"),
+    *(".heic", ".heif", ".hif"),
+)
 """Ends of the names of pictures; one that cannot be read is told of when it is read."""

@@ -1,0 +1,1 @@
+"""HEIC, as iPhones write it: decoded in a process of its own."""
