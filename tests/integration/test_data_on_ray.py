@@ -7,8 +7,9 @@ from digits.config import DataConfig, TrainingConfig
 from digits.data.batches import Columns
 from digits.data.distorted import iterate_epochs
 from digits.data.files import find_digits
+from digits.data.mixture import mask_of
 from digits.data.read import concatenate, read_digits, read_sides, read_without_ray
-from digits.data.split import rows_of_groups, split_rows
+from digits.data.split import split_rows
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -45,13 +46,14 @@ def test_the_shipped_digits_are_read_in_parallel():
 def distorted(path, world_size, first=0, epochs=3, seed=0):
     """All epochs of all workers, put together in the order of the rows."""
     files = find_digits(path)
-    side = np.ones(files.num_digits, bool)
     parts = []
     for rank in range(world_size):
         columns = Columns(
             num_groups=files.num_digits, group_size=2, global_batch_size=16, rank=rank, world_size=world_size
         )
-        digits = read_without_ray(files, rows_of_groups(side, columns.owned_groups), inverted_copies=True)
+        digits = read_without_ray(
+            files, mask_of(np.array(columns.owned_groups), files.num_digits), inverted_copies=True
+        )
         config = TrainingConfig(epochs=epochs, seed=seed, distort=True)
         parts.append(list(iterate_epochs(digits, columns, inverted_copies=True, config=config, first=first)))
     return [concatenate(of_epoch) for of_epoch in zip(*parts, strict=True)]

@@ -39,6 +39,7 @@ def summary_of(finished: FinishedNetwork, total_s: float) -> dict[str, Any]:
         "images_per_second": statistics.fmean(epoch["images_per_second"] for epoch in history),
         "train_s": seconds,
         "total_s": total_s,
+        **({"validation_sources": sources} if (sources := record["validation"].get("sources")) else {}),
     }
 
 
@@ -72,6 +73,7 @@ def report(
     document = {"runs": summaries, "run_dir": str(run_dir)}
     (run_dir / "metrics.json").write_bytes(json.dumps(document, indent=1).encode())
     show_networks(summaries)
+    show_sources(summaries)
     print(f"pictures in {run_dir}: {', '.join(pictures)}")
     for reason in damaged:
         print(f"no longer the best: {reason}")
@@ -104,6 +106,26 @@ def figures_of_best(checkpoint: Checkpoint) -> dict[str, Any]:
         "parameters": checkpoint.record["parameters"],
         "checkpoint": checkpoint.path,
     }
+
+
+def show_sources(summaries: Sequence[dict[str, Any]]) -> None:
+    """Print what each network reads of the validation digits of each source, calibrated, where there are several."""
+    sources = summaries[0].get("validation_sources", {})
+    if not sources:
+        return
+    columns = ["network", "seed", *(f"{name}: {source['images']:,}" for name, source in sources.items())]
+    rows = [
+        [
+            summary["architecture"],
+            str(summary["seed"]),
+            *(
+                "-" if source["accuracy"] is None else f"{source['accuracy']:.2%}"
+                for source in summary["validation_sources"].values()
+            ),
+        ]
+        for summary in summaries
+    ]
+    show_table("Validation accuracy of each source, and how many images it is of", columns, rows)
 
 
 def show_networks(summaries: Sequence[dict[str, Any]]) -> None:
