@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from digits.errors import ConfigurationError
-from digits.uris import Uri, for_pyarrow, is_uri, public, quote_path, without_keys
+from digits.uris import Uri, for_pyarrow, is_uri, lacks_container, public, quote_path, without_keys
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,12 @@ class Storage:
         text = os.fspath(path)
         if not is_uri(text):
             return cls(fs.LocalFileSystem(), str(Path(text).expanduser().absolute()))
+        if lacks_container(text):
+            raise ConfigurationError(
+                f"{public(text)} names no container",
+                "container@account, such as abfss://container@account.dfs.core.windows.net/runs",
+                "write the container before the account, with an @ between them",
+            )
         try:
             uri, text = Uri.parse(text), for_pyarrow(text)
             filesystem, inner = fs.FileSystem.from_uri(text)
