@@ -85,7 +85,7 @@ def show_sources(split: Split) -> None:
     """Print, where digits of several sources are mixed, what each gives; originals, without their copies."""
     if len(split.files.sources) == 1:
         return
-    held_out, trains = split.of_sources(split.validates), split.of_sources(split.trains)
+    held_out, trains = split.files.of_sources(split.validates), split.files.of_sources(split.trains)
     stretches = iter(split.training().stretches)
     rows = []
     for number, (name, rows_of) in enumerate(split.files.rows_of_sources()):
@@ -123,5 +123,5 @@ def train_in_full(
             photo_digits=cluster.photo_digits,
             on_event=progress,
         )
-    sources = prepared.split.of_sources(prepared.split.validates)
+    sources = prepared.split.files.of_sources(prepared.split.validates)
     return [finish(prepared.run_dir, network, *validation, sources) for network in run.networks]

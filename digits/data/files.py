@@ -55,6 +55,10 @@ class DigitFiles:
             file, row = file + num_files, end
         return found
 
+    def of_sources(self, side: np.ndarray) -> dict[str, int]:
+        """How many digits of a side, bool (num_digits,), each source has."""
+        return {name: int(side[rows].sum()) for name, rows in self.rows_of_sources()}
+
 
 def find_digits(path: Paths = None) -> DigitFiles:
     """Check folders or buckets of Parquet files (mnist, or None: the shipped MNIST) and read their labels.

@@ -55,10 +55,6 @@ class Split:
         rows = [rows.start + np.flatnonzero(self.trains[rows]) for _, rows in sources]
         return TrainingRows.weighted(rows, self.weights, [name for name, _ in sources], most)
 
-    def of_sources(self, side: np.ndarray) -> dict[str, int]:
-        """How many digits of a side, bool (num_digits,), each source has."""
-        return {name: int(side[rows].sum()) for name, rows in self.files.rows_of_sources()}
-
 
 def split_rows(files: DigitFiles, config: DataConfig) -> np.ndarray:
     """Which originals validate, bool (num_digits,): a seeded sample stratified by label, or the held-out files.

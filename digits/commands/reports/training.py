@@ -3,7 +3,7 @@
 import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -73,7 +73,9 @@ def report(
     document = {"runs": summaries, "run_dir": str(run_dir)}
     (run_dir / "metrics.json").write_bytes(json.dumps(document, indent=1).encode())
     show_networks(summaries)
-    show_sources(summaries)
+    sources = {one.checkpoint.name: one.checkpoint.record["validation"].get("sources") for one in finished}
+    if all(sources.values()):
+        show_sources(sources)
     print(f"pictures in {run_dir}: {', '.join(pictures)}")
     for reason in damaged:
         print(f"no longer the best: {reason}")
@@ -108,22 +110,16 @@ def figures_of_best(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def show_sources(summaries: Sequence[dict[str, Any]]) -> None:
-    """Print what each network reads of the validation digits of each source, calibrated, where there are several."""
-    sources = summaries[0].get("validation_sources", {})
-    if not sources:
-        return
-    columns = ["network", "seed", *(f"{name}: {source['images']:,}" for name, source in sources.items())]
+def show_sources(found: Mapping[str, Mapping[str, dict[str, Any]]]) -> None:
+    """Print the accuracy on the validation digits of each source, by what has it, as `accuracy_by_source` gives them."""
+    for_head = next(iter(found.values()))
+    columns = ["", *(f"{name}: {source['images']:,}" for name, source in for_head.items())]
     rows = [
         [
-            summary["architecture"],
-            str(summary["seed"]),
-            *(
-                "-" if source["accuracy"] is None else f"{source['accuracy']:.2%}"
-                for source in summary["validation_sources"].values()
-            ),
+            name,
+            *("-" if source["accuracy"] is None else f"{source['accuracy']:.2%}" for source in sources.values()),
         ]
-        for summary in summaries
+        for name, sources in found.items()
     ]
     show_table("Validation accuracy of each source, and how many images it is of", columns, rows)
 

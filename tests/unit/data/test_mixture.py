@@ -1,4 +1,4 @@
-"""Sources mixed by weights: shares are exact, in every batch; small ones are repeated, and no digit is on both sides."""
+"""Sources mixed by weights: shares are exact, small sources are repeated, and no digit is on both sides."""
 
 import numpy as np
 import pyarrow as pa
@@ -147,7 +147,7 @@ def test_each_source_is_split_as_it_is_alone_and_its_fingerprint_is_kept(mine, t
     np.testing.assert_array_equal(images[:100], first)
     np.testing.assert_array_equal(labels[100:], np.concatenate(other.labels))
     split = Split.make(find_digits((mine, tiny_mnist)), DataConfig(protocol="literature"))
-    assert split.of_sources(split.validates) == {mine: 0, tiny_mnist: 200}
+    assert split.files.of_sources(split.validates) == {mine: 0, tiny_mnist: 200}
 
 
 def test_no_picture_is_on_both_sides_even_where_two_sources_have_it(mine, tiny_mnist):
