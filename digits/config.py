@@ -184,27 +184,19 @@ class DataConfig:
 
     def _check_mixture(self, paths: tuple[str, ...]) -> None:
         """ConfigurationError for folders named twice and weights that say nothing of them."""
-        require(
-            len(set(paths)) == len(paths),
-            f"--data names a folder twice, of {len(paths)}",
-            "each folder once",
-            "leave one out; --weights says how often its digits are shown",
-        )
+        twice = "leave one out; --weights says how often its digits are shown"
+        require(len(set(paths)) == len(paths), "--data names a folder twice", "each folder once", twice)
         if self.weights is None:
             return
-        shown = " ".join(f"{weight:g}" for weight in self.weights)
+        shown, remedy = " ".join(f"{weight:g}" for weight in self.weights), "give 1 1 for equal shares, or 0.3 0.7"
         require(
             len(self.weights) == len(paths) > 1,
             f"{len(self.weights)} weights ({shown}) for {len(paths)} sources of --data",
             "several sources, and one weight for each, in their order",
             f"give --data my_shards {MNIST} --weights 1 1, for example",
         )
-        require(
-            all(0 <= weight < math.inf for weight in self.weights) and sum(self.weights) > 0,
-            f"--weights {shown}",
-            "numbers of at least 0, not all of them 0",
-            "give 1 1 for equal shares, or 0.3 0.7",
-        )
+        weights_can_be = all(0 <= weight < math.inf for weight in self.weights) and sum(self.weights) > 0
+        require(weights_can_be, f"--weights {shown}", "numbers of at least 0, not all of them 0", remedy)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -129,7 +129,7 @@ class Findings:
     """The report's pages."""
 
     def add_validation(self, digits: Digits, predictions: LabelledPredictions, sources: dict[str, int]) -> None:
-        """Show and keep what the network answered to the validation digits, of several sources also to those of each."""
+        """Show and keep what the network answered to the validation digits, and to those of each of several sources."""
         title = "Validation digits"
         show(title, predictions)
         self.document["validation"] = figures_of(predictions)

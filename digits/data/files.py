@@ -31,7 +31,7 @@ class DigitFiles:
     labels: tuple[np.ndarray, ...]
     """int64 (rows,) for each file."""
     fingerprint: str
-    """SHA-256 over names, sizes, Parquet footers and labels: the same for equal data; of several sources, joined by +."""
+    """SHA-256 over names, sizes, Parquet footers and labels: the same for equal data. + joins those of sources."""
     sources: tuple[tuple[str, int], ...]
     """Each source, as it may be shown, with its number of files."""
 

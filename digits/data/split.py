@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from digits.config import IMAGE_SIZE, NUM_CLASSES, DataConfig
+from digits.config import NUM_CLASSES, DataConfig
 from digits.data.files import HELD_OUT_PREFIX, DigitFiles
 from digits.data.mixture import TrainingRows
 from digits.data.read import read_without_ray
@@ -96,8 +96,8 @@ def sample(labels: np.ndarray, config: DataConfig) -> np.ndarray:
 def looks_like(files: DigitFiles, side: np.ndarray) -> np.ndarray:
     """Which digits, bool (num_digits,), have the pixels of one on a side, bool (num_digits,); those on it have."""
     images, _ = read_without_ray(files, np.ones(files.num_digits, bool), inverted_copies=False)
-    pictures = images.reshape(len(images), -1).view(np.dtype((np.void, IMAGE_SIZE**2))).ravel()
-    return np.isin(pictures, pictures[side])
+    known = {image.tobytes() for image in images[side]}
+    return np.array([image.tobytes() in known for image in images])
 
 
 def evenly(side: np.ndarray, count: int) -> np.ndarray:

@@ -111,9 +111,8 @@ def figures_of_best(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def show_sources(found: Mapping[str, Mapping[str, dict[str, Any]]]) -> None:
-    """Print the accuracy on the validation digits of each source, by what has it, as `accuracy_by_source` gives them."""
-    for_head = next(iter(found.values()))
-    columns = ["", *(f"{name}: {source['images']:,}" for name, source in for_head.items())]
+    """Print, by what reached it, the accuracy on the validation digits of each source, see `accuracy_by_source`."""
+    columns = ["", *(f"{name}: {source['images']:,}" for name, source in next(iter(found.values())).items())]
     rows = [
         [
             name,
