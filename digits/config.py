@@ -7,7 +7,7 @@ so that the service can read an architecture without loading one.
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeAlias
 
 from digits.errors import require
 
@@ -19,6 +19,10 @@ MNIST_BOX = 20
 MNIST_CENTRE = 14.0
 """...and puts its centre of mass here on both axes, as a pixel index; 6,000 training digits: 14.00 and 13.99."""
 KERNEL_SIZE = 3
+MNIST = "mnist"
+"""How --data names the digits that come with digits."""
+Paths: TypeAlias = str | tuple[str, ...] | None
+"""One or several folders or buckets of digits; None: those that come with digits."""
 NUM_PHOTOS = 1_000
 """Simulated photos, each of another validation digit, that a photo score is measured on."""
 
@@ -152,8 +156,10 @@ IMPROVED = Architecture(filters=(32, 64, 64), dropouts=(0.15, 0.18, 0.20), dense
 class DataConfig:
     """Which digits are read, and how they are divided."""
 
-    path: str | None = None
-    """Folder or bucket of Parquet files with the columns image and label; None: the MNIST that comes with digits."""
+    path: Paths = None
+    """Folder or bucket of Parquet files with the columns image and label, or several; mnist, or None: those shipped."""
+    weights: tuple[float, ...] | None = None
+    """Shares of an epoch, one for each of several folders; None: each training digit once."""
     protocol: Literal["article", "literature"] = "article"
     """Which digits are held out to validate: article, a stratified random sample; literature, files named test-*."""
     validation_fraction: float = 0.2
@@ -164,12 +170,33 @@ class DataConfig:
     """Whether both sides of the split also hold a colour-inverted copy of each of their digits."""
 
     def __post_init__(self) -> None:
+        # One value for one meaning, whether it comes from a command line or from JSON.
+        paths = () if self.path is None else (self.path,) if isinstance(self.path, str) else tuple(self.path)
+        object.__setattr__(self, "path", paths if len(paths) > 1 else paths[0] if paths else None)
+        object.__setattr__(self, "weights", self.weights and tuple(map(float, self.weights)))
+        self._check_mixture(paths)
         require(
             0 < self.validation_fraction < 1,
             f"validation fraction = {self.validation_fraction}",
             "a fraction between 0 and 1, both excluded",
             "use 0.2, as the article did",
         )
+
+    def _check_mixture(self, paths: tuple[str, ...]) -> None:
+        """ConfigurationError for folders named twice and weights that say nothing of them."""
+        twice = "leave one out; --weights says how often its digits are shown"
+        require(len(set(paths)) == len(paths), "--data names a folder twice", "each folder once", twice)
+        if self.weights is None:
+            return
+        shown, remedy = " ".join(f"{weight:g}" for weight in self.weights), "give 1 1 for equal shares, or 0.3 0.7"
+        require(
+            len(self.weights) == len(paths) > 1,
+            f"{len(self.weights)} weights ({shown}) for {len(paths)} sources of --data",
+            "several sources, and one weight for each, in their order",
+            f"give --data my_shards {MNIST} --weights 1 1, for example",
+        )
+        weights_can_be = all(0 <= weight < math.inf for weight in self.weights) and sum(self.weights) > 0
+        require(weights_can_be, f"--weights {shown}", "numbers of at least 0, not all of them 0", remedy)
 
 
 @dataclass(frozen=True, kw_only=True)

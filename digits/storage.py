@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from digits.errors import ConfigurationError, needs
-from digits.uris import Uri, for_pyarrow, is_uri, public, quote_path, without_keys
+from digits.uris import Uri, for_pyarrow, is_uri, lacks_container, public, quote_path, without_keys
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -42,6 +42,12 @@ class Storage:
         text = os.fspath(path)
         if not is_uri(text):
             return cls(None, str(Path(text).expanduser().absolute()))
+        if lacks_container(text):
+            raise ConfigurationError(
+                f"{public(text)} names no container",
+                "container@account, such as abfss://container@account.dfs.core.windows.net/runs",
+                "write the container before the account, with an @ between them",
+            )
         with needs("serve", f"{public(text)} is a URI, and reading those"):
             import pyarrow as pa
             from pyarrow import fs

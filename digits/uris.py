@@ -79,6 +79,13 @@ def without_keys(message: str, uri: str) -> str:
     return message
 
 
+def lacks_container(uri: str) -> bool:
+    """Whether a URI of Azure names no container, which stands before an @; the whole account would be meant."""
+    scheme, _, rest = uri.partition("://")
+    user, _, _ = rest.partition("/")[0].rpartition("@")
+    return scheme.lower() in ("abfs", "abfss") and not user.partition(":")[0]
+
+
 def for_pyarrow(uri: str) -> str:
     """A URI, keys included, in which spaces and letters beyond ASCII of the path are written as pyarrow reads them."""
     parts = urlsplit(uri)

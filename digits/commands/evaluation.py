@@ -6,16 +6,20 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+import tyro
 
 from digits import cluster, stopping
 from digits.commands import study
 from digits.commands.console import show_table, write_files
+from digits.commands.preparation import absolute, each_path
 from digits.commands.reader.folders import read_pages, shown
+from digits.commands.reports.training import show_sources
 from digits.commands.seen_photos import SeenPhotos, read_photos, readings_of
 from digits.commands.settings import StorageSettings
-from digits.config import DataConfig
-from digits.data.files import find_digits
+from digits.config import DataConfig, Paths
+from digits.data.files import find_digits, named
 from digits.data.read import read_without_ray
 from digits.data.split import split_rows
 from digits.default_storage import choose_storage
@@ -27,13 +31,13 @@ from digits.images import Digits
 from digits.machine import usable_cores
 from digits.models import checkpoints
 from digits.models.checkpoints import Checkpoint
-from digits.models.registry import find_best, has_best
+from digits.models.registry import find_best, has_best, short
 from digits.reading.networks import Networks
 from digits.reporting import figures
 from digits.reporting.factor_figures import comparison_pictures
 from digits.reporting.page import PageShown, PhotoReading, report_html
+from digits.training.finish import accuracy_by_source
 from digits.training.state import history_csv
-from digits.uris import public
 
 Found = TypeVar("Found")
 
@@ -62,12 +66,12 @@ class EvaluateSettings(StorageSettings):
     """Whether to simulate photos, corrupt digits and write report.html: about two minutes on two cores."""
     photos_per_level: int = 60
     """Simulated photos for each level of each factor in the report."""
-    data: str | None = None
-    """Folder or bucket of the digits it was trained and validated on; left out, those that the checkpoint names."""
+    data: Annotated[Paths, tyro.conf.arg(metavar="[STR [STR ...]]")] = None
+    """Folders or buckets of the digits it was trained and validated on; left out, those that the checkpoint names."""
 
 
-def read_validation_digits(checkpoint: Checkpoint, path: str | None) -> Digits:
-    """The digits that a checkpoint was validated on: uint8 (N, 28, 28) and int64 (N,).
+def read_validation_digits(checkpoint: Checkpoint, path: Paths) -> tuple[Digits, dict[str, int]]:
+    """The digits that a checkpoint was validated on, uint8 (N, 28, 28) and int64 (N,), and originals of each source.
 
     Refuses data that differ from those it was trained on: its training digits could be among them.
     """
@@ -77,11 +81,13 @@ def read_validation_digits(checkpoint: Checkpoint, path: str | None) -> Digits:
     files = find_digits(config.path)
     require(
         files.fingerprint == fingerprint,
-        f"{public(config.path or 'the shipped MNIST')} has other digits than {checkpoint.name} was trained on",
-        f"data with the fingerprint {fingerprint[:12]}...",
-        "name the folder of its training data with --data",
+        f"{named(config.path)} has other digits than {checkpoint.name} was trained on",
+        f"data with the fingerprint {short(fingerprint)}",
+        "name the folder of its training data with --data, or several in the order that it was trained with",
     )
-    return read_without_ray(files, split_rows(files, config), inverted_copies=config.inverted_copies)
+    validates = split_rows(files, config)
+    digits = read_without_ray(files, validates, inverted_copies=config.inverted_copies)
+    return digits, files.of_sources(validates)
 
 
 def figures_of(predictions: LabelledPredictions) -> dict[str, Any]:
@@ -126,11 +132,15 @@ class Findings:
     pages: list[PageShown] = field(default_factory=list)
     """The report's pages."""
 
-    def add_validation(self, digits: Digits, predictions: LabelledPredictions) -> None:
-        """Show and keep what the network answered to the validation digits."""
+    def add_validation(self, digits: Digits, predictions: LabelledPredictions, sources: dict[str, int]) -> None:
+        """Show and keep what the network answered to the validation digits, and to those of each of several sources."""
         title = "Validation digits"
         show(title, predictions)
         self.document["validation"] = figures_of(predictions)
+        if len(sources) > 1:
+            found = accuracy_by_source(predictions, sources)
+            self.document["validation"]["sources"] = found
+            show_sources({"accuracy": found})
         self.details["validation"] = details_of(predictions)
         self.files |= {
             "confusion.png": figures.confusion_matrix(predictions, title),
@@ -192,7 +202,7 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     networks = Networks.of(checkpoints.load(settings.checkpoint or find_best(storage)), threads=usable_cores())
     checkpoint = networks.checkpoint
     compared = study.load_compared(checkpoint, settings.compare)
-    digits = read_validation_digits(checkpoint, settings.data)
+    digits, sources = read_validation_digits(checkpoint, each_path(settings.data, absolute))
     photos = read_photos(settings.photos, found, networks.reader) if settings.photos else None
     storage.check_writable()
 
@@ -204,7 +214,7 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     kinds = dict.fromkeys(("validation", "photos", "pages", "not_digits"))
     document = {"checkpoint": checkpoint.path, **kinds, "run_dir": str(run_dir)}
     findings = Findings(document=document, files={"history.csv": history_csv([checkpoint.record])})
-    findings.add_validation(digits, evaluate(predict, *digits))
+    findings.add_validation(digits, evaluate(predict, *digits), sources)
     if photos:
         findings.add_photos(photos, predict, resize=settings.resize)
     if pages or without_digits:

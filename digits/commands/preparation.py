@@ -13,7 +13,7 @@ import ray
 
 from digits import cluster
 from digits.commands.settings import RunSettings
-from digits.config import DataConfig, check_seeds
+from digits.config import MNIST, DataConfig, Paths, check_seeds
 from digits.data.files import find_digits, find_same_digits
 from digits.data.split import Split
 from digits.default_storage import choose_storage, is_default_of_a_copy
@@ -67,7 +67,7 @@ def prepare(
     named, goes_on = folder_of(storage, resume=settings.resume, run_name=settings.run_name, file=kind.FILE)
     check_seeds(settings.seeds)
     data = independent_of_this_folder(settings.data.applied_to(DataConfig()))
-    noted = replace(data, path=data.path and public(data.path))
+    noted = replace(data, path=each_path(data.path, public))
     if named and goes_on:
         work = kind.read(named)
         asked = begin(noted, work.fingerprint)
@@ -76,7 +76,7 @@ def prepare(
         elif settings.data.given():
             require_same(named.name, work, replace(work, data=noted), flag="--resume")
         # Where its data lie was noted without keys: they may be named again.
-        path = data.path if data.path and public(data.path) == work.data.path else work.data.path
+        path = data.path if data.path and noted.path == work.data.path else work.data.path
         files = find_same_digits(path, work.fingerprint, named.name)
     else:
         files = find_digits(data.path)
@@ -88,10 +88,32 @@ def prepare(
 
 
 def independent_of_this_folder(data: DataConfig) -> DataConfig:
-    """The same data by an absolute path, so that a run goes on, and a checkpoint is judged, in whatever folder."""
-    if data.path is None or is_uri(data.path):
-        return data
-    return replace(data, path=str(Path(data.path).expanduser().absolute()))
+    """The same data by absolute paths, so that a run goes on, and a checkpoint is judged, in whatever folder.
+
+    ConfigurationError where mnist may mean the digits that come with digits, or a folder.
+    """
+    path = each_path(data.path, absolute)
+    return replace(data, path=None if path == MNIST else path)
+
+
+def absolute(path: str) -> str:
+    """A source of digits in words that mean the same in any folder."""
+    if path != MNIST:
+        return path if is_uri(path) else str(Path(path).expanduser().absolute())
+    require(
+        not any(Path(MNIST).glob("*.parquet")),
+        f"--data {MNIST} names the digits that come with digits, and there is a folder {MNIST} here, too",
+        "one meaning",
+        f"write ./{MNIST} for the folder, or rename it",
+    )
+    return path
+
+
+def each_path(path: Paths, change: Callable[[str], str]) -> Paths:
+    """What --data names, each source changed."""
+    if path is None or isinstance(path, str):
+        return path and change(path)
+    return tuple(map(change, path))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -66,8 +66,9 @@ def flags_of(
 def metavar_of(hint: Any) -> str | None:
     """What stands for a value in --help; None where tyro lists the possible values."""
     kinds = {int: "INT", float: "FLOAT", str: "STR"}
-    several = get_origin(hint) is tuple
-    kind = next((kinds[kind] for kind in (hint, *get_args(hint)) if kind in kinds), None)
+    hints = (hint, *(get_args(hint) if get_origin(hint) is not tuple else ()))
+    several = next((get_args(each) for each in hints if get_origin(each) is tuple), ())
+    kind = next((kinds[kind] for kind in (*hints, *several) if kind in kinds), None)
     return f"[{kind} [{kind} ...]]" if several else kind
 
 

@@ -8,6 +8,7 @@ import tyro
 from tyro.conf import FlagCreatePairsOff
 
 from digits import stopping
+from digits.commands.console import show_table
 from digits.commands.preparation import Prepared, Started, prepare, start
 from digits.commands.progress import TrainingProgress
 from digits.commands.recipes import choose_recipes
@@ -15,6 +16,7 @@ from digits.commands.reports.training import report
 from digits.commands.settings import TRAINING_FLAGS, Changes, RunSettings, flags_of
 from digits.config import Architecture, DataConfig, TrainingConfig
 from digits.data.read import read_without_ray
+from digits.data.split import Split
 from digits.errors import require
 from digits.images import Digits
 from digits.training import driver
@@ -76,10 +78,30 @@ def train(settings: TrainSettings) -> dict[str, Any]:
     stopping.reached(lambda: progress.reached(prepared.run_dir.name))
     num_digits = prepared.split.files.num_digits * (2 if prepared.split.inverted_copies else 1)
     print(f"{num_digits:,} digits, {len(validation[1]):,} of them validate | run {prepared.run_dir}", flush=True)
+    show_sources(prepared.split)
     with prepared.lease:
         cluster = start(prepared, settings.run, on_demand_gpus=settings.on_demand_gpus)
         finished = train_in_full(prepared.work, prepared, cluster, validation, progress)
         return report(prepared.run_dir.parent, prepared.run_dir, finished, validation[0], started)
+
+
+def show_sources(split: Split) -> None:
+    """Print, where digits of several sources are mixed, what each gives; originals, without their copies."""
+    if len(split.files.sources) == 1:
+        return
+    held_out, trains = split.files.of_sources(split.validates), split.files.of_sources(split.trains)
+    stretches = iter(split.training().stretches)
+    rows = []
+    for number, (name, rows_of) in enumerate(split.files.rows_of_sources()):
+        drawn = trains[name]
+        if split.weights is not None:
+            drawn = next(stretches).drawn if split.weights[number] else 0
+        counts = (rows_of.stop - rows_of.start, held_out[name], trains[name], drawn)
+        rows.append([name, *(f"{count:,}" for count in counts)])
+    show_table("Sources", ["", "digits", "validate", "train", "in an epoch"], rows)
+    left_out = int((~split.validates & ~split.trains).sum())
+    if left_out:
+        print(f"{left_out:,} digits do not train: they are equal to digits that validate", flush=True)
 
 
 def read_validation(prepared: Prepared[Any]) -> Digits:
@@ -105,4 +127,5 @@ def train_in_full(
             photo_digits=cluster.photo_digits,
             on_event=progress,
         )
-    return [finish(prepared.run_dir, network, *validation) for network in run.networks]
+    sources = prepared.split.files.of_sources(prepared.split.validates)
+    return [finish(prepared.run_dir, network, *validation, sources) for network in run.networks]

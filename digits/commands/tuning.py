@@ -17,7 +17,7 @@ from digits.commands.progress import SearchProgress, TrainingProgress
 from digits.commands.reports.training import figures_of_best, report
 from digits.commands.reports.tuning import best_trial, document_of, make_rows, report_trials, show_trials, write_metrics
 from digits.commands.settings import TRAINING_FLAGS, Changes, RunSettings, flags_of
-from digits.commands.training import read_validation, train_in_full
+from digits.commands.training import read_validation, show_sources, train_in_full
 from digits.config import RECIPES, DataConfig, TrainingConfig
 from digits.errors import TrainingError
 from digits.storage import Storage
@@ -76,6 +76,7 @@ def tune(settings: TuneSettings) -> dict[str, Any]:
     progress = SearchProgress(search, earlier, prepared.lease.check)
     stopping.reached(lambda: progress.reached(run_dir.name))
     print(f"{len(search.candidates)} trials, {len(earlier)} of them ended earlier | search {run_dir}", flush=True)
+    show_sources(prepared.split)
     # Ray Tune writes at length of itself and of every trial that fails; the job's own table needs a line for each.
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)

@@ -2,7 +2,8 @@
 
 The training rows are cut into as many contiguous columns as a global batch has digits; every epoch shuffles each
 column by itself, and batch k is the k-th digit of every column. A worker owns some of the columns, so it holds only
-its share of the data, and yet one worker and many see the same batches. If the data is sorted, batches are stratified.
+its share of the data, and yet one worker and many see the same batches. If the data is sorted, batches are stratified;
+and where several sources are mixed, one after another, every batch has its share of each.
 """
 
 from dataclasses import dataclass, replace
@@ -12,8 +13,17 @@ import numpy as np
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """Groups of rows, one after another, of which every epoch draws some, or all."""
+
+    drawn: int
+    held: int
+    """At least as many."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Columns:
-    """The columns of one worker: `num_groups` groups of rows in `global_batch_size` columns.
+    """The columns of one worker: `num_groups` groups of rows, in each epoch, in `global_batch_size` columns.
 
     A group is what must stay together: a digit and its inverted copy (`group_size` 2), or a digit alone (1).
     """
@@ -23,12 +33,20 @@ class Columns:
     global_batch_size: int
     rank: int = 0
     world_size: int = 1
+    stretches: tuple[Stretch, ...] = ()
+    """Where the groups of an epoch are drawn from more: one stretch after another, `num_groups` in all."""
 
     @classmethod
     def of(cls, num_originals: int, global_batch_size: int, *, inverted_copies: bool) -> Self:
         """All columns for so many training digits, which stay together with their inverted copies."""
         group_size = 2 if inverted_copies else 1
         return cls(num_groups=num_originals, group_size=group_size, global_batch_size=global_batch_size)
+
+    @classmethod
+    def of_stretches(cls, stretches: tuple[Stretch, ...], global_batch_size: int, *, inverted_copies: bool) -> Self:
+        """All columns for digits of which an epoch draws as the stretches say."""
+        columns = cls.of(sum(each.drawn for each in stretches), global_batch_size, inverted_copies=inverted_copies)
+        return replace(columns, stretches=stretches)
 
     def of_worker(self, rank: int, world_size: int) -> Self:
         """The same columns as one of several workers owns them."""
@@ -40,10 +58,44 @@ class Columns:
         width, size = self.global_batch_size, self.world_size
         return range(width * self.rank // size, width * (self.rank + 1) // size)
 
+    def height(self, column: int) -> int:
+        """Groups that an epoch draws for one column."""
+        places = self._places(column)
+        return places.stop - places.start
+
     def groups(self, column: int) -> range:
-        """Groups of one column, numbered over all training data."""
+        """Groups that one column draws from, numbered over all training data."""
+        places = self._places(column)
+        return range(self._held_before(places.start), self._held_before(places.stop))
+
+    def drawn(self, seed: int, epoch: int, column: int) -> np.ndarray:
+        """The groups of one column in an epoch, ascending: of each stretch as many as are its places in the column."""
+        groups, places = self.groups(column), self._places(column)
+        if len(groups) == len(places):
+            return np.arange(groups.start, groups.stop)
+        rng = np.random.default_rng((seed, epoch, column, len(groups)))
+        chosen, first = [], 0
+        for stretch in self.stretches:
+            start, stop = max(places.start, first), min(places.stop, first + stretch.drawn)
+            first += stretch.drawn
+            if start < stop:
+                held = range(self._held_before(start), self._held_before(stop))
+                chosen.append(held.start + np.sort(rng.choice(len(held), stop - start, replace=False)))
+        return np.concatenate(chosen)
+
+    def _places(self, column: int) -> range:
+        """Where a column stands among the groups of an epoch."""
         width = self.global_batch_size
         return range(self.num_groups * column // width, self.num_groups * (column + 1) // width)
+
+    def _held_before(self, place: int) -> int:
+        """How many groups are those that the places before one draw from: each place has at least one of its own."""
+        held = 0
+        for stretch in self.stretches:
+            if place <= stretch.drawn:
+                return held + stretch.held * place // stretch.drawn
+            held, place = held + stretch.held, place - stretch.drawn
+        return held + place
 
     @property
     def owned_groups(self) -> range:
@@ -60,7 +112,7 @@ class Columns:
 
     def batch_sizes(self) -> np.ndarray:
         """Digits in each global batch, over all workers: int64 (steps_per_epoch,)."""
-        heights = np.array([len(self.groups(c)) for c in range(self.global_batch_size)]) * self.group_size
+        heights = np.array([self.height(c) for c in range(self.global_batch_size)]) * self.group_size
         return (heights[:, None] > np.arange(self.steps_per_epoch)).sum(axis=0)
 
     def order(self, seed: int, epoch: int) -> np.ndarray:
@@ -72,8 +124,8 @@ class Columns:
         order = np.full((self.steps_per_epoch, max(len(self.owned), 1)), -1, np.int32)
         first = self.owned_groups.start
         for position, column in enumerate(self.owned):
-            groups = self.groups(column)
-            rows = np.arange((groups.start - first) * self.group_size, (groups.stop - first) * self.group_size)
+            groups = self.drawn(seed, epoch, column) - first
+            rows = (groups[:, None] * self.group_size + np.arange(self.group_size)).ravel()
             order[: len(rows), position] = np.random.default_rng((seed, epoch, column)).permutation(rows)
         return order
 

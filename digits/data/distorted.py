@@ -89,8 +89,10 @@ def distort_columns(
     for column in map(int, task["columns"][0]):
         groups = columns.groups(column)
         rows = slice(groups.start - first, groups.stop - first)
-        distorted = distort(images[rows], labels[rows], np.random.default_rng((seed, epoch, column)))
-        parts.append((distorted, labels[rows]))
+        drawn = columns.drawn(seed, epoch, column) - groups.start
+        shown, of_column = images[rows].copy(), labels[rows]
+        shown[drawn] = distort(shown[drawn], of_column[drawn], np.random.default_rng((seed, epoch, column)))
+        parts.append((shown, of_column))
     images, labels = concatenate(parts)
     batch = {IMAGE: images, LABEL: labels}
     return invert_batch(batch) if inverted_copies else batch

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from digits.config import IMAGE_SIZE, NUM_CLASSES
+from digits.config import IMAGE_SIZE, MNIST, NUM_CLASSES, Paths
 from digits.errors import DataError
 from digits.storage import Storage
 from digits.uris import public
@@ -24,13 +24,16 @@ HELD_OUT_PREFIX = "test-"
 class DigitFiles:
     """Checked Parquet files of digits, with what the split needs to know about them."""
 
-    filesystem: fs.FileSystem
+    filesystems: tuple[fs.FileSystem, ...]
+    """Where each file lies."""
     paths: tuple[str, ...]
-    """Files, sorted by name; rows are numbered through all of them."""
+    """Files of one source after another, sorted by name; rows are numbered through all of them."""
     labels: tuple[np.ndarray, ...]
     """int64 (rows,) for each file."""
     fingerprint: str
-    """SHA-256 over names, sizes, Parquet footers and labels: the same for equal data."""
+    """SHA-256 over names, sizes, Parquet footers and labels: the same for equal data. + joins those of sources."""
+    sources: tuple[tuple[str, int], ...]
+    """Each source, as it may be shown, with its number of files."""
 
     @property
     def num_digits(self) -> int:
@@ -40,16 +43,55 @@ class DigitFiles:
     @property
     def local_paths(self) -> tuple[str, ...]:
         """The files as paths on this machine; none if they are in a bucket."""
-        return self.paths if isinstance(self.filesystem, fs.LocalFileSystem) else ()
+        of_files = zip(self.paths, self.filesystems, strict=True)
+        return tuple(path for path, filesystem in of_files if isinstance(filesystem, fs.LocalFileSystem))
+
+    def rows_of_sources(self) -> list[tuple[str, slice]]:
+        """Each source, as it may be shown, with its rows."""
+        found, file, row = [], 0, 0
+        for name, num_files in self.sources:
+            end = row + sum(len(labels) for labels in self.labels[file : file + num_files])
+            found.append((name, slice(row, end)))
+            file, row = file + num_files, end
+        return found
+
+    def of_sources(self, side: np.ndarray) -> dict[str, int]:
+        """How many digits of a side, bool (num_digits,), each source has."""
+        return {name: int(side[rows].sum()) for name, rows in self.rows_of_sources()}
 
 
-def find_digits(path: str | None = None) -> DigitFiles:
-    """Check a folder or bucket of Parquet files (None: the shipped MNIST) and read their labels.
+def find_digits(path: Paths = None) -> DigitFiles:
+    """Check folders or buckets of Parquet files (mnist, or None: the shipped MNIST) and read their labels.
 
     Reads only schemas, footers and the label column, which takes a moment. Raises DataError, naming file and column,
-    if a file cannot be read or does not hold image (fixed-shape tensor, uint8 28x28) and label (0..9).
+    if a file cannot be read or does not hold image (fixed-shape tensor, uint8 28x28) and label (0..9), and if two
+    sources are equal.
     """
-    folder = Storage.open(SHIPPED if path is None else path)
+    if path is None or isinstance(path, str):
+        return find_source(path)
+    found = [find_source(each) for each in path]
+    fingerprints = [each.fingerprint for each in found]
+    for second, fingerprint in enumerate(fingerprints):
+        first = fingerprints.index(fingerprint)
+        if first != second:
+            raise DataError(
+                f"{public(path[first])} and {public(path[second])} hold the same files",
+                "different digits in each source",
+                "leave one out; --weights says how often its digits are shown",
+            )
+    return DigitFiles(
+        filesystems=tuple(filesystem for each in found for filesystem in each.filesystems),
+        paths=tuple(file for each in found for file in each.paths),
+        labels=tuple(labels for each in found for labels in each.labels),
+        fingerprint="+".join(fingerprints),
+        sources=tuple(source for each in found for source in each.sources),
+    )
+
+
+def find_source(path: str | None) -> DigitFiles:
+    """`find_digits` for one folder or bucket."""
+    shipped = path in (None, MNIST)
+    folder = Storage.open(SHIPPED if path is None or shipped else path)
     names = [name for name in folder.files() if name.endswith(".parquet")]
     if not names:
         raise DataError(f"there are no Parquet files in {folder}", "files *.parquet with columns image and label")
@@ -69,16 +111,26 @@ def find_digits(path: str | None = None) -> DigitFiles:
         digest.update(f"{name} {size} ".encode() + footer.getvalue().to_pybytes() + labels[-1].tobytes())
         paths.append(file.path)
     return DigitFiles(
-        filesystem=folder.filesystem, paths=tuple(paths), labels=tuple(labels), fingerprint=digest.hexdigest()
+        filesystems=(folder.filesystem,) * len(paths),
+        paths=tuple(paths),
+        labels=tuple(labels),
+        fingerprint=digest.hexdigest(),
+        sources=((MNIST if shipped else str(folder), len(paths)),),
     )
 
 
-def find_same_digits(path: str | None, fingerprint: str, begun: str) -> DigitFiles:
+def named(path: Paths) -> str:
+    """What --data names, without keys, for a message."""
+    paths = (path,) if isinstance(path, str) else path or ()
+    return " and ".join(map(public, paths)) or "the shipped MNIST"
+
+
+def find_same_digits(path: Paths, fingerprint: str, begun: str) -> DigitFiles:
     """`find_digits` for what is resumed, named `begun` in the message; DataError if its digits have changed since."""
     files = find_digits(path)
     if files.fingerprint != fingerprint:
         raise DataError(
-            f"the digits of {public(path or 'the shipped MNIST')} changed since {begun} began",
+            f"the digits of {named(path)} changed since {begun} began",
             "the digits that it was started with",
             "bring them back, or start anew without --resume",
         )

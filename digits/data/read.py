@@ -32,12 +32,12 @@ def read_digits(files: DigitFiles, chosen: np.ndarray) -> ray.data.Dataset:
     would then process alone, and it does not tell where in its file a row is, which an exact split needs.
     """
     tasks, start = [], 0
-    for path, labels in zip(files.paths, files.labels, strict=True):
+    for number, labels in enumerate(files.labels):
         rows = np.flatnonzero(chosen[start : start + len(labels)])
-        tasks += [{"path": path, "rows": chunk} for chunk in chunks(rows, ROWS_PER_TASK)]
+        tasks += [{"file": number, "rows": chunk} for chunk in chunks(rows, ROWS_PER_TASK)]
         start += len(labels)
     dataset = ray.data.from_items(tasks, override_num_blocks=max(len(tasks), 1))
-    return in_tasks(dataset, read_rows, batch_size=1, filesystem=files.filesystem)
+    return in_tasks(dataset, read_task, batch_size=1, paths=files.paths, filesystems=files.filesystems)
 
 
 def in_tasks(
@@ -63,9 +63,14 @@ def chunks(rows: np.ndarray, size: int) -> list[np.ndarray]:
     return np.array_split(rows, -(-len(rows) // size)) if len(rows) else []
 
 
-def read_rows(task: dict[str, np.ndarray], filesystem: fs.FileSystem) -> Batch:
-    """The digits of one task of read_digits: image uint8 (n, 28, 28), label int64 (n,)."""
-    path, rows = task["path"][0], task["rows"][0]
+def read_task(task: dict[str, np.ndarray], paths: Sequence[str], filesystems: Sequence[fs.FileSystem]) -> Batch:
+    """The digits of one task of read_digits."""
+    number = int(task["file"][0])
+    return read_rows(paths[number], filesystems[number], task["rows"][0])
+
+
+def read_rows(path: str, filesystem: fs.FileSystem, rows: np.ndarray) -> Batch:
+    """Some rows of a file: image uint8 (n, 28, 28), label int64 (n,)."""
     table = pq.read_table(path, columns=[IMAGE, LABEL], filesystem=filesystem)
     images = table[IMAGE].combine_chunks()
     images = images.chunk(0) if isinstance(images, pa.ChunkedArray) else images
@@ -141,11 +146,11 @@ def concatenate(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndar
 def read_without_ray(files: DigitFiles, chosen: np.ndarray, *, inverted_copies: bool) -> tuple[np.ndarray, np.ndarray]:
     """The rows that `read_digits` and `with_inverted_copies` would give, read in this process."""
     parts, start = [], 0
-    for path, labels in zip(files.paths, files.labels, strict=True):
+    for path, filesystem, labels in zip(files.paths, files.filesystems, files.labels, strict=True):
         rows = np.flatnonzero(chosen[start : start + len(labels)])
         start += len(labels)
         if len(rows):
-            batch = read_rows({"path": np.array([path], object), "rows": rows[None]}, files.filesystem)
+            batch = read_rows(path, filesystem, rows)
             batch = invert_batch(batch) if inverted_copies else batch
             parts.append((batch[IMAGE], batch[LABEL]))
     return concatenate(parts)

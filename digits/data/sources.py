@@ -5,6 +5,7 @@ Each is read in this process: arrays of 28x28 as they are, encoded pictures of a
 
 import gzip
 import io
+import json
 import re
 import zipfile
 from collections.abc import Iterator
@@ -23,10 +24,15 @@ from digits.errors import DataError
 PIXELS = IMAGE_SIZE * IMAGE_SIZE
 FORMS = (
     "pictures in folders 0 to 9 or with a labels.csv, IDX pairs (images-idx3-ubyte and labels-idx1-ubyte, gzipped or "
-    "not), .npz with x_train and y_train, .csv with label and 784 pixels, .parquet or .arrow with image and label"
+    "not), .npz with x_train and y_train, .csv with label and 784 pixels, .parquet or .arrow with image and label, or "
+    "what save_to_disk of datasets wrote"
 )
 HELD_OUT = re.compile(r"^(t10k|test|valid)|-(test|t10k)-")
 """Names of files whose digits are held out to validate."""
+NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+"""What the names of classes may call the digits, beside 0 to 9 and such as 0 - zero."""
+SPLITS, SAVED = "dataset_dict.json", "state.json"
+"""What save_to_disk of datasets writes beside folders of splits, and beside a split's .arrow files."""
 _IDX = re.compile(r"images[-.]idx3-ubyte(\.gz)?$")
 
 
@@ -132,21 +138,72 @@ def _table(path: Path) -> Iterator[Source]:
     label = next((named[name] for name in ("label", "labels", "digit") if name in named), None)
     if image is None or label is None:
         raise DataError(f"{path} has the columns {table.column_names}", "image and label", "rename its columns")
-    column, labels = table[image].combine_chunks(), table[label].to_numpy()
-    held_out = bool(HELD_OUT.search(path.name))
+    column, labels = table[image].combine_chunks(), _by_name(path, table, label)
+    column = column.chunk(0) if isinstance(column, pa.ChunkedArray) and column.num_chunks == 1 else column
+    split = path.parent if (path.parent.parent / SPLITS).is_file() else path
+    held_out = bool(HELD_OUT.search(split.name))
     if isinstance(column.type, pa.FixedShapeTensorType):
-        column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
         yield _checked(path, column.to_numpy_ndarray(), labels, held_out=held_out)
         return
-    rows = column.to_pylist()
-    encoded = tuple(row["bytes"] if isinstance(row, dict) else row for row in rows)
+    if pa.types.is_list(column.type):
+        pixels = column.flatten().flatten().to_numpy(zero_copy_only=False)
+        yield _checked(path, pixels.reshape(len(column), IMAGE_SIZE, IMAGE_SIZE), labels, held_out=held_out)
+        return
+    encoded = tuple(_encoded(path, row) for row in column.to_pylist())
     if not all(isinstance(data, bytes) for data in encoded):
         raise DataError(
             f"{path}: column {image} has type {column.type}",
-            "encoded pictures: bytes, or bytes and path",
+            "encoded pictures, bytes or bytes and path, or lists of 28 rows of 28 pixels",
             "write the bytes of each picture's file into it",
         )
     yield Source(file=str(path), labels=_labels(path, labels, 0, "row"), encoded=encoded, held_out=held_out)
+
+
+def _encoded(path: Path, row: Any) -> Any:
+    """The bytes of a picture as a row has them: bare, beside a path, or in a file that it names by its path."""
+    if not isinstance(row, dict):
+        return row
+    if row.get("bytes") is None and row.get("path"):
+        return (path.parent / row["path"]).read_bytes()
+    return row.get("bytes")
+
+
+def _by_name(path: Path, table: pa.Table, column: str) -> np.ndarray:
+    """The labels of a table (N,); those of a ClassLabel of datasets are the digits that its classes are called by."""
+    labels: np.ndarray = table[column].to_numpy()
+    described = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+    names = described.get("info", {}).get("features", {}).get(column, {}).get("names")
+    if not names or not np.issubdtype(labels.dtype, np.integer):
+        return labels
+    digits = {f"{digit}{end}": digit for digit, name in enumerate(NAMES) for end in ("", f" - {name}")}
+    digits |= {name: digit for digit, name in enumerate(NAMES)}
+    for row, label in enumerate(labels):
+        if not 0 <= label < len(names) or names[label].strip().lower() not in digits:
+            called = repr(names[label]) if 0 <= label < len(names) else "no name"
+            raise DataError(
+                f"{path}, row {row}: label {label} has {called} among the names of the classes",
+                "names of digits, such as 0 to 9",
+                "leave out what shows no digit, or name the classes by their digits",
+            )
+    return np.array([digits[names[label].strip().lower()] for label in labels], np.int64)
+
+
+def saved_files(folder: Path) -> list[Path]:
+    """The .arrow files that save_to_disk of datasets wrote into a folder, of all splits; none in another folder.
+
+    What lies beside them, such as datasets' own caches, is no part of it. DataError where its notes cannot be read.
+    """
+    try:
+        if (folder / SPLITS).is_file():
+            splits = json.loads((folder / SPLITS).read_bytes())["splits"]
+            return [file for split in splits for file in saved_files(folder / split)]
+        if (folder / SAVED).is_file():
+            return [folder / each["filename"] for each in json.loads((folder / SAVED).read_bytes())["_data_files"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{folder} cannot be read: {error!r}", f"{SPLITS} or {SAVED}, as save_to_disk writes them", "save it again"
+        ) from error
+    return []
 
 
 def _arrow(path: Path) -> pa.Table:

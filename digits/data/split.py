@@ -11,6 +11,8 @@ import numpy as np
 
 from digits.config import NUM_CLASSES, DataConfig
 from digits.data.files import HELD_OUT_PREFIX, DigitFiles
+from digits.data.mixture import TrainingRows
+from digits.data.read import read_without_ray
 from digits.errors import DataError
 
 
@@ -21,38 +23,52 @@ class Split:
     files: DigitFiles
     validates: np.ndarray
     """Which originals validate: bool (num_digits,)."""
+    trains: np.ndarray
+    """Which originals train: bool (num_digits,). Of several sources, none that looks like one that validates."""
     inverted_copies: bool
     """Whether each original has a colour-inverted copy on its own side."""
+    weights: tuple[float, ...] | None = None
+    """Shares of an epoch's training digits, one for each source; None: each digit once."""
 
     @classmethod
     def make(cls, files: DigitFiles, config: DataConfig) -> Self:
-        """The split that a configuration describes, see `split_rows`."""
-        return cls(files=files, validates=split_rows(files, config), inverted_copies=config.inverted_copies)
+        """The split that a configuration describes, see `split_rows`; weights that it cannot have are a DataError."""
+        validates = split_rows(files, config)
+        trains = ~validates
+        if len(files.sources) > 1:
+            trains &= ~looks_like(files, validates)
+        split = cls(
+            files=files,
+            validates=validates,
+            trains=trains,
+            inverted_copies=config.inverted_copies,
+            weights=config.weights,
+        )
+        split.training()
+        return split
 
-    @property
-    def trains(self) -> np.ndarray:
-        """Which originals train: bool (num_digits,)."""
-        return ~self.validates
+    def training(self, most: int | None = None) -> TrainingRows:
+        """The rows that are trained on, by their weights: all, or `most` of them, evenly spread."""
+        if self.weights is None:
+            return TrainingRows.once(np.flatnonzero(self.trains if most is None else evenly(self.trains, most)))
+        sources = self.files.rows_of_sources()
+        rows = [rows.start + np.flatnonzero(self.trains[rows]) for _, rows in sources]
+        return TrainingRows.weighted(rows, self.weights, [name for name, _ in sources], most)
 
 
 def split_rows(files: DigitFiles, config: DataConfig) -> np.ndarray:
     """Which originals validate, bool (num_digits,): a seeded sample stratified by label, or the held-out files.
 
-    The sample has round(num_digits x validation_fraction) rows, and every label has its share of it to within one row
-    (largest remainders). Raises DataError if there is no training digit, or fewer than two validation digits.
+    Each source is split as it is alone. The sample has round(num_digits x validation_fraction) rows, and every label
+    has its share of it to within one row (largest remainders). Raises DataError if there is no training digit, or fewer
+    than two validation digits.
     """
     if config.protocol == "literature":
         held_out = [Path(path).name.startswith(HELD_OUT_PREFIX) for path in files.paths]
         validates = np.repeat(held_out, [len(labels) for labels in files.labels])
     else:
         labels = np.concatenate(files.labels)
-        rng = np.random.default_rng(config.split_seed)
-        shares = np.bincount(labels, minlength=NUM_CLASSES) * config.validation_fraction
-        counts = np.floor(shares).astype(int)
-        counts[np.argsort(counts - shares, kind="stable")[: round(shares.sum()) - counts.sum()]] += 1
-        validates = np.zeros(len(labels), bool)
-        for label, count in enumerate(counts):
-            validates[rng.permutation(np.flatnonzero(labels == label))[:count]] = True
+        validates = np.concatenate([sample(labels[rows], config) for _, rows in files.rows_of_sources()])
     # Each half of the validation digits is judged by what the other one calibrates.
     for side, size, least in (("training", np.sum(~validates), 1), ("validation", np.sum(validates), 2)):
         if size < least:
@@ -65,11 +81,23 @@ def split_rows(files: DigitFiles, config: DataConfig) -> np.ndarray:
     return validates
 
 
-def rows_of_groups(side: np.ndarray, groups: range) -> np.ndarray:
-    """Those originals of a side, bool (num_digits,), whose numbers within the side are in `groups`."""
-    rows = np.zeros_like(side)
-    rows[np.flatnonzero(side)[groups.start : groups.stop]] = True
-    return rows
+def sample(labels: np.ndarray, config: DataConfig) -> np.ndarray:
+    """Which digits of a source, given their labels (N,), validate under the article's protocol: bool (N,)."""
+    rng = np.random.default_rng(config.split_seed)
+    shares = np.bincount(labels, minlength=NUM_CLASSES) * config.validation_fraction
+    counts = np.floor(shares).astype(int)
+    counts[np.argsort(counts - shares, kind="stable")[: round(shares.sum()) - counts.sum()]] += 1
+    validates = np.zeros(len(labels), bool)
+    for label, count in enumerate(counts):
+        validates[rng.permutation(np.flatnonzero(labels == label))[:count]] = True
+    return validates
+
+
+def looks_like(files: DigitFiles, side: np.ndarray) -> np.ndarray:
+    """Which digits, bool (num_digits,), have the pixels of one on a side, bool (num_digits,); those on it have."""
+    images, _ = read_without_ray(files, np.ones(files.num_digits, bool), inverted_copies=False)
+    known = {image.tobytes() for image in images[side]}
+    return np.array([image.tobytes() in known for image in images])
 
 
 def evenly(side: np.ndarray, count: int) -> np.ndarray:

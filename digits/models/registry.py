@@ -57,14 +57,14 @@ class Entry:
         return self.measured_on == other.measured_on
 
     def differences(self, other: Self) -> str:
-        """What keeps the two scores from being compared, such as: protocol article, not literature."""
-        keys = [key for key in {**self.measured_on, **other.measured_on} if self._of(key) != other._of(key)]
-        return ", ".join(f"{key} {self._of(key)}, not {other._of(key)}" for key in keys)
+        """What keeps the two scores from being compared, such as: protocol article, not literature.
 
-    def _of(self, key: str) -> str:
-        """One of the things that the score was measured on, as a message shows it."""
-        value = str(self.measured_on.get(key))
-        return f"{value[:12]}..." if len(value) > 40 else value
+        Settings of one protocol are left out where the other score has another one.
+        """
+        mine, others = self.measured_on, other.measured_on
+        left_out = ONLY_OF_ARTICLE if mine.get("protocol") != others.get("protocol") else ()
+        keys = [key for key in {**mine, **others} if mine.get(key) != others.get(key) and key not in left_out]
+        return ", ".join(f"{key} {short(str(mine.get(key)))}, not {short(str(others.get(key)))}" for key in keys)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +175,11 @@ class Registry:
         )
 
 
+def short(value: str) -> str:
+    """A value as a message shows it: of fingerprints, which + joins where digits are mixed, the beginnings."""
+    return "+".join(f"{part[:12]}..." if len(part) > 40 else part for part in value.split("+"))
+
+
 def has_best(storage: Storage) -> bool:
     """Whether a storage path names a best checkpoint."""
     return (storage / BEST).exists() or bool((storage / FOLDER).files())
@@ -202,7 +207,7 @@ def measured(record: Mapping[str, Any]) -> dict[str, Any]:
     """The score of a checkpoint, given its record, and what it was measured on."""
     metrics, data = record["metrics"], dict(record["data"])
     name = "validation_accuracy" if metrics["photo_score"] is None else "photo_score"
-    left_out = ("path", *(() if data["protocol"] == "article" else ONLY_OF_ARTICLE))
+    left_out = ("path", "weights", *(() if data["protocol"] == "article" else ONLY_OF_ARTICLE))
     split = {key: value for key, value in data.items() if key not in left_out}
     return {"score": metrics[name], "measured_on": {"score_name": name, **split}}
 

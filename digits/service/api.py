@@ -20,7 +20,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 
 import digits
-from digits.service.gate import Gate, problem
+from digits.service.gate import OPEN_PATHS, Gate, problem
 from digits.service.inference.protocol import HEADER_LENGTH
 from digits.service.inference.routes import get, inference_routes
 from digits.service.limits import Limits
@@ -109,6 +109,7 @@ def create_api(
             expose_headers=[HEADER_LENGTH, "retry-after"],
         )
     _handle_errors(api, service)
+    _describe_open_paths(api)
     page, docs = (STATIC.joinpath(name).read_text(encoding="utf-8") for name in ("index.html", "docs.html"))
 
     @api.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
@@ -162,6 +163,20 @@ def create_api(
 
     api.include_router(inference_routes(service, limits, current_model, in_thread))
     return api
+
+
+def _describe_open_paths(api: FastAPI) -> None:
+    """Leave the refusal of a key out of /openapi.json for the paths that ask for none."""
+    describe = api.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = describe()
+        for path in OPEN_PATHS:
+            for operation in document["paths"][path].values():
+                operation["responses"].pop("401", None)
+        return document
+
+    api.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's manual has it
 
 
 def _handle_errors(api: FastAPI, service: Service) -> None:

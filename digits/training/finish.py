@@ -1,5 +1,6 @@
 """From a trained network's epochs to its finished checkpoint: the best epoch, judged and calibrated."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,10 +30,13 @@ class FinishedNetwork:
         return EpochResult(**self.checkpoint.record["metrics"]).photo_score
 
 
-def finish(run_dir: Storage, network: Network, images: np.ndarray, labels: np.ndarray) -> FinishedNetwork:
+def finish(
+    run_dir: Storage, network: Network, images: np.ndarray, labels: np.ndarray, sources: Mapping[str, int]
+) -> FinishedNetwork:
     """Write the finished checkpoint of a network: its best epoch, calibrated and judged on the validation digits.
 
-    `images` uint8 (N, 28, 28) and `labels` int (N,), each digit followed by its inverted copy where the data have them.
+    `images` uint8 (N, 28, 28) and `labels` int (N,), each digit followed by its inverted copy where the data have them,
+    come from the `sources` in turn, so many originals of each; of several, the record has the accuracy of each.
     The calibration error is that of temperatures fitted on other digits; the epoch was chosen on all of them. The
     record keeps the figures of every epoch as training saw them (before calibration, which changes the loss but no
     answer).
@@ -51,13 +55,34 @@ def finish(run_dir: Storage, network: Network, images: np.ndarray, labels: np.nd
                 logits, labels, halves_of(len(labels), best.record)
             ),
         },
-        "validation": {"accuracy": predictions.accuracy, "loss": predictions.loss, "images": len(labels)},
+        "validation": {
+            "accuracy": predictions.accuracy,
+            "loss": predictions.loss,
+            "images": len(labels),
+            **({"sources": accuracy_by_source(predictions, sources)} if len(sources) > 1 else {}),
+        },
     }
     folder = run_dir / network.name
     graphs = built(best.architecture, best.weights)
     keras_model = runs.read_keras_file(best)
     checkpoints.write(folder, weights=best.weights, record=record, keras_model=keras_model, graphs=graphs)
     return FinishedNetwork(checkpoint=checkpoints.load(folder), predictions=predictions)
+
+
+def accuracy_by_source(predictions: LabelledPredictions, sources: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+    """Accuracy and images of each source, whose digits follow each other, so many originals of each.
+
+    The accuracy of a source that has none is None.
+    """
+    right = predictions.answers == predictions.labels
+    copies = len(right) // max(sum(sources.values()), 1)
+    found: dict[str, dict[str, Any]] = {}
+    start = 0
+    for name, count in sources.items():
+        part = right[start : start + count * copies]
+        start += len(part)
+        found[name] = {"accuracy": float(part.mean()) if len(part) else None, "images": len(part)}
+    return found
 
 
 def halves_of(num_images: int, record: dict[str, Any]) -> np.ndarray:

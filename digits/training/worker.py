@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import ray.train
 
 from digits.config import TrainingConfig
 from digits.data.batches import Columns, rows_of_worker
 from digits.data.distorted import iterate_epochs
+from digits.data.mixture import TrainingRows, mask_of, repeated
 from digits.data.read import read_sides
-from digits.data.split import rows_of_groups
 from digits.errors import require
 from digits.images import Digits
 from digits.models.checkpoints import Checkpoint
@@ -86,14 +87,21 @@ class TrainingWorker:
 
     def read_sides(self, groups: range) -> tuple[Digits, Digits]:
         """Training and validation digits of this worker, with inverted copies where the run has them."""
-        split = self.task.split
-        validation = rows_of_worker(int(split.validates.sum()), self.rank, self.world_size)
-        return read_sides(
+        split, num_digits = self.task.split, self.task.split.files.num_digits
+        rows = self.training.of_groups(groups)
+        held_out = rows_of_worker(int(split.validates.sum()), self.rank, self.world_size)
+        training, validation = read_sides(
             split.files,
-            rows_of_groups(split.trains, groups),
-            rows_of_groups(split.validates, validation),
+            mask_of(rows, num_digits),
+            mask_of(np.flatnonzero(split.validates)[held_out.start : held_out.stop], num_digits),
             inverted_copies=split.inverted_copies,
         )
+        return repeated(training, rows, inverted_copies=split.inverted_copies), validation
+
+    @cached_property
+    def training(self) -> TrainingRows:
+        """What all workers train on."""
+        return self.task.split.training()
 
     @cached_property
     def photos(self) -> Digits:
@@ -119,9 +127,8 @@ class TrainingWorker:
     def fit(self, network: Network, resume: TrainingState | None, done: int) -> None:
         """Train a network from the epoch after the first `done` ones to its last."""
         split, config = self.task.split, network.recipe.training
-        columns = Columns.of(
-            int(split.trains.sum()), config.global_batch_size, inverted_copies=split.inverted_copies
-        ).of_worker(self.rank, self.world_size)
+        columns = self.training.columns(config.global_batch_size, inverted_copies=split.inverted_copies)
+        columns = columns.of_worker(self.rank, self.world_size)
         sides = self.sides(columns.owned_groups)
         epochs = ahead(self.pool, self.epochs(sides, columns, config, done))
         strategy, cores = self.tensorflow

@@ -20,8 +20,8 @@ import ray
 import ray.tune
 
 from digits import interruptible
-from digits.data.batches import Columns
 from digits.data.distorted import iterate_epochs
+from digits.data.mixture import mask_of, repeated
 from digits.data.read import read_without_ray
 from digits.data.split import Split, evenly
 from digits.errors import ConfigurationError
@@ -186,9 +186,10 @@ def prepare(
     """
     tuning, copies = search.tuning, split.inverted_copies
     training = replace(search.training, epochs=tuning.max_epochs, seed=tuning.search_seed)
-    chosen = evenly(split.trains, tuning.train_images)
-    columns = Columns.of(int(chosen.sum()), training.global_batch_size, inverted_copies=copies)
-    digits = read_without_ray(split.files, chosen, inverted_copies=copies)
+    chosen = split.training(tuning.train_images)
+    columns = chosen.columns(training.global_batch_size, inverted_copies=copies)
+    digits = read_without_ray(split.files, mask_of(chosen.rows, split.files.num_digits), inverted_copies=copies)
+    digits = repeated(digits, chosen.rows, inverted_copies=copies)
     held_out = read_without_ray(split.files, evenly(split.validates, tuning.validation_images), inverted_copies=copies)
     total = tuning.max_epochs + len(photo_digits)
     epochs: list[ray.ObjectRef[Digits]] = []

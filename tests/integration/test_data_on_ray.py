@@ -7,8 +7,10 @@ from digits.config import DataConfig, TrainingConfig
 from digits.data.batches import Columns
 from digits.data.distorted import iterate_epochs
 from digits.data.files import find_digits
+from digits.data.mixture import mask_of, repeated
 from digits.data.read import concatenate, read_digits, read_sides, read_without_ray
-from digits.data.split import rows_of_groups, split_rows
+from digits.data.shards import write_shards
+from digits.data.split import Split, split_rows
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -45,13 +47,14 @@ def test_the_shipped_digits_are_read_in_parallel():
 def distorted(path, world_size, first=0, epochs=3, seed=0):
     """All epochs of all workers, put together in the order of the rows."""
     files = find_digits(path)
-    side = np.ones(files.num_digits, bool)
     parts = []
     for rank in range(world_size):
         columns = Columns(
             num_groups=files.num_digits, group_size=2, global_batch_size=16, rank=rank, world_size=world_size
         )
-        digits = read_without_ray(files, rows_of_groups(side, columns.owned_groups), inverted_copies=True)
+        digits = read_without_ray(
+            files, mask_of(np.array(columns.owned_groups), files.num_digits), inverted_copies=True
+        )
         config = TrainingConfig(epochs=epochs, seed=seed, distort=True)
         parts.append(list(iterate_epochs(digits, columns, inverted_copies=True, config=config, first=first)))
     return [concatenate(of_epoch) for of_epoch in zip(*parts, strict=True)]
@@ -75,3 +78,32 @@ def test_without_distortion_every_epoch_is_the_same(tiny_mnist):
     first, second = iterate_epochs(digits, columns, inverted_copies=False, config=TrainingConfig(epochs=2), first=0)
     assert first[0] is second[0]
     assert len(first[0]) == 600
+
+
+def batches_of_mixture(split, world_size, epoch):
+    """The pictures of each batch of an epoch, distorted, as so many workers read and make them on Ray."""
+    training = split.training()
+    config = TrainingConfig(epochs=epoch + 1, distort=True)
+    batches = None
+    for rank in range(world_size):
+        columns = training.columns(24, inverted_copies=True).of_worker(rank, world_size)
+        rows = training.of_groups(columns.owned_groups)
+        read, _ = read_sides(split.files, mask_of(rows, 500), np.zeros(500, bool), inverted_copies=True)
+        mine = repeated(read, rows, inverted_copies=True)
+        (epoch_digits,) = iterate_epochs(mine, columns, inverted_copies=True, config=config, first=epoch)
+        shown = [[epoch_digits[0][row].tobytes() for row in step if row >= 0] for step in columns.order(0, epoch)]
+        batches = shown if batches is None else [one + other for one, other in zip(batches, shown, strict=True)]
+    return [sorted(batch) for batch in batches]
+
+
+def test_a_mixture_is_the_same_for_any_number_of_workers_and_its_copies_are_distorted_apart(tmp_path, read_mnist):
+    images, labels = read_mnist("train-00-of-12")
+    for name, rows in (("mine", slice(0, 50)), ("more", slice(50, 500))):
+        (tmp_path / name).mkdir()
+        write_shards(images[rows], labels[rows], tmp_path / name, "train")
+    paths = (str(tmp_path / "mine"), str(tmp_path / "more"))
+    split = Split.make(find_digits(paths), DataConfig(path=paths, weights=(1, 1)))
+    assert [(each.drawn, each.held) for each in split.training().stretches] == [(200, 200), (200, 360)]
+    alone = batches_of_mixture(split, 1, 1)
+    assert alone == batches_of_mixture(split, 3, 1)
+    assert len({picture for batch in alone for picture in batch}) == 800, "no two copies are equal"

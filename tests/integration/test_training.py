@@ -107,7 +107,7 @@ def test_the_finished_checkpoint_is_the_best_epoch_calibrated(uninterrupted, tin
     files = find_digits(tiny_mnist)
     run = Run.read(run_dir)
     images, labels = read_without_ray(files, split_rows(files, run.data), inverted_copies=True)
-    finished = finish(run_dir, run.networks[0], images, labels)
+    finished = finish(run_dir, run.networks[0], images, labels, {"mnist": len(labels) // 2})
     record = checkpoints.load(str(run_dir / "baseline-seed0")).record
     best = max(state.history, key=lambda epoch: epoch.validation_accuracy)
     assert record["metrics"]["epoch"] == best.epoch

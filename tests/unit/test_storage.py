@@ -57,6 +57,23 @@ def test_an_unknown_scheme_is_refused():
         Storage.open("nowhere://bucket/runs")
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "abfss://account.dfs.core.windows.net/runs",
+        "abfs://container/runs",
+        "abfss://@account.dfs.core.windows.net/runs",
+        "ABFSS://:sEcReT@account.dfs.core.windows.net/container/runs",
+        "abfss://account.dfs.core.windows.net/a@b",
+    ],
+)
+def test_azure_without_a_container_is_refused_in_three_parts(uri):
+    with pytest.raises(ConfigurationError, match="names no container") as refused:
+        Storage.open(uri)
+    assert "container@account" in refused.value.expected and "before the account" in refused.value.remedy
+    assert "sEcReT" not in str(refused.value)
+
+
 def test_a_relative_path_is_made_absolute(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert Path(Storage.open("runs").path) == tmp_path / "runs"

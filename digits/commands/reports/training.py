@@ -3,7 +3,7 @@
 import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -39,6 +39,7 @@ def summary_of(finished: FinishedNetwork, total_s: float) -> dict[str, Any]:
         "images_per_second": statistics.fmean(epoch["images_per_second"] for epoch in history),
         "train_s": seconds,
         "total_s": total_s,
+        **({"validation_sources": sources} if (sources := record["validation"].get("sources")) else {}),
     }
 
 
@@ -72,6 +73,9 @@ def report(
     document = {"runs": summaries, "run_dir": str(run_dir)}
     (run_dir / "metrics.json").write_bytes(json.dumps(document, indent=1).encode())
     show_networks(summaries)
+    sources = {one.checkpoint.name: one.checkpoint.record["validation"].get("sources") for one in finished}
+    if all(sources.values()):
+        show_sources(sources)
     print(f"pictures in {run_dir}: {', '.join(pictures)}")
     for reason in damaged:
         print(f"no longer the best: {reason}")
@@ -104,6 +108,19 @@ def figures_of_best(checkpoint: Checkpoint) -> dict[str, Any]:
         "parameters": checkpoint.record["parameters"],
         "checkpoint": checkpoint.path,
     }
+
+
+def show_sources(found: Mapping[str, Mapping[str, dict[str, Any]]]) -> None:
+    """Print, by what reached it, the accuracy on the validation digits of each source, see `accuracy_by_source`."""
+    columns = ["", *(f"{name}: {source['images']:,}" for name, source in next(iter(found.values())).items())]
+    rows = [
+        [
+            name,
+            *("-" if source["accuracy"] is None else f"{source['accuracy']:.2%}" for source in sources.values()),
+        ]
+        for name, sources in found.items()
+    ]
+    show_table("Validation accuracy of each source, and how many images it is of", columns, rows)
 
 
 def show_networks(summaries: Sequence[dict[str, Any]]) -> None:

@@ -17,7 +17,7 @@ from digits.commands.shards import checks
 from digits.commands.shards.pictures import Picture, prepare_all
 from digits.data.files import SHIPPED
 from digits.data.shards import write_shards
-from digits.data.sources import FORMS, Source, is_source, read_file
+from digits.data.sources import FORMS, Source, is_source, read_file, saved_files
 from digits.errors import require
 from digits.evaluation.photo_folder import LABELS, find_photos, some_of
 from digits.reporting.figures import contact_sheet
@@ -137,6 +137,8 @@ def files_of(path: Path) -> list[Path]:
     """The files of digits at a path: it, or those in a folder; none in a folder of labelled pictures."""
     if not path.is_dir():
         return [path]
+    if saved := saved_files(path):
+        return saved
     if (path / LABELS).is_file() or any((path / str(digit)).is_dir() for digit in range(10)):
         return []
     return sorted(file for file in path.iterdir() if file.is_file() and is_source(file))

@@ -1,5 +1,8 @@
 """Which run a job begins or goes on with: by --resume, by --run-name, and never with other settings than its own."""
 
+import json
+
+import numpy as np
 import pytest
 import tyro
 
@@ -8,6 +11,9 @@ from digits.commands.reader.training import TrainReaderSettings
 from digits.commands.reader.training import prepare as prepare_reader
 from digits.commands.training import TrainSettings
 from digits.commands.tuning import TuneSettings
+from digits.data import files
+from digits.data.files import find_digits
+from digits.data.shards import write_shards
 from digits.errors import ConfigurationError
 from digits.lease import Lease
 from digits.storage import Storage
@@ -132,3 +138,86 @@ def test_the_reader_goes_on_with_more_epochs_and_refuses_other_settings(tmp_path
     for flags in ("--resume mine --learning-rate 0.01", "--run-name mine --squares-per-epoch 80 --learning-rate 0.01"):
         with pytest.raises(ConfigurationError, match=r"--learning-rate 0\.003 and not 0\.01"):
             reader(flags)
+
+
+@pytest.fixture
+def own_digits(tmp_path, read_mnist, monkeypatch):
+    """Two folders of digits, mine and more, in the folder that commands are typed in; mnist names a third one."""
+    images, labels = read_mnist("train-00-of-12")
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(("mine", "more", "shipped")):
+        (tmp_path / name).mkdir()
+        rows = slice(600 + 60 * number, 660 + 60 * number)
+        write_shards(images[rows], labels[rows], tmp_path / name, "train")
+    monkeypatch.setattr(files, "SHIPPED", tmp_path / "shipped")
+    return tmp_path
+
+
+def test_a_mixture_is_noted_with_its_sources_weights_and_fingerprints_and_goes_on_anywhere(
+    job, own_digits, monkeypatch, tmp_path_factory
+):
+    begun = job("train --data mine mnist --weights 1 3 --run-name mixed", begin=True, data=None)
+    noted = json.loads((begun.run_dir / "run.json").read_bytes())
+    assert noted["data"]["path"] == [str(own_digits / "mine"), "mnist"] and noted["data"]["weights"] == [1, 3]
+    parts = [find_digits(name).fingerprint for name in ("mine", "mnist")]
+    assert noted["fingerprint"] == "+".join(parts)
+    assert [each.drawn for each in begun.split.training().stretches] == [24, 72]
+    again = job("train --data mine mnist --weights 1 3 --run-name mixed", data=None)
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    resumed = job("train --resume mixed", data=None)
+    for found in (again, resumed):
+        assert found.work == begun.work
+        np.testing.assert_array_equal(found.split.training().rows, begun.split.training().rows)
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        ("--data mine mnist --weights 1 2", "--weights 1.0 3.0 and not 1.0 2.0"),
+        ("--data mnist mine --weights 1 3", "mine mnist and not mnist"),
+        ("--data mine more --weights 1 3", "--data"),
+        ("--data mine", "--weights 1.0 3.0 and not None"),
+    ],
+)
+@pytest.mark.parametrize("flag", ["--resume", "--run-name"])
+def test_a_mixture_goes_on_with_no_other_sources_or_weights(job, own_digits, flags, named, flag):
+    job("train --data mine mnist --weights 1 3 --run-name mixed", begin=True, data=None)
+    with pytest.raises(ConfigurationError) as refused:
+        job(f"train {flags} {flag} mixed", data=None)
+    assert named in refused.value.happened
+
+
+def test_a_mixture_whose_digits_changed_does_not_go_on(job, own_digits):
+    job("train --data mine more --run-name mixed", begin=True, data=None)
+    shard = next((own_digits / "more").iterdir())
+    shard.write_bytes(next((own_digits / "shipped").iterdir()).read_bytes())
+    with pytest.raises(ConfigurationError, match=r"the digits of .*mine and .*more changed since mixed began"):
+        job("train --resume mixed", data=None)
+
+
+@pytest.mark.parametrize("line", ["train", "tune"])
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ("--data mine more --weights 1", r"1 weights \(1\) for 2 sources"),
+        ("--data mine more --weights 1 -1", "--weights 1 -1"),
+        ("--data mine more --weights 0 0", "--weights 0 0"),
+        ("--weights 1 1", "2 weights .* for 0 sources"),
+        ("--data mine nowhere --weights 1 1", "there are no Parquet files in .*nowhere"),
+        ("--data mine ./mine", "names a folder twice"),
+        ("--data mine more --weights 1 0.0000001", "training digits of .*more are shown"),
+    ],
+)
+def test_a_mixture_that_cannot_be_is_refused_before_anything_is_written(job, own_digits, line, flags, told):
+    with pytest.raises(ConfigurationError, match=told):
+        job(f"{line} {flags}", data=None)
+    assert sorted(path.name for path in own_digits.iterdir()) == ["mine", "more", "shipped"]
+
+
+def test_mnist_is_the_shipped_one_unless_a_folder_has_that_name(job, own_digits):
+    assert job("train --data mnist", data=None).work == job("train", data=None).work
+    (own_digits / "mine").rename(own_digits / "mnist")
+    with pytest.raises(ConfigurationError, match="there is a folder mnist here, too") as refused:
+        job("train --data mnist", data=None)
+    assert "./mnist" in refused.value.remedy
+    assert job("train --data ./mnist", data=None).work.data.path == str(own_digits / "mnist")

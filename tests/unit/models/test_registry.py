@@ -10,7 +10,7 @@ import pytest
 from digits.config import BASELINE
 from digits.errors import CheckpointError
 from digits.models import checkpoints, registering
-from digits.models.registry import SHIPPED, Registry, find_best, has_best, shipped_entry
+from digits.models.registry import SHIPPED, Registry, find_best, has_best, measured, shipped_entry
 from digits.storage import Storage
 from tests.unit.models.finished import DATA, finish, register
 
@@ -71,6 +71,10 @@ def test_records_are_never_changed(storage):
         ({"photo_score": None, "accuracy": 0.99}, "score_name validation_accuracy, not photo_score"),
         ({"photo_score": 0.99, "protocol": "literature"}, "protocol literature, not article"),
         ({"photo_score": 0.99, "fingerprint": "e" * 64}, "fingerprint eeeeeeeeeeee..., not ffffffffffff..."),
+        (
+            {"photo_score": 0.99, "fingerprint": f"{'f' * 64}+{'a' * 64}"},
+            "fingerprint ffffffffffff...+aaaaaaaaaaaa..., not ffffffffffff...",
+        ),
         ({"photo_score": 0.99, "split_seed": 3}, "split_seed 3, not 0"),
         ({"photo_score": 0.99, "inverted_copies": False}, "inverted_copies False, not True"),
     ],
@@ -88,6 +92,13 @@ def test_what_cannot_decide_who_validates_does_not_keep_scores_apart(storage):
     register(storage, "first/x", protocol="literature", path="there")
     register(storage, "second/x", protocol="literature", split_seed=5, path="here", photo_score=0.95)
     assert best(storage) == "second/x"
+
+
+@pytest.mark.parametrize("weights", [None, [1.0, 1.0], [1.0, 3.0]])
+def test_weights_of_sources_do_not_keep_scores_apart_that_are_measured_on_the_same_digits(weights):
+    metrics = {"photo_score": 0.9, "validation_accuracy": 0.98}
+    with_weights = measured({"metrics": metrics, "data": {**DATA, "weights": weights}})
+    assert with_weights == measured({"metrics": metrics, "data": DATA})
 
 
 def test_going_back_lasts_until_something_better_than_that_is_trained(storage):
@@ -240,7 +251,8 @@ def test_of_those_measured_as_the_shipped_one_a_better_one_serves(storage):
 def test_after_a_training_of_the_articles_networks_the_shipped_one_serves_until_one_is_chosen(storage):
     register(storage, "article/x", photo_score=0.9999, **of_mnist(protocol="article"))
     assert find_best(storage) == Storage.open(SHIPPED)
-    assert "protocol article, not literature" in Registry.read(storage).find("article/x").differences(shipped_entry())
+    # What only one of the protocols has says nothing: no "validation_fraction 0.2, not None".
+    assert Registry.read(storage).find("article/x").differences(shipped_entry()) == "protocol article, not literature"
     registering.choose(storage, "article/x")
     assert find_best(storage) == storage / "article/x"
     register(storage, "later/x", photo_score=1.0, **of_mnist(protocol="article"))

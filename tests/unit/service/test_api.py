@@ -344,6 +344,28 @@ def test_with_an_api_key_everything_but_health_is_closed(service, authorization)
             assert client.get(path, headers=headers).status_code == 200
 
 
+def test_the_document_tells_of_a_missing_key_wherever_one_is_asked_for_and_only_there(service):
+    with TestClient(create_api(service, api_key="right")) as client:
+        for _ in range(2):
+            document = client.get("/openapi.json", headers={"authorization": "Bearer right"}).json()
+            refused = {path: client.request(method, path).status_code == 401 for path, method in one_each(document)}
+            told = {
+                path: all("401" in operation["responses"] for operation in operations.values())
+                for path, operations in document["paths"].items()
+            }
+            assert told == refused
+    assert sorted(path for path, asked in told.items() if not asked) == [
+        "/health",
+        "/v2/health/live",
+        "/v2/health/ready",
+    ]
+
+
+def one_each(document):
+    """Each path of an OpenAPI document, with a method that it takes."""
+    return [(path, next(iter(operations))) for path, operations in document["paths"].items()]
+
+
 def test_tensors_are_answered_like_the_direct_call(client):
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 3), dtype=np.uint8)
     tensor = {"name": "images", "datatype": "UINT8", "shape": [3, 28, 28, 3], "data": images.tolist()}

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from digits.training.finish import halves_of
+from digits.evaluation.metrics import LabelledPredictions
+from digits.training.finish import accuracy_by_source, halves_of
 
 
 @pytest.mark.parametrize("copies", [False, True])
@@ -21,3 +22,16 @@ def test_halves_are_random_by_the_seed_of_the_split_and_keep_a_digit_with_its_co
     assert 0.4 < digits[: len(digits) // 2].mean() < 0.6
     assert 0.4 < digits[::2].mean() < 0.6
     assert halves(0, 6).sum() == 2 if copies else 3
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_accuracy_of_each_source_is_that_of_its_digits(copies):
+    right = np.repeat([1, 1, 0, 1, 0, 0, 0], copies)
+    predictions = LabelledPredictions(
+        probabilities=np.eye(10, dtype=np.float32)[right], labels=np.ones(len(right), int)
+    )
+    assert accuracy_by_source(predictions, {"mine": 4, "nothing": 0, "mnist": 3}) == {
+        "mine": {"accuracy": 0.75, "images": 4 * copies},
+        "nothing": {"accuracy": None, "images": 0},
+        "mnist": {"accuracy": 0.0, "images": 3 * copies},
+    }
