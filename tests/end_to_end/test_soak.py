@@ -131,7 +131,7 @@ def test_half_an_hour_of_all_kinds_beside_a_training_costs_no_request_and_no_mem
     environment, storage_path, tmp_path, read_mnist
 ):
     images, labels = read_mnist("test-00-of-02")
-    with training(environment, tmp_path) as job, serving(storage_path, "haproxy") as cluster:
+    with serving(storage_path, "haproxy") as cluster, training(environment, tmp_path) as job:
         cluster.deploy("shipped", **LIMITS, autoscaling_config={"min_replicas": 1, "max_replicas": 1})
         client = Client(cluster.url, mixed_requests((images, labels)))
         (replica,) = cluster.replicas()
