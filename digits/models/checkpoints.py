@@ -136,6 +136,8 @@ def read_record(folder: Storage) -> dict[str, Any]:
         raise CheckpointError(f"{folder / RECORD} has another format", f"a JSON object with format {FORMAT}")
     if not isinstance(record.get("sha256"), dict) or not isinstance(record.get("name"), str):
         raise CheckpointError(f"{folder / RECORD} is incomplete", "the keys name, architecture and sha256")
+    if not isinstance(record.get("calibration", {}), dict):
+        raise CheckpointError(f"{folder / RECORD} has no usable calibration", "an object with the key temperature")
     return record
 
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
 
+from digits.errors import CheckpointError
 from digits.models.page_targets import DIGITS, SCALE, SIZES, STRIDE, TURNS
 from digits.preprocessing.local_contrast import local_contrast
 
@@ -91,13 +93,16 @@ class Candidates:
 
 
 class Detector:
-    """The page network in onnxruntime."""
+    """The page network in onnxruntime; CheckpointError for a file that holds none."""
 
     def __init__(self, onnx_file: bytes, threads: int = 1) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = threads
         options.log_severity_level = 3
-        self.session = onnxruntime.InferenceSession(onnx_file, options, providers=["CPUExecutionProvider"])
+        try:
+            self.session = onnxruntime.InferenceSession(onnx_file, options, providers=["CPUExecutionProvider"])
+        except (Fail, InvalidGraph, InvalidProtobuf) as error:
+            raise CheckpointError(f"the page network cannot be run: {error}", "an ONNX file of digits") from error
 
     def answer(self, grey: np.ndarray) -> np.ndarray:
         """uint8 (H, W) -> float32 (18, rows, columns), the margin included."""

@@ -61,7 +61,8 @@ class Reader:
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise CheckpointError(f"{folder / RECORD} has another format", f"a JSON object with format {FORMAT}")
         digest = hashlib.sha256(network).hexdigest()
-        expected = record.get("sha256", {}).get(NETWORK)
+        hashes = record.get("sha256")
+        expected = hashes.get(NETWORK) if isinstance(hashes, dict) else None
         if digest != expected:
             raise CheckpointError(f"{folder / NETWORK} is damaged: its SHA-256 is {digest}", f"SHA-256 {expected}")
         try:
@@ -70,7 +71,7 @@ class Reader:
             raise CheckpointError(
                 f"{folder / RECORD} has no usable thresholds: {error!r}", "a reader's record"
             ) from error
-        if not {"name", "simulated_pages"} <= set(record):
+        if not isinstance(record.get("name"), str) or not isinstance(record.get("simulated_pages"), dict):
             raise CheckpointError(f"{folder / RECORD} is incomplete", "the keys name and simulated_pages")
         return cls(detector=Detector(network, threads), thresholds=thresholds, confidence=confidence, record=record)
 

@@ -5,12 +5,16 @@ from typing import Any
 import yaml
 from ray import serve
 
-from digits.service.deployment import Arguments, DigitClassifier
+from digits.service.deployment import Arguments, DigitClassifier, check_cluster
 from digits.service.settings import CONFIG
 
 
 def build_app(args: Arguments) -> serve.Application:
-    """The application that `serve run` and config.yaml build: the deployment with the settings of config.yaml."""
+    """The application that `serve run` and config.yaml build: the deployment with the settings of config.yaml.
+
+    ConfigurationError where its replicas could not be reached, which `serve status` tells after `serve deploy`.
+    """
+    check_cluster()
     (application,) = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["applications"]
     (options,) = application["deployments"]
     chosen = {"checkpoint": args.checkpoint, "storage_path": args.storage_path}

@@ -8,21 +8,23 @@ How fast: docs/performance.md (jobs/benchmark.py --parts service).
 
 import asyncio
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
+import ray
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict
 from ray import serve
 from ray.serve import metrics
+from ray.serve.context import _get_global_client  # nothing public tells on which host Serve listens
 
 from digits.service.api import create_api
 from digits.service.gate import read_api_key
 from digits.service.limits import Limits
 from digits.service.service import Service
+from digits.service.settings import HAPROXY, check_reach
 
-FOLLOW_S = 60.0
-"""How often a replica looks whether another checkpoint is the best by now, in seconds."""
 _CONFIDENCE_BOUNDARIES = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999]
 _LATENCY_BOUNDARIES_MS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000]
 
@@ -71,6 +73,18 @@ class RayMetrics:
         self._swaps.inc(tags={"outcome": "accepted" if accepted else "refused"})
 
 
+def num_nodes() -> int:
+    """How many nodes of the connected cluster are alive."""
+    return sum(node["Alive"] for node in ray.nodes())
+
+
+def check_cluster() -> None:
+    """ConfigurationError where Serve of the connected cluster, if there is one, could not spread requests over it."""
+    client = _get_global_client(raise_if_no_controller_running=False) if ray.is_initialized() else None
+    if client is not None:
+        check_reach(client.http_config.host, haproxy=os.environ.get(HAPROXY) == "1", num_nodes=num_nodes())
+
+
 @serve.deployment
 @serve.ingress()
 class DigitClassifier:
@@ -97,13 +111,16 @@ class DigitClassifier:
         """
         await asyncio.to_thread(self.service.swap, user_config)
         self.tell()
-        self.following = self.following or asyncio.create_task(self.follow())
+        if self.following is not None:
+            self.following.cancel()
+        self.following = asyncio.create_task(self.follow()) if self.service.refresh_s else None
 
     async def follow(self) -> None:
         """Keep to the best checkpoint, where user_config says best: replicas that start later would have another."""
         while True:
-            await asyncio.sleep(FOLLOW_S)
-            if await asyncio.to_thread(self.service.follow):
+            await asyncio.sleep(self.service.refresh_s)
+            before = self.service.refused
+            if await asyncio.to_thread(self.service.follow) or self.service.refused != before:
                 self.tell()
 
     def tell(self) -> None:

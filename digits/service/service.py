@@ -3,6 +3,8 @@
 A model goes into service as a whole: it is loaded, verified and warmed up before the reference to it is swapped.
 """
 
+import math
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +32,8 @@ from digits.uris import is_uri, public
 
 BEST = "best"
 """Names, as `checkpoint`, what `digits.models.registry.find_best` finds."""
+REFRESH_S = 60.0
+"""How often a replica looks whether another checkpoint is the best by now, in seconds, where nobody says otherwise."""
 _DESCRIPTION_KEYS = ("metrics", "training", "data", "calibration", "versions")
 
 
@@ -90,19 +94,32 @@ def find_checkpoint(choice: Mapping[str, Any]) -> Storage | str:
     of `storage_path`, as `Registry.in_service` says; without a storage path, of runs, or of ~/digits-runs where runs
     has none.
     """
-    shown = {key: public(value) if isinstance(value, str) else value for key, value in choice.items()}
-    require(
-        set(choice) <= {"checkpoint", "storage_path"} and all(isinstance(text, str) for text in choice.values()),
-        f"the service is configured with {shown}",
-        "the keys checkpoint and storage_path, both strings",
-        "correct user_config in serve/config.yaml",
-    )
+    refresh_of(choice)
     named = choice.get("checkpoint", BEST)
     if named == BEST:
         return find_best(choose_storage(choice.get("storage_path"), ROOT, holds=has_best))
     if named == SHIPPED_NAME:
         return Storage.open(SHIPPED)
     return named if is_uri(named) else str(ROOT / Path(named).expanduser())
+
+
+def refresh_of(choice: Mapping[str, Any]) -> float:
+    """How often a replica with this `user_config` looks for a better checkpoint, in seconds; 0 for never.
+
+    ConfigurationError for a `user_config` that is none.
+    """
+    shown = {key: public(value) if isinstance(value, str) else value for key, value in choice.items()}
+    refresh_s = choice.get("refresh_s", REFRESH_S)
+    require(
+        set(choice) <= {"checkpoint", "storage_path", "refresh_s"}
+        and all(isinstance(choice.get(key, ""), str) for key in ("checkpoint", "storage_path"))
+        and type(refresh_s) in (int, float)
+        and (refresh_s == 0 or 1 <= refresh_s < math.inf),
+        f"the service is configured with {shown}",
+        "the keys checkpoint and storage_path, both strings, and refresh_s, 0 or a number of seconds from 1",
+        "correct user_config in serve/config.yaml",
+    )
+    return float(refresh_s)
 
 
 def load_model(path: str | Storage) -> Model:
@@ -135,7 +152,11 @@ def described(reader: Reader, *, shipped: bool) -> dict[str, Any]:
     """What GET /model tells about a page network; whether it is the shipped one, for want of the checkpoint's own."""
     pages = reader.record["simulated_pages"]
     kept = ("character_error_rate", "exact", "answered_without_digits")
-    return {"name": reader.record["name"], "shipped": shipped, "simulated_pages": {key: pages[key] for key in kept}}
+    return {
+        "name": reader.record["name"],
+        "shipped": shipped,
+        "simulated_pages": {key: pages[key] for key in kept if key in pages},
+    }
 
 
 class Service:
@@ -151,6 +172,10 @@ class Service:
         self.choice: Mapping[str, Any] = {}
         self.tried: str | None = None
         """Where the last checkpoint lies that was taken or refused; None where none was found."""
+        self.refresh_s = REFRESH_S
+        """How often `follow` is to be called, in seconds; 0 for never."""
+        self._changes = threading.RLock()
+        """One change at a time: what is named while the best one is being loaded comes after it, and stays."""
 
     def swap(self, choice: Mapping[str, Any]) -> None:
         """Take the checkpoint that `choice` names (see `find_checkpoint`) into service.
@@ -158,8 +183,13 @@ class Service:
         One that cannot serve is refused: the old model stays and `refused` says why. Only if there is no old model does
         this method raise.
         """
+        with self._changes:
+            self._swap(choice)
+
+    def _swap(self, choice: Mapping[str, Any]) -> None:
         self.choice, self.tried = choice, None
         try:
+            self.refresh_s = refresh_of(choice)
             found = find_checkpoint(choice)
             self.tried = public(str(found))
             model = load_model(found)
@@ -178,8 +208,10 @@ class Service:
 
         Storage that cannot be read now is no reason to change anything; `refused` says so until it can be read again.
         """
-        if self.choice.get("checkpoint", BEST) != BEST:
-            return False
+        with self._changes:
+            return self.choice.get("checkpoint", BEST) == BEST and self._follow()
+
+    def _follow(self) -> bool:
         try:
             best = str(find_checkpoint(self.choice))
         except (ValueError, OSError) as error:

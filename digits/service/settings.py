@@ -34,6 +34,8 @@ HAPROXY_PORTS = {
 """Variable that sets a port: what listens there, and Ray's own choice."""
 HAPROXY = "RAY_SERVE_ENABLE_HA_PROXY"
 """Variable that puts HAProxy in place of Serve's Python proxy where it is 1."""
+EVERYWHERE = ("0.0.0.0", "::")
+"""Hosts that stand for all addresses of a machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,11 @@ class Settings:
                 for name, (purpose, default) in HAPROXY_PORTS.items()
             ]
         return ports
+
+    def check_reach(self, environment: Mapping[str, str], num_nodes: int) -> None:
+        """As the function of this name, for what this configuration says."""
+        variables = {**environment, **self.variables}
+        check_reach(self.http_port.host, haproxy=variables.get(HAPROXY) == "1", num_nodes=num_nodes)
 
     def use_proxy_of(self, environment: Mapping[str, str]) -> bool:
         """Use the Python proxy where HAProxy is asked for and missing on this machine; whether that is so.
@@ -212,6 +219,21 @@ def _as_port(value: object, name: str) -> int:
         "take one that is free, such as port=8001",
     )
     return int(text)
+
+
+def check_reach(host: str, *, haproxy: bool, num_nodes: int) -> None:
+    """Raise ConfigurationError where HAProxy would not reach the replicas of other nodes.
+
+    Ray has each replica listen on the service's own host: on 127.0.0.1, HAProxy of another node is refused. It takes
+    the replicas of its own node alone, or Serve's Python proxy where there is none, and tells nobody.
+    """
+    require(
+        num_nodes <= 1 or not haproxy or host in EVERYWHERE,
+        f"http_options.host is {host}, on a cluster of {num_nodes} nodes: HAProxy reaches no replica of another node",
+        "host: 0.0.0.0, on which replicas listen, too; or Serve's Python proxy, which reaches them through Ray",
+        f'set http_options.host to 0.0.0.0, with an API key or a firewall, or {HAPROXY} to "0", which is slower; where '
+        "Serve runs already, `serve shutdown --yes` first",
+    )
 
 
 def check_ports(ports: Sequence[Port]) -> None:

@@ -62,10 +62,23 @@ def run(settings: Settings) -> None:
     if is_local():
         use_private_token()
         ray.init(address="local", namespace="serve", num_cpus=usable_cores(), runtime_env=interpreter)
+    else:
+        ray.init(namespace="serve", runtime_env=interpreter)
+        check_nodes(settings)
     with tempfile.TemporaryDirectory(prefix="digits-serve-") as folder:
         file = Path(folder) / "config.yaml"
         file.write_text(yaml.safe_dump(settings.config), encoding="utf-8")
         cli(["run", *options, str(file)])
+
+
+def check_nodes(settings: Settings) -> None:
+    """End with an error where the replicas of the connected cluster could not be reached."""
+    import ray
+
+    try:
+        settings.check_reach(os.environ, sum(node["Alive"] for node in ray.nodes()))
+    except ConfigurationError as error:
+        sys.exit(f"error: {error}")
 
 
 def main(arguments: Sequence[str]) -> None:

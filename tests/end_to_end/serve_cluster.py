@@ -49,10 +49,20 @@ def get_json(url: str) -> Any:
         return None
 
 
+def haproxy_files(folder: Path) -> dict[str, str]:
+    """Variables that have HAProxy keep its files in a folder."""
+    return {
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
+    }
+
+
 def private_environment(folder: Path) -> dict[str, str]:
     """Environment in which Ray and HAProxy keep to `folder` and to ports of their own."""
     stats, metrics = free_ports(2)
-    haproxy = folder / "haproxy"
     return {
         **{key: value for key, value in os.environ.items() if not key.startswith("RAY_")},
         "PATH": f"{BIN}:{os.environ['PATH']}",
@@ -67,11 +77,7 @@ def private_environment(folder: Path) -> dict[str, str]:
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
         "RAY_SERVE_HAPROXY_STATS_PORT": str(stats),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
-        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(haproxy / "haproxy.cfg"),
-        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(haproxy / "admin.sock"),
-        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(haproxy),
-        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(haproxy / "server-state"),
-        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(haproxy / "metrics.sock"),
+        **haproxy_files(folder / "haproxy"),
     }
 
 

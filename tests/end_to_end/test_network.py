@@ -1,9 +1,11 @@
 """Two nodes with addresses of their own: network namespaces joined by a cable that can be pulled."""
 
 import contextlib
+import csv
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,10 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from digits.models import checkpoints
 from tests.end_to_end import faults
-from tests.end_to_end.faults import PATIENCE_S, report_recovery
+from tests.end_to_end.faults import PATIENCE_S, ROOT, report_recovery
+from tests.end_to_end.serve_cluster import haproxy_files, wait_for
 
 RAY = Path(sys.executable).parent / "ray"
 GCS_PORT = 6390
@@ -61,8 +65,9 @@ class Network:
     def start_node(self, index, *flags):
         log = (self.folder / f"node{index}.log").open("w")
         command = [RAY, "start", "--block", "--num-cpus=2", f"--node-ip-address={self.addresses[index]}", *flags]
+        env = {**self.env, **haproxy_files(self.folder / f"haproxy{index}")}  # the nodes share this machine's files
         self.processes.append(
-            subprocess.Popen(self.inside(index, *command), env=self.env, stdout=log, stderr=subprocess.STDOUT)
+            subprocess.Popen(self.inside(index, *command), env=env, stdout=log, stderr=subprocess.STDOUT)
         )
 
     @property
@@ -74,6 +79,7 @@ class Network:
             "RAY_AUTH_MODE": "token",
             "RAY_TMPDIR": str(self.folder),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
             "RAY_ADDRESS": f"{self.addresses[0]}:{GCS_PORT}",
         }
 
@@ -101,6 +107,16 @@ class Network:
         }  # fmt: skip
         flags = (word for name, value in settings.items() for word in (f"--{name}", value))
         return faults.Job("jobs/train.py", *flags, env=self.env, before=self.inside(0))
+
+    def serve(self, config):
+        """Start the service on the cluster, from the head's node."""
+        return faults.Job("-m", "serve", config, env=self.env, before=self.inside(0))
+
+    def output_of(self, index, *command):
+        """What a command prints that runs in a namespace; nothing where it fails."""
+        return subprocess.run(
+            self.inside(index, *command), cwd=ROOT, env=self.env, capture_output=True, text=True
+        ).stdout
 
     def pull_cable(self):
         ip("-n", self.names[1], "link", "set", "cable", "down")
@@ -165,3 +181,58 @@ def test_workers_at_two_addresses_make_the_model_of_one_also_where_the_network_i
     checkpoint = checkpoint_of(job)
     assert checkpoint.record["training"]["num_workers"] == 2
     assert_same(checkpoint, alone)
+
+
+@pytest.fixture
+def config(network, tmp_path):
+    """Writes a configuration of the service with a host and two replicas, one on each node."""
+
+    def write(host):
+        config = yaml.safe_load((ROOT / "serve" / "config.yaml").read_text())
+        config["http_options"]["host"] = host
+        (deployment,) = config["applications"][0]["deployments"]
+        deployment["user_config"] = {"checkpoint": "shipped"}
+        deployment["autoscaling_config"] = {"min_replicas": 2, "max_replicas": 2}
+        deployment["max_replicas_per_node"] = 1
+        file = tmp_path / f"{host}.yaml"
+        file.write_text(yaml.safe_dump(config))
+        return file
+
+    return write
+
+
+LOAD = """
+from digits.benchmarks.serving.load import measure
+result = measure("http://127.0.0.1:8000", "tensor-1", 3, 8)
+print(result.failed)
+"""
+STATISTICS = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8404/stats;csv').read().decode())"
+
+
+def test_replicas_of_both_nodes_answer_behind_either_haproxy_and_a_host_that_prevents_it_is_refused(network, config):
+    refused = network.serve(config("127.0.0.1"))
+    assert refused.wait() == 1
+    assert "host is 127.0.0.1, on a cluster of 2 nodes" in refused.output and "Traceback" not in refused.output
+    assert "what to do: set http_options.host to 0.0.0.0" in refused.output
+
+    service = network.serve(config("0.0.0.0"))
+    try:
+        for index in (0, 1):
+            assert answered_by_replicas(network, index) == [True, True]
+    finally:
+        service.stop(signal.SIGINT)
+        service.wait()
+
+
+def answered_by_replicas(network, index):
+    """Whether each replica answers at least a quarter of what is sent to a node's HAProxy, which must lose nothing."""
+
+    def replicas():
+        rows = list(csv.DictReader(network.output_of(index, sys.executable, "-c", STATISTICS).splitlines()))
+        return [row for row in rows if "DigitClassifier" in row["svname"]]
+
+    wait_for(lambda: [row["status"] for row in replicas()] == ["UP", "UP"], "two replicas behind HAProxy", PATIENCE_S)
+    assert network.output_of(index, sys.executable, "-c", LOAD).split() == ["0"]
+    answered = [int(row["stot"]) for row in replicas()]
+    print(f"answered behind the HAProxy of node {index}: {answered}")
+    return [count >= sum(answered) / 4 > 0 for count in answered]

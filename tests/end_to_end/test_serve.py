@@ -21,8 +21,10 @@ from digits.reading.networks import shipped
 from digits.reading.one_digit import look_at
 from digits.service.deployment import Arguments
 from digits.service.gate import read_api_key
+from digits.storage import Storage
 from tests.end_to_end.serve_cluster import ROOT, get_text, serving, wait_for
 from tests.end_to_end.serving_load import finish, under_load
+from tests.unit.models.finished import register
 
 DEPLOYMENT_KEYS = set(DeploymentSchema.model_fields)
 
@@ -98,6 +100,26 @@ def test_a_new_checkpoint_is_swapped_in_and_a_broken_one_refused_under_load(clus
     assert "The new checkpoint is refused" in cluster.logs()
     cluster.deploy()
     wait_for(lambda: cluster.health() == {"status": "ok", "model": "first"}, "the way back")
+
+
+@pytest.mark.slow
+def test_a_better_checkpoint_is_taken_up_by_itself_but_not_by_deploying_the_same_again(cluster, tmp_path):
+    storage = Storage.open(tmp_path)
+    best = {"checkpoint": "best", "storage_path": str(tmp_path), "refresh_s": 0}
+    register(storage, "a/one", photo_score=0.8)
+    cluster.deploy(user_config=best)
+    wait_for(lambda: cluster.health().get("model") == "one", "the first one")
+    before = [replica["pid"] for replica in cluster.replicas()]
+    register(storage, "a/two", photo_score=0.85)
+    cluster.deploy(user_config=best)
+    assert cluster.health() == {"status": "ok", "model": "one"}
+    cluster.deploy(user_config={**best, "refresh_s": 1})
+    wait_for(lambda: cluster.health().get("model") == "two", "the better one, for a change of user_config")
+    register(storage, "a/three", photo_score=0.9)
+    wait_for(lambda: cluster.health().get("model") == "three", "the best one, by itself", 30)
+    assert [replica["pid"] for replica in cluster.replicas()] == before
+    cluster.deploy()
+    wait_for(lambda: cluster.health().get("model") == "first", "the way back")
 
 
 def test_our_metrics_reach_prometheus(cluster):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from digits.errors import ConfigurationError
 from digits.models.checkpoints import read_record
 from digits.models.registry import SHIPPED
 from digits.service.settings import CONFIG, read_settings
@@ -84,6 +85,27 @@ def test_a_mistake_in_the_configuration_is_told_without_keys_of_a_bucket(tmp_pat
     (tmp_path / "config.yaml").write_text(text)
     message = refusal(tmp_path / "config.yaml", f"storage_path={storage_path}")
     assert "AKIAEXAMPLE" not in message and "sEcReT" not in message
+
+
+@pytest.mark.parametrize(
+    ("host", "proxy", "num_nodes", "refused"),
+    [
+        ("127.0.0.1", "1", 2, True),
+        ("10.0.0.5", "1", 2, True),  # replicas of another node cannot listen on an address of this one
+        ("127.0.0.1", "1", 1, False),
+        ("0.0.0.0", "1", 2, False),
+        ("::", "1", 2, False),
+        ("127.0.0.1", "0", 2, False),
+    ],
+)
+def test_a_host_on_which_no_other_node_reaches_the_replicas_is_refused(host, proxy, num_nodes, refused):
+    settings = read_settings([], CONFIG)
+    settings.http_options["host"], settings.variables["RAY_SERVE_ENABLE_HA_PROXY"] = host, proxy
+    if not refused:
+        settings.check_reach({}, num_nodes)
+        return
+    with pytest.raises(ConfigurationError, match=rf"(?s)host is {host}.+{num_nodes} nodes.+0\.0\.0\.0.+serve shutdown"):
+        settings.check_reach({}, num_nodes)
 
 
 def test_a_missing_api_key_is_told_before_ray_starts(storage_path):

@@ -128,13 +128,19 @@ def test_a_file_that_is_not_there_or_not_in_the_record_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"sha256": None}, {"sha256": ["weights.npz"]}, {"name": None}, {"name": 7}, {"architecture": None}]
-)
+    "change",
+    [
+        {"sha256": None}, {"sha256": ["weights.npz"]}, {"name": None}, {"name": 7}, {"architecture": None},
+        {"calibration": None},
+    ],
+)  # fmt: skip
 def test_a_record_without_what_it_needs_is_refused_with_its_path(tmp_path, change):
     path = write_checkpoint(tmp_path / "one")
     record = json.loads((path / "checkpoint.json").read_text())
     (path / "checkpoint.json").write_text(json.dumps({**record, **change}))
-    with pytest.raises(CheckpointError, match=r"one/checkpoint\.json (is incomplete|describes no valid architecture)"):
+    with pytest.raises(
+        CheckpointError, match=r"one/checkpoint\.json (is incomplete|describes no valid arch|has no usable cal)"
+    ):
         checkpoints.load(str(path))
 
 

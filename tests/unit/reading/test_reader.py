@@ -160,6 +160,9 @@ def test_a_damaged_reader_is_refused(tmp_path):
         ({"thresholds": None}, "no usable thresholds"),
         ({"thresholds": {"unheard": 1}}, "no usable thresholds"),
         ({"simulated_pages": None}, "is incomplete"),
+        ({"simulated_pages": "good"}, "is incomplete"),
+        ({"name": 7}, "is incomplete"),
+        ({"sha256": "of nothing"}, "is damaged"),
     ],
 )
 def test_a_record_that_lacks_something_is_refused(tmp_path, change, told):
@@ -168,6 +171,17 @@ def test_a_record_that_lacks_something_is_refused(tmp_path, change, told):
     record = {**json.loads(file.read_text()), **change}
     file.write_text(json.dumps({key: value for key, value in record.items() if value is not None}))
     with pytest.raises(CheckpointError, match=told):
+        Reader.load(tmp_path / "reader")
+
+
+def test_a_file_that_holds_no_network_is_refused_though_its_hash_is_right(tmp_path):
+    shutil.copytree(SHIPPED / READER, tmp_path / "reader")
+    (tmp_path / "reader" / NETWORK).write_bytes(b"no network")
+    file = tmp_path / "reader" / RECORD
+    file.write_text(
+        json.dumps({**json.loads(file.read_text()), "sha256": {NETWORK: hashlib.sha256(b"no network").hexdigest()}})
+    )
+    with pytest.raises(CheckpointError, match="cannot be run"):
         Reader.load(tmp_path / "reader")
 
 

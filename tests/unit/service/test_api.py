@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from digits.config import BASELINE
 from digits.errors import ConfigurationError
 from digits.images import decode_image, encode_png, to_rgb
-from digits.models import checkpoints, registering
+from digits.models import checkpoints
 from digits.models.inference import Classifier
 from digits.models.registry import SHIPPED
 from digits.preprocessing.prepare import prepare_photo
@@ -203,45 +203,6 @@ def test_a_new_checkpoint_answers_and_a_broken_one_is_refused(client, service, m
     assert "SHA-256" in health["refused"]
     assert client.post("/predict", content=SEVEN).json()["model"] == "second"
     assert metrics.swaps == [True, True, False]
-
-
-def test_who_was_told_to_serve_the_best_follows_it(tmp_path, metrics):
-    storage = Storage.open(tmp_path)
-    register(storage, "a/first", photo_score=0.8)
-    service = Service(metrics)
-    service.swap({"storage_path": str(tmp_path)})
-    assert not service.follow()
-    register(storage, "b/second", photo_score=0.9)
-    assert service.follow() and service.model.name == "second" and service.refused is None
-    registering.choose(storage, "a/first")
-    assert service.follow() and service.model.name == "first"
-    assert not service.follow()
-
-    # A damaged one is refused once, and the old one goes on.
-    register(storage, "c/third", photo_score=0.95)
-    (tmp_path / "c/third/weights.npz").write_bytes(b"")
-    assert service.follow() and service.model.name == "first" and "SHA-256" in service.refused
-    assert not service.follow() and "SHA-256" in service.refused
-    assert metrics.swaps == [True, True, True, False]
-
-    # Storage that cannot be reached changes nothing, and is told until it can.
-    record = next((tmp_path / "registry").glob("c--*"))
-    content = record.read_bytes()
-    record.write_bytes(b"")
-    assert not service.follow() and service.model.name == "first" and "cannot be read" in service.refused
-    record.write_bytes(content)
-    registering.choose(storage, "a/first")
-    service.follow()
-    assert service.model.name == "first" and service.refused is None
-
-
-def test_who_was_told_to_serve_one_checkpoint_keeps_to_it(tmp_path):
-    storage = Storage.open(tmp_path)
-    register(storage, "a/first", photo_score=0.8)
-    service = Service()
-    service.swap({"storage_path": str(tmp_path), "checkpoint": str(tmp_path / "a/first")})
-    register(storage, "b/second", photo_score=0.9)
-    assert not service.follow() and service.model.name == "first"
 
 
 @pytest.mark.parametrize("choice", [{"storage_path": "SECRET"}, {"checkpoint": "SECRET"}, {"chekpoint": "SECRET"}])
