@@ -209,6 +209,7 @@ print(result.failed)
 STATISTICS = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8404/stats;csv').read().decode())"
 
 
+@pytest.mark.long
 def test_replicas_of_both_nodes_answer_behind_either_haproxy_and_a_host_that_prevents_it_is_refused(network, config):
     refused = network.serve(config("127.0.0.1"))
     assert refused.wait() == 1

@@ -102,7 +102,7 @@ def test_a_new_checkpoint_is_swapped_in_and_a_broken_one_refused_under_load(clus
     wait_for(lambda: cluster.health() == {"status": "ok", "model": "first"}, "the way back")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_better_checkpoint_is_taken_up_by_itself_but_not_by_deploying_the_same_again(cluster, tmp_path):
     storage = Storage.open(tmp_path)
     best = {"checkpoint": "best", "storage_path": str(tmp_path), "refresh_s": 0}

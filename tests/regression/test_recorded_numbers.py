@@ -96,7 +96,7 @@ def test_a_search_has_the_networks_and_scores_of_the_record(folder):
     assert_same(product.search(folder), recorded("search"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_earlier_run_goes_on_as_if_it_had_not_been_interrupted_and_is_served(folder):
     begun = recorded_run(f"{NETWORK}-epoch001").name
     assert not (folder / product.RUNS / begun / NETWORK).exists()
