@@ -112,7 +112,9 @@ def test_a_classifier_computes_in_as_many_threads(quota_of_three, monkeypatch):
 
     threads = []
     monkeypatch.setattr(inference, "Classifier", lambda *_, num_threads, **__: threads.append(num_threads))
-    inference.build_classifier(type("Checkpoint", (), {"architecture": None, "weights": {}, "temperature": 1.0}))
+    inference.build_classifier(
+        type("Checkpoint", (), {"architecture": None, "weights": {}, "temperature": 1.0, "graphs": None})
+    )
     assert threads == [3]
 
 
