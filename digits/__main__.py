@@ -4,7 +4,8 @@
     digits serve [key=value ...]    the service on this machine
     digits train ...                a job by its name, as python jobs/train.py ...; --help tells its flags
 
-Jobs: train, train-reader, tune, evaluate, read-folders, choose, pack, check, benchmark, load-test, scale, make-shards.
+Jobs: train, train-reader, tune, evaluate, read-folders, choose, pack, check, benchmark, load-test, scale, make-shards,
+make-sheet.
 """
 
 import importlib
@@ -17,7 +18,7 @@ JOBS = {
     name: f"jobs.{name.replace('-', '_')}"
     for name in (
         *("train", "train-reader", "tune", "evaluate", "choose", "pack"),
-        *("check", "benchmark", "load-test", "scale", "make-shards"),
+        *("check", "benchmark", "load-test", "scale", "make-shards", "make-sheet"),
     )
 } | {"read-folders": "jobs.read"}
 """Module of each job."""
