@@ -16,7 +16,6 @@ from digits.reading.one_digit import Look, look_at, look_at_box
 from digits.reading.reader import Reader
 from digits.reporting.page import PhotoReading, thumbnail
 
-
 TOLD = 10
 """How many empty boxes are named."""
 

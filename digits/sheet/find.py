@@ -16,8 +16,8 @@ LEAST_BOX = 60
 """Pixels that the shortest side of every box must have in the photo."""
 LOOKED_AT = 1200
 """Longer side, in pixels, of the reduced photo in which marks are looked for first."""
-FLAT_MM = 4.0
-"""How far a corner of a mark may be from where a flat sheet would have it."""
+FLAT_MM = 1.5
+"""How far a corner of a mark may be from where a flat sheet would have it; about 0.2 where it lies flat."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

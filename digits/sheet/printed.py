@@ -1,13 +1,14 @@
 """The sheet as people print it: a PDF of lines and letters, the same bytes at every time; and as pixels."""
 
 import io
+from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path as Outline
+from PIL import Image
 
 from digits.errors import require
 from digits.sheet.layout import (
@@ -30,24 +31,26 @@ INSTRUCTION = "Write into each box the digit above its column, then photograph t
 LINE_GREY, TEXT_GREY = "0.45", "0.3"
 LINE_MM = 0.3
 INCH_MM, POINT_MM = 25.4, 25.4 / 72
-_STYLE = {"pdf.fonttype": 42, "font.family": "DejaVu Sans"}  # the font that matplotlib brings
 
 
 def pdf(paper: str) -> bytes:
     """The sheet on a paper of PAPERS, as a PDF file."""
-    buffer = io.BytesIO()
-    with matplotlib.rc_context(_STYLE):
-        drawn(paper).savefig(buffer, format="pdf", metadata={"CreationDate": None, "Title": "Fifty digits"})
-    return buffer.getvalue()
+    return saved(paper, "pdf", metadata={"CreationDate": None, "Title": "Fifty digits"})
 
 
 def rendered(paper: str, dpi: float) -> np.ndarray:
     """The sheet on a paper of PAPERS, uint8 (H, W, 3), at so many pixels an inch."""
-    with matplotlib.rc_context(_STYLE):
-        canvas = FigureCanvasAgg(drawn(paper))
-        canvas.figure.set_dpi(dpi)
-        canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    with Image.open(io.BytesIO(saved(paper, "png", dpi=dpi))) as picture:
+        return np.array(picture.convert("RGB"))
+
+
+def saved(paper: str, format: str, **options: Any) -> bytes:
+    """The sheet as a file; a PDF is not packed, so that no other version of zlib makes another one of it."""
+    buffer = io.BytesIO()
+    style: Any = {"pdf.fonttype": 42, "pdf.compression": 0, "font.family": "DejaVu Sans"}  # the font it brings
+    with matplotlib.rc_context(style):
+        drawn(paper).savefig(buffer, format=format, **options)
+    return buffer.getvalue()
 
 
 def drawn(paper: str) -> Figure:

@@ -46,6 +46,7 @@ JOB_NAMES = (
         "scale",
     ),
     "make_shards",
+    "make_sheet",
 )
 JOBS = [f"jobs/{name}.py" for name in JOB_NAMES]
 FOREIGN_FLAGS = {"--cpus", "--dashboard-agent-listen-port", "--help", "--logdir", "--working-dir"}

@@ -14,8 +14,8 @@ from digits.errors import require
 from digits.evaluation.pages.filled_sheet import SheetPhoto, simulated_sheet
 from digits.sheet.printed import pdf
 
-CONDITIONS = {"bend_mm": 1.0, "turn": 12.0}
-"""Of the simulated photo."""
+BEND_MM, TURN = 1.0, 12.0
+"""Of the paper in the simulated photo."""
 SEED = 7
 JPEG_QUALITY = 90
 
@@ -59,7 +59,7 @@ def photo_of(paper: str) -> bytes:
     (source,) = read_file(SHIPPED / "test-00-of-02.parquet")
     assert source.images is not None, "shards hold arrays"
     rng = np.random.default_rng(SEED)
-    photo = simulated_sheet(source.images, source.labels, rng, SheetPhoto(paper=paper, **CONDITIONS))
+    photo = simulated_sheet(source.images, source.labels, rng, SheetPhoto(paper=paper, bend_mm=BEND_MM, turn=TURN))
     buffer = io.BytesIO()
     Image.fromarray(photo).save(buffer, "JPEG", quality=JPEG_QUALITY)
     return buffer.getvalue()

@@ -17,8 +17,8 @@ PEN_MM = {"ballpoint": (0.5, 0.8), "felt": (0.8, 1.4), "pencil": (0.5, 0.8), "ma
 """Width of the line that each pen leaves."""
 DIGIT_MM = (11.0, 16.0)
 """Height of the digits that people write into the boxes."""
-TABLE = (118, 92, 70)
-"""Colour beyond the paper's edge, RGB."""
+PAPER, TABLE = (250, 247, 240), (118, 92, 70)
+"""Colours of the paper and of what lies beyond its edge, RGB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +67,12 @@ def filled_sheet(images: np.ndarray, rng: np.random.Generator, conditions: Sheet
         ink = conditions.contrast * draw_ink(trace_stroke(image), writing, (side, side), np.eye(3), rng)
         if (row, column) in conditions.empty:
             continue
-        x, y = (round((from_frame + edge) * scale) for from_frame, edge in zip(box_corner(row, column), (left, top)))
+        x, y = (
+            round((from_frame + edge) * scale)
+            for from_frame, edge in zip(box_corner(row, column), (left, top), strict=True)
+        )
         inked = sheet[y : y + side, x : x + side]
-        inked *= 1 - ink[..., None] * (1 - np.float32(conditions.ink_colour))
+        inked *= 1 - ink[..., None] * (1 - np.array(conditions.ink_colour, np.float32))
     return cv2.convertScaleAbs(sheet, alpha=255)
 
 
@@ -81,17 +84,16 @@ def photographed(sheet: np.ndarray, rng: np.random.Generator, conditions: SheetP
     scale = 0.94 * side / np.hypot(width, height) / (1 + conditions.perspective)
     angle = np.radians(conditions.turn)
     turned = scale * np.array([(np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))])
-    corners = np.array([(0, 0), (width, 0), (width, height), (0, height)]) - (width / 2, height / 2)
+    paper = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
+    corners = paper - np.array((width, height)) / 2
     moves = conditions.perspective * min(height, width) * rng.uniform(-1, 1, (4, 2)) * scale
     seen = corners @ turned.T + moves + side / 2
-    to_photo = cv2.getPerspectiveTransform(
-        (corners + (width / 2, height / 2)).astype(np.float32), seen.astype(np.float32)
-    )
+    to_photo = cv2.getPerspectiveTransform(paper, seen.astype(np.float32))
     sheet = bent(sheet, conditions.bend_mm * DPI / INCH_MM)
-    colours = np.float32((250, 247, 240)) / 255
+    colours = np.array(PAPER, np.float32) / 255
     photo = cv2.warpPerspective(sheet.astype(np.float32), to_photo, (side, side), flags=cv2.INTER_AREA)
     there = cv2.warpPerspective(np.ones((height, width), np.float32), to_photo, (side, side))[..., None]
-    photo = photo * colours + (1 - there) * np.float32(TABLE)
+    photo = photo * colours + (1 - there) * np.array(TABLE, np.float32)
     photo *= light(side, rng, conditions.shadow)[..., None]
     photo = cv2.GaussianBlur(photo, (0, 0), conditions.blur) if conditions.blur else photo
     photo += np.float32(conditions.noise) * rng.standard_normal((side, side, 1), dtype=np.float32)
