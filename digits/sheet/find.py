@@ -16,6 +16,9 @@ LEAST_BOX = 60
 """Pixels that the shortest side of every box must have in the photo."""
 LOOKED_AT = 1200
 """Longer side, in pixels, of the reduced photo in which marks are looked for first."""
+LEAST_MARK = 0.06
+"""Perimeter of the smallest mark that is looked for, as a fraction of the photo's longer side: a sheet that fills less
+is too small anyway, and a picture of thousands of small squares takes no long time."""
 FLAT_MM = 1.5
 """How far a corner of a mark may be from where a flat sheet would have it; about 0.2 where it lies flat."""
 
@@ -48,6 +51,7 @@ def find_marks(photo: np.ndarray) -> Marks:
 def marks_in(grey: np.ndarray, scale: float) -> Marks:
     """The marks in uint8 (H, W), a photo times `scale`."""
     parameters = cv2.aruco.DetectorParameters()
+    parameters.minMarkerPerimeterRate = LEAST_MARK
     parameters.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
     found, numbers, _ = cv2.aruco.ArucoDetector(DICTIONARY, parameters).detectMarkers(grey)
     ours = [
@@ -79,7 +83,7 @@ def locate(photo: np.ndarray) -> np.ndarray:
     on_sheet = np.concatenate([mark_outline(number) for number in numbers])
     in_photo = np.concatenate([marks.corners[number] for number in numbers])
     to_photo, _ = cv2.findHomography(on_sheet, in_photo)
-    if to_photo is None or off_by(to_photo, on_sheet, in_photo) > FLAT_MM:
+    if to_photo is None or not off_by(on_sheet, in_photo) <= FLAT_MM:
         raise SheetError(
             "the sheet is bent or folded: its marks do not lie in one plane",
             remedy="lay the sheet flat and photograph it again",
@@ -95,9 +99,15 @@ def locate(photo: np.ndarray) -> np.ndarray:
     return to_photo
 
 
-def off_by(to_photo: np.ndarray, on_sheet: np.ndarray, in_photo: np.ndarray) -> float:
-    """The farthest distance, in millimetres on the sheet, of points of the photo from where they should be."""
-    back = cv2.perspectiveTransform(in_photo[None], np.linalg.inv(to_photo))[0]
+def off_by(on_sheet: np.ndarray, in_photo: np.ndarray) -> float:
+    """The farthest distance, in millimetres on the sheet, of points of a photo from where a flat sheet has them.
+
+    Both float64 (N, 2); infinite where no plane fits at all.
+    """
+    to_sheet, _ = cv2.findHomography(in_photo, on_sheet)
+    if to_sheet is None:
+        return float("inf")
+    back = cv2.perspectiveTransform(in_photo[None], to_sheet)[0]
     return float(np.linalg.norm(back - on_sheet, axis=1).max())
 
 

@@ -1,5 +1,7 @@
 """From a photo of the sheet to its boxes: however it lies, is bent or lit; and what is said where that cannot be."""
 
+import time
+
 import cv2
 import numpy as np
 import pytest
@@ -60,10 +62,14 @@ def test_a_box_is_cut_without_its_lines_and_upright(sheet_photo, bend_mm):
     assert [box.name for box in boxes if not box.empty] == ["row 1, digit 0"]
 
 
-def test_a_sheet_that_was_filled_with_a_speck_or_a_shadow_alone_is_empty(sheet_photo):
+def test_specks_and_a_shadow_alone_leave_a_sheet_empty(sheet_photo):
     everything = frozenset((row, column) for row in range(5) for column in range(10))
+    photo = sheet_photo(4, empty=everything, shadow=0.6)
+    middles = np.array([box_corner(*box) for box in sorted(everything)]) + BOX / 2
+    for x, y in np.rint(cv2.perspectiveTransform(middles[None], locate(photo))[0]).astype(int).tolist():
+        cv2.circle(photo, (x, y), 3, (60, 60, 60), -1)
     with pytest.raises(SheetError, match="nothing is written") as refused:
-        cut_boxes(sheet_photo(4, empty=everything, shadow=0.6))
+        cut_boxes(photo)
     assert refused.value.reason == "unwritten"
 
 
@@ -102,6 +108,22 @@ def test_what_is_no_usable_photo_of_one_sheet_says_so(filled_sheet):
     assert refusal_of(np.concatenate([filled_sheet, filled_sheet], axis=1)).reason == "two_sheets"
     assert refusal_of(np.full((900, 1200, 3), 200, np.uint8)).reason == "not_a_sheet"
     assert refusal_of(np.ascontiguousarray(filled_sheet[:, ::-1])).reason == "not_a_sheet"  # a mirror
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 4000, 3), (4000, 1, 3), (3, 3, 3), (28, 28, 3)])
+def test_no_picture_crashes_it(shape):
+    for photo in (np.zeros(shape, np.uint8), np.random.default_rng(0).integers(0, 256, shape, np.uint8)):
+        assert refusal_of(photo).reason == "not_a_sheet"
+
+
+def test_thousands_of_squares_that_might_be_marks_take_no_long_time():
+    """Without a bound on how small a mark may be these take seconds; with it, hundredths of one."""
+    board = np.full((1200, 1200, 3), 255, np.uint8)
+    for offset in range(4, 14):
+        board[offset::14, 4:] = np.where((np.arange(1196) % 14 < 10)[None, :, None], 0, board[offset::14, 4:])
+    start = time.process_time()
+    assert refusal_of(board).reason == "not_a_sheet"
+    assert time.process_time() - start < 1.5
 
 
 def test_a_folded_sheet_is_told_from_a_flat_one(filled_sheet):
