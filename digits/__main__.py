@@ -4,7 +4,8 @@
     digits serve [key=value ...]    the service on this machine
     digits train ...                a job by its name; digits train --help tells its flags
 
-Jobs: train, train-reader, tune, evaluate, read-folders, choose, pack, check, benchmark, load-test, scale, make-shards.
+Jobs: train, train-reader, tune, evaluate, read-folders, choose, pack, check, benchmark, load-test, scale, make-shards,
+make-sheet.
 """
 
 import importlib
@@ -41,6 +42,7 @@ JOBS = {
     "load-test": Job("digits.benchmarks.serving.load_test", "LoadTestSettings", "load_test", "dev"),
     "scale": Job("digits.benchmarks.scaling.scale", "ScaleSettings", "scale", "dev"),
     "make-shards": Job("digits.commands.shards.making", "MakeShardsSettings", "make_shards"),
+    "make-sheet": Job("digits.commands.shards.sheet", "MakeSheetSettings", "make_sheet"),
 }
 _TRAIN = ("ray", "tensorflow", "keras", "pyarrow", "tyro", "rich", "psutil")
 PACKAGES = {"serve": ("ray", "fastapi", "pyarrow"), "train": _TRAIN, "dev": (*_TRAIN, "fastapi", "gevent")}

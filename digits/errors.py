@@ -79,6 +79,16 @@ class SeveralDigits(UserError):
     usual_remedy = "ask for all of them with POST /read, or send the part that shows one"
 
 
+class SheetError(UserError):
+    """A photo from which the fifty boxes of the sheet cannot be cut.
+
+    `reason` is not_a_sheet, marks_missing, two_sheets, not_flat, too_small or unwritten.
+    """
+
+    usually_expected = "one photo of one sheet, lying flat, with its four marks in view"
+    usual_remedy = "photograph the whole sheet again, from nearby, in even light and in focus"
+
+
 class CheckpointError(UserError):
     """A checkpoint that is missing, damaged or not ours."""
 

@@ -1,5 +1,5 @@
-"""`serve run serve.app:build_app`: the application of `digits.service.app`, under its short name."""
+"""`serve run serve.app:build_app`: the application of `digits.service.deployment`, under its short name."""
 
-from digits.service.app import build_app
+from digits.service.deployment import build_app
 
 __all__ = ["build_app"]

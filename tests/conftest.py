@@ -49,6 +49,24 @@ def tiny_mnist(tmp_path_factory, read_mnist):
     return str(folder)
 
 
+@pytest.fixture(scope="session")
+def sheet_photo(read_mnist):
+    """Makes a photo of a filled sheet, uint8 (H, W, 3), under conditions; the same for the same seed."""
+    from digits.evaluation.pages.filled_sheet import SheetPhoto, simulated_sheet
+
+    def make(seed, **conditions):
+        digits = read_mnist("test-00-of-02")
+        return simulated_sheet(*digits, np.random.default_rng((30, seed)), SheetPhoto(**conditions))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def filled_sheet(sheet_photo):
+    """One of them, with two empty boxes: the 7 of the second row and the 0 of the last."""
+    return sheet_photo(0, empty=frozenset({(1, 7), (4, 0)}), turn=8)
+
+
 @pytest.fixture
 def refusal(monkeypatch, tmp_path):
     """Gives the message with which a job refuses a command line, in its three parts, before Ray and any file."""

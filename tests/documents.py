@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS: Mapping[str, Sequence[str]] = {
     "README.md": ("Quick start", "The commands people use"),
     "docs/training.md": ("Commands", "Set the parts of a network"),
-    "docs/evaluation.md": ("Commands",),
+    "docs/evaluation.md": ("Commands", "Repeat the experiment with your own hand"),
     "docs/reading.md": ("Commands",),
     "docs/search.md": ("Commands",),
     "docs/serving.md": ("Start it",),

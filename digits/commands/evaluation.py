@@ -16,7 +16,7 @@ from digits.commands.console import show_table, write_files
 from digits.commands.preparation import absolute, each_path
 from digits.commands.reader.folders import read_pages, shown
 from digits.commands.reports.training import show_sources
-from digits.commands.seen_photos import SeenPhotos, read_photos, readings_of
+from digits.commands.seen_photos import SeenPhotos, labelled_at, read_photos, readings_of
 from digits.commands.settings import StorageSettings
 from digits.config import DataConfig, Paths
 from digits.data.files import find_digits, named
@@ -26,7 +26,7 @@ from digits.default_storage import choose_storage
 from digits.errors import require
 from digits.evaluation.metrics import NO_ANSWER, LabelledPredictions, Predict, evaluate
 from digits.evaluation.pages.folder import find_pages, find_pictures
-from digits.evaluation.photo_folder import find_photos, some_of
+from digits.evaluation.photo_folder import some_of
 from digits.images import Digits
 from digits.machine import usable_cores
 from digits.models import checkpoints
@@ -53,7 +53,8 @@ class EvaluateSettings(StorageSettings):
     checkpoint: str | None = None
     """Folder or URI of a checkpoint; left out, what would serve: the best of the storage path, or the shipped one."""
     photos: Path | None = None
-    """Folder of photos, labelled by labels.csv (columns file and label), by folders 0 to 9, or by how names begin."""
+    """Photos, labelled by labels.csv (columns file and label), by folders 0 to 9, or by how names begin; a photo of a
+    filled sheet (jobs/make_sheet.py), or a folder of such."""
     pages: Path | None = None
     """Folder of pictures with several digits: labels.csv with columns file and text, lines joined by |."""
     not_digits: Path | None = None
@@ -196,14 +197,14 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
         "use 60, or --no-report to do without them",
     )
     storage = choose_storage(settings.storage_path, holds=None if settings.checkpoint else has_best)
-    found = found_in(settings.photos, find_photos) if settings.photos else []
+    found = labelled_at(settings.photos) if settings.photos else []
     pages = find_pages(settings.pages) if settings.pages else []
     without_digits = found_in(settings.not_digits, find_pictures) if settings.not_digits else []
     networks = Networks.of(checkpoints.load(settings.checkpoint or find_best(storage)), threads=usable_cores())
     checkpoint = networks.checkpoint
     compared = study.load_compared(checkpoint, settings.compare)
     digits, sources = read_validation_digits(checkpoint, each_path(settings.data, absolute))
-    photos = read_photos(settings.photos, found, networks.reader) if settings.photos else None
+    photos = read_photos(folder_of(settings.photos), found, networks.reader) if settings.photos else None
     storage.check_writable()
 
     run_dir = storage.new_folder(f"evaluate-{checkpoint.name}")
@@ -231,6 +232,11 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     write_files(run_dir, findings.files)
     print(f"written to {run_dir}: {', '.join(findings.files)}")
     return findings.document
+
+
+def folder_of(path: Path) -> Path:
+    """A folder, or the one in which a file lies."""
+    return path if path.is_dir() else path.parent
 
 
 def found_in(folder: Path, find: Callable[[Path], tuple[list[Found], list[Path]]]) -> list[Found]:

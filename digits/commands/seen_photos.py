@@ -8,12 +8,28 @@ import numpy as np
 from digits.config import CHANNELS, IMAGE_SIZE, NUM_CLASSES
 from digits.errors import NoDigitFound, NotADigit, PhotoFolderError, SeveralDigits, UnreadableImage
 from digits.evaluation.metrics import NO_ANSWER, LabelledPredictions, Predict, evaluate
-from digits.evaluation.photo_folder import LabelledPhoto
+from digits.evaluation.photo_folder import LabelledPhoto, some_of
 from digits.evaluation.photo_score import prepared
+from digits.evaluation.photo_sheets import find_labelled
 from digits.images import Digits, decode_image, resize_photo
-from digits.reading.one_digit import Look, look_at
+from digits.reading.one_digit import Look, look_at, look_at_box
 from digits.reading.reader import Reader
 from digits.reporting.page import PhotoReading, thumbnail
+
+TOLD = 10
+"""How many empty boxes are named."""
+
+
+def labelled_at(path: Path) -> list[LabelledPhoto]:
+    """The labelled photos at a path, a folder or a photo of a sheet; lines tell what is left out."""
+    found = find_labelled(path)
+    if found.stray:
+        left = some_of(path, found.stray)
+        print(f"left out of {path}, no pictures or without a label: {left}", flush=True)
+    if found.empty:
+        more = f" and {len(found.empty) - TOLD:,} more" if len(found.empty) > TOLD else ""
+        print(f"left out, empty boxes: {'; '.join(found.empty[:TOLD])}{more}", flush=True)
+    return found.photos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,19 +73,25 @@ def answered(look: Look | None, predict: Predict) -> np.ndarray:
         return np.zeros(NUM_CLASSES, np.float32)
 
 
-def looked_at(photo: np.ndarray, reader: Reader) -> Look | None:
-    """What the service makes of a photo, uint8 (H, W, 3), before it asks the digit network; None for a refusal."""
+def looked_at(photo: np.ndarray, reader: Reader, *, is_box: bool) -> Look | None:
+    """What the service makes of a photo, uint8 (H, W, 3), before it asks the digit network; None for a refusal.
+
+    What stands in a box of a sheet is known to be a digit.
+    """
     try:
-        return look_at(photo, reader)
+        return look_at_box(photo, reader) if is_box else look_at(photo, reader)
     except (NoDigitFound, NotADigit, SeveralDigits):
         return None
 
 
 def read_photos(folder: Path, photos: list[LabelledPhoto], reader: Reader) -> SeenPhotos:
-    """Decode, resize, prepare and look at all photos; one that cannot be read is a PhotoFolderError."""
+    """Decode, resize, prepare and look at all photos; one that cannot be read is a PhotoFolderError.
+
+    They are named by where they are in `folder`.
+    """
     labels = np.array([photo.label for photo in photos], np.int64)
     seen = SeenPhotos(
-        names=[str(photo.path.relative_to(folder)) for photo in photos],
+        names=[str(Path(photo.where).relative_to(folder)) for photo in photos],
         thumbnails=[],
         labels=labels,
         resized=np.zeros((len(photos), IMAGE_SIZE, IMAGE_SIZE, CHANNELS), np.uint8),
@@ -78,14 +100,14 @@ def read_photos(folder: Path, photos: list[LabelledPhoto], reader: Reader) -> Se
     )
     for index, photo in enumerate(photos):
         try:
-            picture = decode_image(photo.path.read_bytes())
+            picture = decode_image(photo.read())
         except UnreadableImage as error:
             raise PhotoFolderError(
-                f"{photo.path} cannot be read: {error}", "a picture", "remove the file, or save it as PNG or JPEG"
+                f"{photo.where} cannot be read: {error}", "a picture", "remove the file, or save it as PNG or JPEG"
             ) from error
         seen.thumbnails.append(thumbnail(picture))
         seen.resized[index] = resize_photo(picture)
-        seen.looks.append(looked_at(picture, reader))
+        seen.looks.append(looked_at(picture, reader, is_box=bool(photo.box)))
         one, found = prepared([picture], labels[index : index + 1])
         seen.prepared[0][index], seen.prepared[1][index] = one[0], found[0]
     return seen

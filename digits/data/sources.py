@@ -23,9 +23,9 @@ from digits.errors import DataError
 
 PIXELS = IMAGE_SIZE * IMAGE_SIZE
 FORMS = (
-    "pictures in folders 0 to 9 or with a labels.csv, IDX pairs (images-idx3-ubyte and labels-idx1-ubyte, gzipped or "
-    "not), .npz with x_train and y_train, .csv with label and 784 pixels, .parquet or .arrow with image and label, or "
-    "what save_to_disk of datasets wrote"
+    "pictures in folders 0 to 9 or with a labels.csv, photos of filled sheets, IDX pairs (images-idx3-ubyte and "
+    "labels-idx1-ubyte, gzipped or not), .npz with x_train and y_train, .csv with label and 784 pixels, .parquet or "
+    ".arrow with image and label, or what save_to_disk of datasets wrote"
 )
 HELD_OUT = re.compile(r"^(t10k|test|valid)|-(test|t10k)-")
 """Names of files whose digits are held out to validate."""

@@ -21,10 +21,23 @@ _KINDS = mimetypes.MimeTypes()  # Python's own table, the same on every machine
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledPhoto:
-    """A picture file and the digit it shows."""
+    """A picture and the digit it shows: a file, or a box of a file that shows a sheet of them."""
 
     path: Path
     label: int
+    box: str = ""
+    """Which box of a sheet it is; empty for a photo of one digit."""
+    data: bytes | None = None
+    """Of a box, as a picture file."""
+
+    @property
+    def where(self) -> str:
+        """For people: its path, and its box."""
+        return f"{self.path}, {self.box}" if self.box else str(self.path)
+
+    def read(self) -> bytes:
+        """The bytes of the picture."""
+        return self.path.read_bytes() if self.data is None else self.data
 
 
 def find_photos(folder: Path) -> tuple[list[LabelledPhoto], list[Path]]:

@@ -32,6 +32,8 @@ ONLY_OF_ARTICLE = ("validation_fraction", "split_seed")
 """Settings of the data that decide who validates under the article's protocol only."""
 SHIPPED = Path(__file__).resolve().parents[1] / "shipped"
 """Folder of the checkpoint that comes with digits."""
+SHIPPED_BASELINE = SHIPPED / "baseline"
+"""The article's small network, to be compared with; it is no entry, and never serves by itself."""
 SHIPPED_NAME = "shipped"
 """How people name it."""
 READERS = 16

@@ -7,7 +7,7 @@ Where a digit is seen but is too faint or in too much noise to be drawn as MNIST
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -35,6 +35,8 @@ MARGIN = 0.4
 """Paper around a digit that preparation overlooked, as a fraction of its longer side."""
 SPECK = 0.04
 """Fraction of the ink that a second piece of a digit in MNIST's form may have before it is looked at."""
+GRAIN = 1.5
+"""Standard deviation, in pixels, of the blur that takes the grain from a box in which a digit is known to be."""
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, as fractions of the picture's width and height."""
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
@@ -58,6 +60,8 @@ class Look:
     """Whether the last of the images is the whole picture."""
     is_prepared: bool = True
     """Whether the images are drawn as MNIST would; else the only one is cut out of the photo, for people."""
+    is_digit: bool = False
+    """Whether a digit is known to be there: then it is read, however unlike one it looks."""
 
     @property
     def image(self) -> np.ndarray:
@@ -74,11 +78,13 @@ class Look:
         if self.as_it_came or (self.is_whole and probabilities[-1].max() >= SURE_OF_WHOLE):
             return mean
         if self.found is None:
+            if self.is_digit:
+                return mean
             raise unlike()
         seen = self.found.probabilities
         pooled = mean * seen**WEIGHT if self.is_prepared else seen
         agreed = self.found.confidence * seen[pooled.argmax()] / seen.max()
-        if agreed < AGREEMENT:
+        if agreed < AGREEMENT and not self.is_digit:
             raise unlike()
         return (pooled / pooled.sum()).astype(np.float32)
 
@@ -128,6 +134,21 @@ def look_at(photo: np.ndarray, reader: Reader) -> Look:
     if found is None or found.confidence < AGREEMENT:
         raise unlike()
     return Look(images=prepared.image[None], box=prepared.box, found=found)
+
+
+def look_at_box(photo: np.ndarray, reader: Reader) -> Look:
+    """As `look_at`, of a photo that is known to show one digit, such as a written box of a form.
+
+    Where the page network sees none, or several, the digit network reads alone what preparation makes of the whole;
+    where noise hides a faint digit, of the whole without its finest grain. Raises NoDigitFound where that is nothing.
+    """
+    try:
+        return replace(look_at(photo, reader), is_digit=True)
+    except (NotADigit, SeveralDigits):
+        prepared = prepare(photo)
+    except NoDigitFound:
+        prepared = prepare(cv2.GaussianBlur(photo, (0, 0), GRAIN))
+    return Look(images=prepared.image[None], box=prepared.box, found=None, is_digit=True)
 
 
 def whole_of(photo: np.ndarray) -> np.ndarray | None:

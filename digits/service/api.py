@@ -1,6 +1,7 @@
 """The HTTP API and the page, as a FastAPI application that knows no Ray.
 
-POST /predict takes pictures of one digit, /read any picture, /v2 speaks the Open Inference Protocol, / is the page.
+POST /predict takes pictures of one digit, /read any picture, /sheet photos of the sheet of fifty boxes, /v2 speaks the
+Open Inference Protocol, / is the page.
 Every mistake of a client is answered in one shape, {"detail": "..."}, with a 4xx status; where a picture is refused,
 `reason` says why in one word; under /v2 the protocol's own key, error, repeats the text.
 """
@@ -10,11 +11,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
@@ -32,9 +33,12 @@ from digits.service.responses import (
     PicturesRead,
     Prediction,
     Predictions,
+    SheetAnswer,
+    SheetAnswers,
     as_json,
     describe_answer,
     describe_reading,
+    describe_sheet,
 )
 from digits.service.service import Model, Refusal, Service
 
@@ -120,6 +124,10 @@ def create_api(
     async def describe_api() -> HTMLResponse:
         return HTMLResponse(docs, headers=_PAGE_HEADERS)
 
+    @api.api_route("/sheet.pdf", methods=["GET", "HEAD"], include_in_schema=False)
+    async def sheet_to_print(paper: Literal["a4", "letter"] = "a4") -> FileResponse:
+        return FileResponse(STATIC / f"sheet-{paper}.pdf", filename="sheet.pdf", content_disposition_type="inline")
+
     @get(api, "/health", responses={503: PROBLEMS[503]})
     async def health() -> dict[str, str]:
         """Whether a model answers, which one, and why the last checkpoint was refused if it was."""
@@ -160,6 +168,16 @@ def create_api(
         found, model = await answers(request, partial(service.read, explain=explain))
         described = [describe_reading(reading, model, explain) for reading in found]
         return as_json({"pictures": described} if len(described) > 1 else described[0])
+
+    @api.post("/sheet", response_model=SheetAnswer | SheetAnswers, **_OF_PICTURES)
+    async def sheet(
+        request: Request, explain: Annotated[bool, Query(description="Add a picture of each box.")] = False
+    ) -> Response:
+        """Read a photo of the sheet of fifty boxes, with the model and with the article's network; takes what /read
+        takes."""
+        found, model = await answers(request, service.read_sheets)
+        described = [describe_sheet(one, model, explain) for one in found]
+        return as_json({"sheets": described} if len(described) > 1 else described[0])
 
     api.include_router(inference_routes(service, limits, current_model, in_thread))
     return api

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+import yaml
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict
 from ray import serve
@@ -23,7 +24,7 @@ from digits.service.api import create_api
 from digits.service.gate import read_api_key
 from digits.service.limits import Limits
 from digits.service.service import Service
-from digits.service.settings import HAPROXY, check_reach
+from digits.service.settings import CONFIG, HAPROXY, check_reach
 
 _CONFIDENCE_BOUNDARIES = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999]
 _LATENCY_BOUNDARIES_MS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000]
@@ -130,3 +131,18 @@ class DigitClassifier:
             log.error("The new checkpoint is refused, the old one goes on: %s", self.service.refused)
         elif self.service.model is not None:
             log.info("In service: %s", self.service.model.name)
+
+
+def build_app(args: Arguments) -> serve.Application:
+    """The application that Ray Serve builds: the deployment with the settings of config.yaml.
+
+    ConfigurationError where its replicas could not be reached, which `serve status` tells after `serve deploy`.
+    """
+    check_cluster()
+    (application,) = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["applications"]
+    (options,) = application["deployments"]
+    chosen = {"checkpoint": args.checkpoint, "storage_path": args.storage_path}
+    options["user_config"].update({key: value for key, value in chosen.items() if value is not None})
+    # Ray's configuration files do not know this one: a checkpoint that is missing is still missing the third time.
+    deployment: Any = DigitClassifier  # its decorator makes a serve.Deployment of it, and its types do not say so
+    return deployment.options(**options, max_constructor_retry_count=3).bind(args)

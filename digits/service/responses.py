@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from digits.images import encode_png, to_rgb
 from digits.reading.answer import ReadDigit, Reading
 from digits.service.service import Answer, Refusal
+from digits.service.sheet import BoxRead, SheetRead
 
 
 class Prediction(BaseModel):
@@ -74,6 +75,35 @@ class PicturesRead(BaseModel):
     pictures: list[PictureRead | Problem]
 
 
+class BoxOfSheet(BaseModel):
+    """One box of the sheet."""
+
+    label: int = Field(ge=0, le=9, description="The digit that should stand in it, by its column.")
+    row: int = Field(ge=0, le=4, description="From 0, the top one.")
+    column: int = Field(ge=0, le=9, description="From 0, the left one.")
+    empty: bool = Field(description="Whether nothing is written in it: then nobody is asked.")
+    digit: int | None = Field(ge=0, le=9, description="What the model reads; null where it finds nothing to read.")
+    confidence: float | None = Field(ge=0, le=1, description="Calibrated probability of `digit`.")
+    baseline: int | None = Field(ge=0, le=9, description="What the article's network says of the box shrunk to 28x28.")
+    image: str | None = Field(None, description="With explain=true: the box, a JPEG as a data URL.")
+
+
+class SheetAnswer(BaseModel):
+    """The fifty boxes of the sheet, row by row, and how many are read right."""
+
+    boxes: list[BoxOfSheet] = Field(min_length=50, max_length=50)
+    written: int = Field(ge=1, le=50, description="Boxes that are not empty.")
+    read: int = Field(ge=0, le=50, description="Of those, how many the model reads as they should be.")
+    baseline_read: int = Field(ge=0, le=50, description="And how many the article's network does.")
+    model: str = Field(description="Name of the checkpoint that answered.")
+
+
+class SheetAnswers(BaseModel):
+    """What was read of several sheets, in their order."""
+
+    sheets: list[SheetAnswer | Problem]
+
+
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": description}
     for status, description in {
@@ -81,7 +111,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         401: "The API key is missing or wrong, where one is configured",
         413: "The body or the picture is too large",
         415: "Not a picture in a format that is read here",
-        422: "No digit was found, or several where one is asked for; the file is damaged; a parameter is invalid",
+        422: "No digit or sheet was found, or several where one is asked for; the file or a parameter is invalid",
         503: "Too many requests wait, or no model is ready: try again after the seconds of Retry-After",
     }.items()
 }
@@ -142,7 +172,7 @@ def describe_answer(answer: Answer | Refusal, model: str, explain: bool) -> dict
         "probabilities": rounded(answer.probabilities.tolist(), 6),
         "model": model,
     }
-    return {**described, "image": data_url(answer.seen)} if explain else described
+    return {**described, "image": seen_url(answer.seen)} if explain else described
 
 
 def describe_reading(reading: Reading | Refusal, model: str, explain: bool) -> dict[str, Any]:
@@ -168,7 +198,34 @@ def describe_digit(one: ReadDigit, explain: bool) -> dict[str, Any]:
         "line": one.line,
         "number": one.number,
     }
-    return {**described, "image": data_url(one.seen)} if explain and one.seen is not None else described
+    return {**described, "image": seen_url(one.seen)} if explain and one.seen is not None else described
+
+
+def describe_sheet(sheet: SheetRead | Refusal, model: str, explain: bool) -> dict[str, Any]:
+    """One entry of what /sheet answers."""
+    if isinstance(sheet, Refusal):
+        return {"detail": sheet.detail, "reason": sheet.reason}
+    return {
+        "boxes": [describe_box(one, explain) for one in sheet.boxes],
+        "written": sheet.written,
+        "read": sheet.read,
+        "baseline_read": sheet.baseline_read,
+        "model": model,
+    }
+
+
+def describe_box(one: BoxRead, explain: bool) -> dict[str, Any]:
+    """One box of a sheet."""
+    described = {
+        "label": one.box.label,
+        "row": one.box.row,
+        "column": one.box.column,
+        "empty": one.box.empty,
+        "digit": one.digit,
+        "confidence": None if one.confidence is None else round(one.confidence, 6),
+        "baseline": one.baseline,
+    }
+    return {**described, "image": data_url(one.shown(), "jpeg")} if explain else described
 
 
 def rounded(values: Iterable[float], places: int) -> list[float]:
@@ -176,9 +233,14 @@ def rounded(values: Iterable[float], places: int) -> list[float]:
     return [round(float(value), places) for value in values]
 
 
-def data_url(image: np.ndarray) -> str:
+def seen_url(image: np.ndarray) -> str:
     """uint8 (28, 28) as the data URL of a PNG file."""
-    return "data:image/png;base64," + base64.b64encode(encode_png(to_rgb(image))).decode()
+    return data_url(encode_png(to_rgb(image)), "png")
+
+
+def data_url(picture: bytes, format: str) -> str:
+    """A picture file of a format as a data URL."""
+    return f"data:image/{format};base64,{base64.b64encode(picture).decode()}"
 
 
 def as_json(content: Any) -> Response:

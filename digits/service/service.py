@@ -16,7 +16,16 @@ import cv2
 import numpy as np
 
 from digits.default_storage import choose_storage
-from digits.errors import CheckpointError, NoDigitFound, NotADigit, SeveralDigits, UnreadableImage, UserError, require
+from digits.errors import (
+    CheckpointError,
+    NoDigitFound,
+    NotADigit,
+    SeveralDigits,
+    SheetError,
+    UnreadableImage,
+    UserError,
+    require,
+)
 from digits.images import decode_image, to_rgb
 from digits.models.registry import SHIPPED, SHIPPED_NAME, find_best, has_best
 from digits.preprocessing.prepare import prepare_photo
@@ -27,6 +36,7 @@ from digits.reading.reader import Reader
 from digits.service.inference.protocol import read_each_by_its_kind
 from digits.service.metrics import Metrics, NoMetrics
 from digits.service.settings import ROOT
+from digits.service.sheet import SheetRead, read_sheet
 from digits.storage import Storage
 from digits.uris import is_uri, public
 
@@ -74,7 +84,7 @@ class Refusal:
     """Why a picture gets no answer. Not the exception itself: its traceback would keep the picture in memory."""
 
     reason: str
-    """What a client is told in one word: that of UnreadableImage, several_digits or not_a_digit."""
+    """What a client is told in one word: that of UnreadableImage or SheetError, several_digits or not_a_digit."""
     counted: str
     """What is counted: the same, or which part of the work saw no digit, such as blank or noise."""
     detail: str
@@ -290,6 +300,23 @@ class Service:
         for one in reading.digits:
             self.metrics.predicted(one.digit, one.confidence)
         return reading
+
+    def read_sheets(self, model: Model, pictures: Sequence[bytes]) -> list[SheetRead | Refusal]:
+        """The boxes of the sheet in each picture file, in order, read by the model and by the baseline, counted."""
+        return [self._read_sheet(model, data) for data in pictures]
+
+    def _read_sheet(self, model: Model, data: bytes) -> SheetRead | Refusal:
+        """One of them; what the baseline says is not counted."""
+        start = time.perf_counter()
+        try:
+            sheet = read_sheet(model.networks, data)
+        except (UnreadableImage, SheetError) as error:
+            return self._refuse(error)
+        self.metrics.took("sheet", time.perf_counter() - start)
+        for one in sheet.boxes:
+            if one.digit is not None and one.confidence is not None:
+                self.metrics.predicted(one.digit, one.confidence)
+        return sheet
 
     def _refuse(self, error: UserError) -> Refusal:
         """Note and tell why a picture gets no answer."""

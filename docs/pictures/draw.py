@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Draws the two pictures of docs/why.md that need no trained network: photos on their way to 28x28, and distortion.
+"""Draws the pictures that need no trained network: photos on their way to 28x28, distortion, and a filled sheet.
 
     python docs/pictures/draw.py [FOLDER]
 
@@ -19,9 +19,13 @@ from matplotlib.figure import Figure
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from digits.augmentation.distort import distort
+from digits.commands.shards.sheet import photo_of
 from digits.evaluation.simulated_photos import PhotoConditions, simulate_photo
-from digits.images import resize_photo
+from digits.images import decode_image, resize_photo
 from digits.preprocessing.prepare import prepare_photo
+from digits.sheet.boxes import cut_boxes
+from digits.sheet.find import SHEET_SIDE
+from digits.sheet.layout import COLUMNS, ROWS
 
 MNIST = Path(__file__).resolve().parents[2] / "digits" / "mnist"
 CONDITIONS = {
@@ -86,10 +90,27 @@ def distorted_digits(folder: Path) -> None:
     grid[0][0].figure.savefig(folder / "distorted.png", dpi=110)
 
 
+def filled_sheet(folder: Path) -> None:
+    """sheet.png: a simulated photo of the sheet of fifty boxes, and the boxes that are cut out of it."""
+    photo = decode_image(photo_of("a4"), longer_side=SHEET_SIDE)
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subfigures(1, 2, width_ratios=(3.6, 5.4))
+    axes = left.subplots()
+    axes.imshow(photo)
+    axes.axis("off")
+    boxes = cut_boxes(photo)
+    for box, axes in zip(boxes, right.subplots(ROWS, COLUMNS).flat, strict=True):
+        axes.imshow(box.picture)
+        axes.axis("off")
+    figure.savefig(folder / "sheet.png", dpi=80)
+
+
 def main(folder: Path) -> None:
-    """Draw both pictures into `folder`."""
+    """Draw them into `folder`."""
     photos_on_their_way(folder)
     distorted_digits(folder)
+    filled_sheet(folder)
 
 
 if __name__ == "__main__":

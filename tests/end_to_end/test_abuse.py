@@ -41,6 +41,7 @@ OPERATIONS = [
     "GET /v2/models/digits/ready",
     "POST /predict",
     "POST /read",
+    "POST /sheet",
     "GET /v1/models/digits",
     "POST /v1/models/digits:predict",
     "GET /v2/models/digits/config",

@@ -252,9 +252,50 @@ def test_a_service_that_went_away_is_reported(page, context):
 
 def test_the_api_is_described_offline_too(page):
     page.click("text=API")
-    expect(page.locator("article")).to_have_count(15)
-    for path in ("/predict", "/read"):
+    expect(page.locator("article")).to_have_count(16)
+    for path in ("/predict", "/read", "/sheet"):
         expect(page.locator("article", has_text=path).first).to_contain_text("multipart/form-data")
+
+
+@pytest.mark.parametrize("context", [{"has_touch": True, "viewport": {"width": 390, "height": 844}}], indirect=True)
+def test_a_photo_of_the_sheet_of_fifty_boxes_is_known_and_scored_beside_the_articles_network(page, filled_sheet):
+    photo = io.BytesIO()
+    Image.fromarray(filled_sheet).save(photo, "JPEG", quality=90)
+    give(page, "sheet.jpg", photo.getvalue(), "image/jpeg")
+    boxes = page.locator("#grades button")
+    expect(boxes).to_have_count(50, timeout=30_000)
+    score = re.fullmatch(r"The article.s network reads (\d+) of your 48, this one (\d+)\.", words_of(page))
+    misread, baseline_misread = 48 - int(score[2]), 48 - int(score[1])
+    assert baseline_misread > 8
+    expect(page.locator("#say")).to_contain_text("2 boxes are empty")
+    expect(page.locator("#grades .empty")).to_have_count(2)
+    # What either misreads has both answers below it, and the wrong ones are marked.
+    expect(page.locator("#grades .misread")).to_have_count(misread)
+    expect(page.locator("#grades .wrong")).to_have_count(misread + baseline_misread)
+    assert page.locator("#grades b").count() >= 2 * max(misread, baseline_misread)
+
+    boxes.nth(0).tap()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    expect(boxes.nth(11)).to_be_focused()
+    expect(page.locator("#caption")).to_have_text(re.compile("^One, row 2: the article.s network says [0-9], this one"))
+    expect(page.locator("#seen")).to_have_attribute("src", re.compile("^data:image/jpeg"))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.click("#clear")
+    expect(boxes).to_have_count(0)
+    draw(page, SEVEN)
+    expect_digit(page, 7)
+
+
+def words_of(page: Page) -> str:
+    """What the page says, without the small print."""
+    return page.evaluate("document.getElementById('say').firstChild.textContent")
+
+
+def test_the_sheet_to_print_is_a_click_away(page):
+    with page.expect_response("**/sheet.pdf") as answered:
+        page.evaluate("fetch(document.querySelector('a[href=\"sheet.pdf\"]').href)")
+    assert answered.value.headers["content-type"] == "application/pdf"
 
 
 @pytest.mark.parametrize("context", [{"color_scheme": "dark"}], indirect=True)

@@ -1,18 +1,19 @@
 """The checkpoint that comes with digits: it reads as its record says, and its documented command makes it again."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
-from digits.config import DataConfig
+from digits.config import RECIPES, Architecture, DataConfig
 from digits.data.files import find_digits
 from digits.data.read import read_without_ray
 from digits.data.split import split_rows
 from digits.evaluation.metrics import evaluate
 from digits.models import checkpoints
 from digits.models.inference import build_classifier
-from digits.models.registry import SHIPPED
+from digits.models.registry import SHIPPED, SHIPPED_BASELINE
 from digits.reading.networks import Networks
 from tests.end_to_end.faults import Job
 
@@ -31,7 +32,8 @@ def held_out():
 def test_it_is_small_and_tells_how_it_was_made_and_nothing_of_where():
     files = [path for path in SHIPPED.rglob("*") if path.is_file()]
     names = {path.relative_to(SHIPPED).as_posix() for path in files}
-    assert names == {"checkpoint.json", "weights.npz", "reader/network.onnx", "reader/reader.json"}
+    networks = {f"{folder}{file}" for folder in ("", "baseline/") for file in ("checkpoint.json", "weights.npz")}
+    assert names == {*networks, "reader/network.onnx", "reader/reader.json"}
     assert sum(path.stat().st_size for path in files) < MOST_BYTES
     record = checkpoints.load(str(SHIPPED)).record
     assert record["data"]["protocol"] == "literature" and record["data"]["path"] is None
@@ -51,6 +53,15 @@ def test_it_reads_mnists_test_digits_as_its_record_says(held_out):
     assert predictions.loss == pytest.approx(recorded["loss"], rel=1e-2)
     originals = predictions.answers[::2] == held_out[1][::2]
     assert originals.mean() > 0.995
+
+
+def test_the_articles_network_is_the_first_of_the_articles_training():
+    record = checkpoints.load(str(SHIPPED_BASELINE)).record
+    recipe = RECIPES["baseline"]
+    assert Architecture.from_dict(record["architecture"]) == recipe.architecture
+    assert record["training"] == {**asdict(recipe.training), "num_workers": 1} and record["training"]["seed"] == 0
+    assert record["data"] == {**asdict(DataConfig()), "fingerprint": find_digits().fingerprint}
+    assert record["validation"]["accuracy"] > 0.98
 
 
 @pytest.mark.long

@@ -23,6 +23,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
         "digits.preprocessing",
         "digits.augmentation",
         "digits.models",
+        "digits.sheet",
     ),
     ("digits.data",),
     ("digits.reading",),
@@ -46,7 +47,6 @@ MAY_IMPORT = {
         "digits.service.deployment",
         "digits.benchmarks.sides",
         "digits.diagnostics",
-        "digits.service.app",
         "digits.service.start",
     },
     "tensorflow": {
@@ -71,7 +71,7 @@ MAY_IMPORT = {
         "digits.benchmarks.sides",
     },
     "fastapi": {"digits.service", "digits.benchmarks.sides"},
-    "matplotlib": {"digits.reporting", "digits.benchmarks.growth"},
+    "matplotlib": {"digits.reporting", "digits.benchmarks.growth", "digits.sheet.printed"},
     "onnxruntime": {"digits.models.inference", "digits.reading.detect"},
     "tyro": {"digits.commands"},
     "jinja2": {"digits.reporting.page"},
@@ -82,6 +82,7 @@ MAY_IMPORT = {
 """Packages and modules that may import each framework directly."""
 WITHOUT_TRAINING_FRAMEWORKS = (
     "digits.preprocessing",
+    "digits.sheet",
     "digits.reading",
     "digits.evaluation",
     "digits.reporting",
@@ -96,6 +97,7 @@ WITHOUT_TRAINING_FRAMEWORKS = (
 """What never reaches TensorFlow or Keras, not even through others."""
 WITHOUT_RAY = (
     "digits.preprocessing",
+    "digits.sheet",
     "digits.reading",
     "digits.evaluation",
     "digits.models",
@@ -103,7 +105,7 @@ WITHOUT_RAY = (
     "digits.service",
 )
 """What never reaches Ray; of the service, only what deploys it does."""
-DEPLOYS = {"digits.service.deployment", "digits.service.app", "digits.service.start"}
+DEPLOYS = {"digits.service.deployment", "digits.service.start"}
 SHARED_BY_TRAINING_AND_EXAMINATION = {
     *("digits", "digits.errors", "digits.config", "digits.images"),
     *("digits.heic", "digits.heic.decoder", "digits.heic.child"),
@@ -119,6 +121,9 @@ SERVICE_NEEDS = (
 SERVICE_NEEDS_OF_MODELS = {
     f"digits.models{name}" for name in ("", ".checkpoints", ".registry", ".inference", ".digit_onnx", ".page_targets")
 }
+
+SERVICE_NEEDS_OF_SHEET = {f"digits.sheet{name}" for name in ("", ".layout", ".find", ".boxes")}
+"""It cuts photos of the sheet up; the sheet to print lies beside the page as a file, so that nobody draws it there."""
 
 
 def module_of(path: Path) -> str:
@@ -222,7 +227,7 @@ def test_training_and_examination_share_only_what_is_named():
 def test_the_service_needs_only_what_reads_a_picture():
     for module in inside("digits.service"):
         needed = {name for name in closure_of({module}) if name in MODULES} - inside("digits.service") - {"digits"}
-        assert needed <= inside(*SERVICE_NEEDS) | SERVICE_NEEDS_OF_MODELS, module
+        assert needed <= inside(*SERVICE_NEEDS) | SERVICE_NEEDS_OF_MODELS | SERVICE_NEEDS_OF_SHEET, module
 
 
 def test_keras_is_imported_as_keras():

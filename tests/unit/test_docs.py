@@ -46,6 +46,7 @@ JOB_NAMES = (
         "scale",
     ),
     "make_shards",
+    "make_sheet",
 )
 JOBS = [f"jobs/{name}.py" for name in JOB_NAMES]
 FOREIGN_FLAGS = {
@@ -269,7 +270,7 @@ def test_code_points_to_pages_and_headings_that_exist():
 
 def test_pictures_without_a_network_are_drawn_by_their_script(tmp_path):
     load_script("pictures/draw.py").main(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"photo_to_28x28.png", "distorted.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"photo_to_28x28.png", "distorted.png", "sheet.png"}
     for drawn in tmp_path.iterdir():
         with Image.open(drawn) as new, Image.open(DOCS / "pictures" / drawn.name) as shown:
             assert new.size == shown.size

@@ -13,13 +13,14 @@ import tyro
 
 from digits import cluster, stopping
 from digits.commands.console import ProgressLine, show_table
+from digits.commands.seen_photos import labelled_at
 from digits.commands.shards import checks
 from digits.commands.shards.pictures import Picture, prepare_all
 from digits.data.files import SHIPPED
 from digits.data.shards import write_shards
 from digits.data.sources import FORMS, Source, is_source, read_file, saved_files
 from digits.errors import require
-from digits.evaluation.photo_folder import LABELS, find_photos, some_of
+from digits.evaluation.photo_folder import LABELS, is_photo
 from digits.reporting.figures import contact_sheet
 from digits.storage import Storage
 
@@ -37,7 +38,8 @@ class MakeShardsSettings:
     """
 
     sources: tyro.conf.Positional[tuple[str, ...]]
-    """Files and folders: pictures in folders 0 to 9 or with labels.csv, IDX, .npz, Kaggle's .csv, .parquet, .arrow."""
+    """Files and folders: pictures in folders 0 to 9 or with labels.csv, photos of filled sheets, IDX, .npz, Kaggle's
+    .csv, .parquet, .arrow."""
     output: Path
     """Folder for the shards, without Parquet files so far; after an interruption, the same command goes on."""
     transposed: bool = False
@@ -121,10 +123,10 @@ def find_sources(named: Sequence[str]) -> tuple[list[Source], list[Picture]]:
         files = files_of(path)
         sources += [source for file in files for source in read_file(file)]
         if not files:
-            photos, stray = find_photos(path)
-            if stray:
-                print(f"left out of {path}, no pictures or without a label: {some_of(path, stray)}", flush=True)
-            pictures += [Picture(where=str(one.path), path=one.path, label=one.label, held_out=False) for one in photos]
+            pictures += [
+                Picture(where=one.where, path=one.path, data=one.data, label=one.label, held_out=False)
+                for one in labelled_at(path)
+            ]
     for source in sources:
         pictures += [
             Picture(where=source.where(row), data=data, label=int(source.labels[row]), held_out=source.held_out)
@@ -134,9 +136,9 @@ def find_sources(named: Sequence[str]) -> tuple[list[Source], list[Picture]]:
 
 
 def files_of(path: Path) -> list[Path]:
-    """The files of digits at a path: it, or those in a folder; none in a folder of labelled pictures."""
+    """The files of digits at a path: it, or those in a folder; none for labelled pictures or a photo of a sheet."""
     if not path.is_dir():
-        return [path]
+        return [] if not is_source(path) and is_photo(path) else [path]
     if saved := saved_files(path):
         return saved
     if (path / LABELS).is_file() or any((path / str(digit)).is_dir() for digit in range(10)):

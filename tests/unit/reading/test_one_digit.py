@@ -15,7 +15,7 @@ from digits.evaluation.simulated_photos import PhotoConditions, photo_set
 from digits.images import encode_png, to_rgb
 from digits.reading import one_digit
 from digits.reading.networks import shipped
-from digits.reading.one_digit import is_one_piece, look_at, read_photo, read_picture
+from digits.reading.one_digit import is_one_piece, look_at, look_at_box, read_photo, read_picture
 
 
 def always(digit):
@@ -126,6 +126,37 @@ def test_networks_that_disagree_give_no_answer(reader, digits):
     other[(right + 1) % 10] = 1
     with pytest.raises(NotADigit):
         look.judge(other[None])
+
+
+def test_in_a_box_that_is_known_to_hold_a_digit_one_is_read_however_unlike(reader, digits):
+    page = simulated_page(*digits, np.random.default_rng((84, 2)), CONDITIONS["one digit"])
+    other = np.full(10, 1e-9, np.float32)
+    other[(int(page.digits) + 1) % 10] = 1
+    assert look_at_box(page.picture, reader).judge(other[None]).argmax() == (int(page.digits) + 1) % 10
+
+    bar = np.full((126, 126, 3), 230, np.uint8)
+    bar[40:80, 20:110] = 30
+    with pytest.raises((NotADigit, NoDigitFound, SeveralDigits)):
+        look_at(bar, reader).answer(always(4))
+    assert look_at_box(bar, reader).answer(always(4)).argmax() == 4
+    with pytest.raises(NoDigitFound, match="nothing that differs"):
+        look_at_box(np.full((126, 126, 3), 230, np.uint8), reader)
+
+
+def test_a_faint_digit_in_a_noisy_box_is_read_without_its_grain(reader, digits):
+    """Preparation refuses some of them as noise."""
+    rng, refused, found = np.random.default_rng(3), 0, 0
+    pencil = PhotoConditions(pen="pencil", contrast=0.2, stroke_width=0.04, gradient=0, noise=0)
+    for photo in photo_set(digits[0][:24], 2, pencil):
+        grainy = np.clip(photo + rng.normal(0, 20, (*photo.shape[:2], 1)), 0, 255).astype(np.uint8)
+        try:
+            look_at(grainy, reader)
+        except NoDigitFound:
+            refused += 1
+            found += bool(look_at_box(grainy, reader).images.any())
+        except (NotADigit, SeveralDigits):
+            continue
+    assert refused >= 6 and found >= refused - 1
 
 
 @pytest.mark.parametrize(("conditions", "least"), [({"contrast": 0.06}, 12), ({"noise": 50.0}, 14)])
