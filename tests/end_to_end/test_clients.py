@@ -132,7 +132,9 @@ def generated(plain_server, tmp_path_factory):
         yield importlib.import_module("digits_client")
 
 
-def test_a_generated_client_reads_digits_and_sheets_and_tells_refusals(generated, plain_server, test_digits):
+def test_a_generated_client_reads_digits_and_sheets_and_tells_refusals(
+    generated, plain_server, test_digits, filled_sheet
+):
     def module(name):
         return importlib.import_module(f"digits_client.{name}")
 
@@ -146,6 +148,10 @@ def test_a_generated_client_reads_digits_and_sheets_and_tells_refusals(generated
     picture = read.sync(client=client, body=file(payload=io.BytesIO(sheet)))
     assert isinstance(picture, models.PictureRead) and len(picture.digits) > 10
     assert picture.text.replace(" ", "").replace("\n", "") == "".join(str(digit.digit) for digit in picture.digits)
+    boxes = io.BytesIO(encode_png(filled_sheet))
+    graded = module("api.default.sheet").sync(client=client, body=file(payload=boxes))
+    assert isinstance(graded, models.SheetAnswer) and graded.written == 48
+    assert [box.digit is None for box in graded.boxes] == [box.empty for box in graded.boxes]
     refused = predict.sync(client=client, body=file(payload=io.BytesIO(sheet)))
     assert isinstance(refused, models.Problem) and refused.reason == "several_digits"
 
@@ -161,11 +167,12 @@ def documented_examples() -> list:
 
 
 @pytest.mark.parametrize(("language", "code"), documented_examples())
-def test_a_documented_example_works_as_it_stands(plain_server, test_digits, tmp_path, language, code):
+def test_a_documented_example_works_as_it_stands(plain_server, test_digits, filled_sheet, tmp_path, language, code):
     for name in ("seven.jpg", "seven.png", "another.png"):
         (tmp_path / name).write_bytes(encode_png(test_digits[0][0]))
     page = simulated_page(test_digits[0][..., 0], test_digits[1], np.random.default_rng(0), PLAIN)
     (tmp_path / "sheet.jpg").write_bytes(encode_png(page.picture))
+    (tmp_path / "photo_of_sheet.jpg").write_bytes(encode_png(filled_sheet))
     code = code.replace(DOCUMENTED_ADDRESS, plain_server.removeprefix("http://"))
     command = ["bash", "-euo", "pipefail", "-c", code] if language != "python" else [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
