@@ -25,6 +25,7 @@ from digits.service.gate import OPEN_PATHS, Gate, problem
 from digits.service.inference.protocol import HEADER_LENGTH
 from digits.service.inference.routes import get, inference_routes
 from digits.service.limits import Limits
+from digits.service.model import Model
 from digits.service.request_body import Refused, pictures_of
 from digits.service.responses import (
     PICTURE_BODY,
@@ -40,7 +41,7 @@ from digits.service.responses import (
     describe_reading,
     describe_sheet,
 )
-from digits.service.service import Model, Refusal, Service
+from digits.service.service import Refusal, Service
 
 STATIC = Path(__file__).parent / "static"
 _PAGE_HEADERS = {

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from digits.errors import RequestError, require
-from digits.service.encoded_body import Unpacked
+from digits.service.request_body import Unpacked
 from digits.service.settings import ROOT
 
 OPEN_PATHS = frozenset({"/health", "/v2/health/live", "/v2/health/ready"})

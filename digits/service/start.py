@@ -17,7 +17,7 @@ from digits.errors import CheckpointError, ConfigurationError
 from digits.machine import quoted_interpreter, usable_cores
 from digits.models import checkpoints
 from digits.service.gate import read_api_key
-from digits.service.service import find_checkpoint
+from digits.service.model import find_checkpoint
 from digits.service.settings import CONFIG, Settings, check_ports, read_settings
 from digits.tokens import use_private_token
 

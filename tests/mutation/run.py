@@ -37,6 +37,7 @@ GUARDS = {
     "digits.service.limits": ("tests/unit/service/test_limits.py",),
     "digits.service.gate": ("tests/unit/service/test_gate.py",),
     "digits.service.service": ("tests/unit/service/test_api.py", "tests/unit/service/test_read.py"),
+    "digits.service.model": ("tests/unit/service/test_api.py", "tests/unit/service/test_refresh.py"),
     "digits.service.api": ("tests/unit/service",),
     "digits.service.request_body": ("tests/unit/service",),
     "digits.service.responses": ("tests/unit/service",),

@@ -29,10 +29,13 @@ def held_out():
     return read_without_ray(files, split_rows(files, DataConfig(protocol="literature")), inverted_copies=True)
 
 
+FILES = ("checkpoint.json", "weights.npz", "grey.onnx", "colour.onnx")
+
+
 def test_it_is_small_and_tells_how_it_was_made_and_nothing_of_where():
     files = [path for path in SHIPPED.rglob("*") if path.is_file()]
     names = {path.relative_to(SHIPPED).as_posix() for path in files}
-    networks = {f"{folder}{file}" for folder in ("", "baseline/") for file in ("checkpoint.json", "weights.npz")}
+    networks = {f"{folder}{file}" for folder in ("", "baseline/") for file in FILES}
     assert names == {*networks, "reader/network.onnx", "reader/reader.json"}
     assert sum(path.stat().st_size for path in files) < MOST_BYTES
     record = checkpoints.load(str(SHIPPED)).record

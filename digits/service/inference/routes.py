@@ -11,9 +11,10 @@ import digits
 from digits.errors import RequestError
 from digits.service.inference import description, protocol
 from digits.service.limits import Limits
+from digits.service.model import Model
 from digits.service.request_body import Refused
 from digits.service.responses import INFER_BODY, INSTANCES_BODY, PROBLEMS, as_json
-from digits.service.service import Model, Service
+from digits.service.service import Service
 
 _Result = TypeVar("_Result")
 _Function = TypeVar("_Function", bound=Callable[..., Any])

@@ -74,7 +74,7 @@ def test_evaluation_scores_a_photo_of_a_sheet(sheet, tmp_path, monkeypatch):
     from digits.commands import evaluation
 
     digits = np.zeros((4, 28, 28), np.uint8), np.zeros(4, np.int64)
-    monkeypatch.setattr(evaluation, "read_validation_digits", lambda checkpoint, path: digits)
+    monkeypatch.setattr(evaluation, "read_validation_digits", lambda checkpoint, path: (digits, {}))
     settings = EvaluateSettings(photos=sheet, report=False, storage_path=str(tmp_path / "runs"))
     document = evaluate_checkpoint(settings)
     assert document["photos"]["images"] == 48 and document["photos"]["accuracy"] >= 0.97

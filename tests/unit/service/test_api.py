@@ -21,7 +21,8 @@ from digits.reading.networks import shipped
 from digits.reading.one_digit import look_at
 from digits.service.api import create_api
 from digits.service.limits import Limits
-from digits.service.service import Service, find_checkpoint
+from digits.service.model import find_checkpoint
+from digits.service.service import Service
 from digits.storage import Storage
 from tests.unit.models.finished import register
 from tests.unit.service.pictures import (
@@ -214,7 +215,7 @@ def test_keys_of_a_bucket_are_not_told(service, choice):
 
 
 def test_without_settings_it_looks_where_uploaded_jobs_write_if_the_checkout_has_none(tmp_path, monkeypatch):
-    monkeypatch.setattr("digits.service.service.ROOT", tmp_path / "checkout")
+    monkeypatch.setattr("digits.service.model.ROOT", tmp_path / "checkout")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     uploaded = Storage.open(tmp_path / "home" / "digits-runs")
     register(uploaded, "a/first")

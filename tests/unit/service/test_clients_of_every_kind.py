@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 
 from digits.errors import RequestError
 from digits.service.api import create_api
-from digits.service.encoded_body import Unpacked
 from digits.service.limits import Limits
+from digits.service.request_body import Unpacked
 from digits.service.service import Service
 from tests.unit.service.pictures import SEVEN, assert_problem
 

@@ -11,7 +11,8 @@ from digits.models import registering
 from digits.service import deployment
 from digits.service.api import create_api
 from digits.service.metrics import NoMetrics
-from digits.service.service import REFRESH_S, Service, load_model, refresh_of
+from digits.service.model import REFRESH_S, load_model, refresh_of
+from digits.service.service import Service
 from digits.storage import Storage
 from tests.unit.models.finished import register
 from tests.unit.service.pictures import SEVEN, random_weights
