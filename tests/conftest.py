@@ -67,6 +67,19 @@ def filled_sheet(sheet_photo):
     return sheet_photo(0, empty=frozenset({(1, 7), (4, 0)}), turn=8)
 
 
+@pytest.fixture(scope="session")
+def sheet_file(filled_sheet, tmp_path_factory):
+    """Writes that photo as a JPEG of some name into a folder of its own; returns its path."""
+    from PIL import Image
+
+    def write(name):
+        path = tmp_path_factory.mktemp("sheets") / name
+        Image.fromarray(filled_sheet).save(path, quality=92)
+        return path
+
+    return write
+
+
 @pytest.fixture
 def refusal(monkeypatch, tmp_path):
     """Gives the message with which a job refuses a command line, in its three parts, before Ray and any file."""

@@ -16,10 +16,8 @@ from digits.service.api import STATIC
 
 
 @pytest.fixture(scope="module")
-def sheet(filled_sheet, tmp_path_factory):
-    path = tmp_path_factory.mktemp("sheets") / "my sheet.jpg"
-    Image.fromarray(filled_sheet).save(path, quality=92)
-    return path
+def sheet(sheet_file):
+    return sheet_file("my sheet.jpg")
 
 
 def test_it_writes_the_sheet_and_at_wish_a_photo_that_can_be_read(tmp_path):

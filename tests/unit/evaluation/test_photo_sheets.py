@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from digits.errors import PhotoFolderError, SheetError
 from digits.evaluation.photo_sheets import find_labelled
@@ -10,10 +9,8 @@ from digits.images import decode_image, encode_png
 
 
 @pytest.fixture(scope="module")
-def sheet(filled_sheet, tmp_path_factory):
-    path = tmp_path_factory.mktemp("sheets") / "20261129_101112.jpg"
-    Image.fromarray(filled_sheet).save(path, quality=92)
-    return path
+def sheet(sheet_file):
+    return sheet_file("20261129_101112.jpg")
 
 
 def test_one_photo_of_a_sheet_is_its_written_boxes_with_their_labels(sheet):
