@@ -13,6 +13,7 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from digits.errors import ConfigurationError, missing_package
 
@@ -50,10 +51,16 @@ PACKAGES = {"serve": ("ray", "fastapi", "pyarrow"), "train": _TRAIN, "dev": (*_T
 
 
 def require_extra(extra: str, command: str) -> None:
-    """Raise ConfigurationError unless an extra is installed: a worker would miss it only once a cluster has started."""
+    """End with exit code 2 unless an extra is installed: a worker would miss it only once a cluster has started."""
     for package in PACKAGES[extra]:
         if importlib.util.find_spec(package) is None:
-            raise missing_package(package, extra, command)
+            refuse(missing_package(package, extra, command))
+
+
+def refuse(error: ConfigurationError) -> NoReturn:
+    """Say what is wrong, and end with exit code 2."""
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
 
 
 def run(name: str) -> None:
@@ -75,24 +82,20 @@ def serve(arguments: Sequence[str]) -> None:
 def main() -> int:
     """Run what the command line names; returns the exit code."""
     name, arguments = (sys.argv[1:2] or ["--help"])[0], sys.argv[2:]
-    try:
-        if name in ("-h", "--help"):
-            print(__doc__)
-        elif name == "read":
-            reading = importlib.import_module("digits.reading.__main__")
-            code: int = reading.main(arguments, as_json="--json" in arguments)
-            return code
-        elif name == "serve":
-            serve(arguments)
-        elif name in JOBS:
-            sys.argv = [f"digits {name}", *arguments]
-            run(name)
-        else:
-            expected = f"read, serve, {', '.join(JOBS)}"
-            raise ConfigurationError(f"there is no command {name}", expected, "digits --help lists them")
-    except ConfigurationError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    if name in ("-h", "--help"):
+        print(__doc__)
+    elif name == "read":
+        reading = importlib.import_module("digits.reading.__main__")
+        code: int = reading.main(arguments, as_json="--json" in arguments)
+        return code
+    elif name == "serve":
+        serve(arguments)
+    elif name in JOBS:
+        sys.argv = [f"digits {name}", *arguments]
+        run(name)
+    else:
+        expected = f"read, serve, {', '.join(JOBS)}"
+        refuse(ConfigurationError(f"there is no command {name}", expected, "digits --help lists them"))
     return 0
 
 

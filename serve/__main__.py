@@ -2,7 +2,7 @@
 
 import sys
 
-from digits.service.start import main
+from digits.__main__ import serve
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    serve(sys.argv[1:])

@@ -51,7 +51,8 @@ def test_every_job_has_its_name(asked, capsys):
 
 
 def test_what_is_no_command_is_told_in_three_parts(asked, capsys):
-    assert asked("raed") == 2
+    with pytest.raises(SystemExit, match="2"):
+        asked("raed")
     told = capsys.readouterr().err
     assert "there is no command raed" in told and "expected: read, serve" in told and "what to do:" in told
 
@@ -67,6 +68,17 @@ def test_a_command_says_which_extra_it_lacks(arguments, package, extra, tmp_path
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert f"needs the package {package}, which is not installed" in done.stderr
     assert f"pip install 'digits[{extra}]'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("ask", "package"),
+    [("run_path('jobs/train.py'", "tensorflow"), ("run_module('serve'", "ray")],
+)
+def test_the_files_of_jobs_and_the_service_say_so_too(ask, package):
+    code = f"import runpy, sys; sys.modules[{package!r}] = None; sys.argv = ['x']; runpy.{ask}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert f"needs the package {package}, which is not installed" in done.stderr
 
 
 def test_a_job_gets_its_arguments(tmp_path):
