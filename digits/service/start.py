@@ -73,10 +73,10 @@ def run(settings: Settings) -> None:
 
 def check_nodes(settings: Settings) -> None:
     """End with an error where the replicas of the connected cluster could not be reached."""
-    import ray
+    from digits.service.deployment import num_nodes
 
     try:
-        settings.check_reach(os.environ, sum(node["Alive"] for node in ray.nodes()))
+        settings.check_reach(os.environ, num_nodes())
     except ConfigurationError as error:
         sys.exit(f"error: {error}")
 

@@ -1,12 +1,13 @@
 """What is wrong with digits before anything is trained on them: polarity, repetitions, labels that look wrong."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
 from digits.errors import DataError
 from digits.models import checkpoints
-from digits.models.inference import build_classifier
+from digits.models.inference import Classifier, build_classifier
 from digits.models.registry import SHIPPED
 
 SURE = 0.99
@@ -44,9 +45,15 @@ class Suspicions:
     """float32 (M,)."""
 
 
+@functools.cache
+def shipped_classifier() -> Classifier:
+    """The shipped digit network, on all cores, loaded once."""
+    return build_classifier(checkpoints.load(str(SHIPPED)))
+
+
 def suspicions(images: np.ndarray, labels: np.ndarray) -> Suspicions:
     """Labels int64 (N,) that look wrong for uint8 (N, 28, 28), light ink on black."""
-    probabilities = build_classifier(checkpoints.load(str(SHIPPED))).probabilities(images)
+    probabilities = shipped_classifier().probabilities(images)
     answers, sure = probabilities.argmax(1), probabilities.max(1)
     rows = np.flatnonzero((answers != labels) & (sure >= SURE))
     rows = rows[np.argsort(-sure[rows], kind="stable")]
@@ -56,7 +63,7 @@ def suspicions(images: np.ndarray, labels: np.ndarray) -> Suspicions:
 def refuse_transposed(images: np.ndarray, labels: np.ndarray, file: str) -> None:
     """Raise DataError where a file's digits, at least one, are read far better with rows and columns exchanged."""
     rows = np.linspace(0, len(images) - 1, min(LOOKED_AT, len(images))).astype(int)
-    classify = build_classifier(checkpoints.load(str(SHIPPED))).probabilities
+    classify = shipped_classifier().probabilities
     as_they_are, transposed = (
         float(np.mean(classify(np.ascontiguousarray(each)).argmax(1) == labels[rows]))
         for each in (images[rows], images[rows].transpose(0, 2, 1))
