@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import threading
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,6 +39,8 @@ Ray Train asks each second whether its controller lives (PlacementGroupCleaner),
 answer is no. Without this variable it asks whichever Ray of this machine it finds; and a cluster without a dashboard
 gives 127.0.0.1:8265 as the address of its own, where the dashboard of another Ray answers: it knows no such actor.
 """
+LEAVING = threading.Lock()
+"""Held while the connection is closed: twice at once it cannot be."""
 MAX_STARTS = 3
 TIMED_OUT = "timed out during startup"
 """Part of what Ray raises where one of its processes was not up in time, 15 to 30 seconds that nothing can change."""
@@ -62,6 +65,17 @@ def connect(*, state_api: bool = False) -> tuple[dict[str, float], int]:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     alive = [node for node in ray.nodes() if node["Alive"]]
     return ray.cluster_resources(), sum(1 for node in alive if node["Resources"].get("CPU"))
+
+
+def leave() -> None:
+    """Leave the cluster; one that was started here ends, which takes a second or two of waiting for its processes."""
+    with LEAVING:
+        ray.shutdown()
+
+
+def leave_meanwhile() -> None:
+    """Leave the cluster beside whatever the job still does; the process waits for it when it ends."""
+    threading.Thread(target=leave).start()
 
 
 def set_environment() -> None:

@@ -5,6 +5,7 @@ What goes on, a run or a search, is asked for nothing else than what it was begu
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -15,6 +16,7 @@ from digits import cluster
 from digits.commands.settings import RunSettings
 from digits.config import MNIST, DataConfig, Paths, check_seeds
 from digits.data.files import find_digits, find_same_digits
+from digits.data.read import read_without_ray
 from digits.data.split import Split
 from digits.default_storage import choose_storage, is_default_of_a_copy
 from digits.errors import ConfigurationError, require
@@ -25,7 +27,7 @@ from digits.models import registry
 from digits.storage import Storage
 from digits.training.resources import Workers, choose_workers
 from digits.training.runs import Noted, Resumable
-from digits.training.score_photos import start_photo_digits
+from digits.training.score_photos import read_originals, start_photo_digits
 from digits.uris import is_uri, public
 
 Work = TypeVar("Work", bound=Resumable)
@@ -118,7 +120,7 @@ def each_path(path: Paths, change: Callable[[str], str]) -> Paths:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Started:
-    """The cluster of a job, and what its workers need."""
+    """The cluster of a job, what its workers need, and the digits that the job itself looks at."""
 
     resources: dict[str, float]
     """As `ray.cluster_resources()`."""
@@ -127,19 +129,33 @@ class Started:
     """The workers of a training in full."""
     photo_digits: list[ray.ObjectRef[Digits]]
     """The simulated photos of the photo score, which are being made."""
+    validation: Digits
+    """The validation digits, each followed by its inverted copy where the data have them."""
 
 
 def start(
     prepared: Prepared[Work], settings: RunSettings, *, on_demand_gpus: bool = False, state_api: bool = False
 ) -> Started:
-    """Connect to the cluster, check that it can do the job, and start making simulated photos."""
-    resources, num_nodes = cluster.connect(state_api=state_api)
+    """Connect to the cluster, check that it can do the job, and start making simulated photos.
+
+    Ray starts in other processes: digits are read meanwhile.
+    """
+    split = prepared.split
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        originals = pool.submit(read_originals, split)
+        validation = pool.submit(read_without_ray, split.files, split.validates, inverted_copies=split.inverted_copies)
+        resources, num_nodes = cluster.connect(state_api=state_api)
     cluster.check_shared(
-        prepared.run_dir.parent, prepared.split.files.local_paths, alone=is_default_of_a_copy(settings.storage_path)
+        prepared.run_dir.parent, split.files.local_paths, alone=is_default_of_a_copy(settings.storage_path)
     )
     workers = choose_workers(settings.num_workers, resources, num_nodes, on_demand_gpus=on_demand_gpus)
-    photo_digits = start_photo_digits(prepared.split)
-    return Started(resources=resources, num_nodes=num_nodes, workers=workers, photo_digits=photo_digits)
+    return Started(
+        resources=resources,
+        num_nodes=num_nodes,
+        workers=workers,
+        photo_digits=start_photo_digits(originals.result()),
+        validation=validation.result(),
+    )
 
 
 def folder_of(storage: Storage, *, resume: str | None, run_name: str | None, file: str) -> tuple[Storage | None, bool]:

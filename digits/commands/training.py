@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from tyro.conf import FlagCreatePairsOff
 
-from digits import stopping
+from digits import cluster, stopping
 from digits.commands.console import show_table
 from digits.commands.preparation import Prepared, Started, prepare, start
 from digits.commands.progress import TrainingProgress
@@ -15,10 +15,8 @@ from digits.commands.recipes import choose_recipes
 from digits.commands.reports.training import report
 from digits.commands.settings import TRAINING_FLAGS, Changes, RunSettings, flags_of
 from digits.config import Architecture, DataConfig, TrainingConfig
-from digits.data.read import read_without_ray
 from digits.data.split import Split
 from digits.errors import require
-from digits.images import Digits
 from digits.training import driver
 from digits.training.finish import FinishedNetwork, finish
 from digits.training.runs import Run
@@ -73,16 +71,20 @@ def train(settings: TrainSettings) -> dict[str, Any]:
     started = time.perf_counter()
     name, unchanged = f"train-{settings.architecture}", TrainSettings().begin
     prepared = prepare(settings.run, Run, begin=settings.begin, unchanged=unchanged, name=name)
-    validation = read_validation(prepared)
     progress = TrainingProgress(prepared.work, prepared.lease.check)
     stopping.reached(lambda: progress.reached(prepared.run_dir.name))
-    num_digits = prepared.split.files.num_digits * (2 if prepared.split.inverted_copies else 1)
-    print(f"{num_digits:,} digits, {len(validation[1]):,} of them validate | run {prepared.run_dir}", flush=True)
-    show_sources(prepared.split)
+    split = prepared.split
+    copies = 2 if split.inverted_copies else 1
+    held_out = int(split.validates.sum()) * copies
+    print(
+        f"{split.files.num_digits * copies:,} digits, {held_out:,} of them validate | run {prepared.run_dir}",
+        flush=True,
+    )
+    show_sources(split)
     with prepared.lease:
-        cluster = start(prepared, settings.run, on_demand_gpus=settings.on_demand_gpus)
-        finished = train_in_full(prepared.work, prepared, cluster, validation, progress)
-        return report(prepared.run_dir.parent, prepared.run_dir, finished, validation[0], started)
+        begun = start(prepared, settings.run, on_demand_gpus=settings.on_demand_gpus)
+        finished = train_in_full(prepared.work, prepared, begun, progress)
+        return report(prepared.run_dir.parent, prepared.run_dir, finished, begun.validation[0], started)
 
 
 def show_sources(split: Split) -> None:
@@ -104,28 +106,22 @@ def show_sources(split: Split) -> None:
         print(f"{left_out:,} digits do not train: they are equal to digits that validate", flush=True)
 
 
-def read_validation(prepared: Prepared[Any]) -> Digits:
-    """The validation digits of a job, with their inverted copies."""
-    split = prepared.split
-    return read_without_ray(split.files, split.validates, inverted_copies=split.inverted_copies)
-
-
 def train_in_full(
     run: Run,
     prepared: Prepared[Any],
-    cluster: Started,
-    validation: Digits,
+    started: Started,
     progress: TrainingProgress,
 ) -> list[FinishedNetwork]:
-    """Train all networks of a run in the job's folder and finish each of them."""
+    """Train all networks of a run in the job's folder and finish each of them; the last that a job does on Ray."""
     with progress:
         driver.train(
             run,
             prepared.run_dir,
-            cluster.workers,
+            started.workers,
             split=prepared.split,
-            photo_digits=cluster.photo_digits,
+            photo_digits=started.photo_digits,
             on_event=progress,
         )
+    cluster.leave_meanwhile()
     sources = prepared.split.files.of_sources(prepared.split.validates)
-    return [finish(prepared.run_dir, network, *validation, sources) for network in run.networks]
+    return [finish(prepared.run_dir, network, *started.validation, sources) for network in run.networks]

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-import ray
 import tyro
 
 from digits import stopping
+from digits.cluster import leave
 from digits.commands.console import Interrupted
 from digits.commands.preparation import Prepared, Started, prepare, start
 from digits.commands.progress import SearchProgress, TrainingProgress
 from digits.commands.reports.training import figures_of_best, report
 from digits.commands.reports.tuning import best_trial, document_of, make_rows, report_trials, show_trials, write_metrics
 from digits.commands.settings import TRAINING_FLAGS, Changes, RunSettings, flags_of
-from digits.commands.training import read_validation, show_sources, train_in_full
+from digits.commands.training import show_sources, train_in_full
 from digits.config import RECIPES, DataConfig, TrainingConfig
 from digits.errors import TrainingError
 from digits.storage import Storage
@@ -123,7 +123,7 @@ def search_and_train(
 def stopped_early(search: Search, run_dir: Storage, trials: list[TrialResult], started: float) -> Interrupted:
     """Say what the search had reached and print its trials, within a second; returns what ends the job."""
     stopping.tell()
-    ray.shutdown()  # trials that go on would replace the checkpoints that are named below
+    leave()  # trials that go on would replace the checkpoints that are named below
     rows = make_rows(trials, timed=False)
     if rows:
         show_trials(rows)
@@ -157,7 +157,6 @@ def train_winner(
     started = time.perf_counter()
     search, run_dir = prepared.work, prepared.run_dir
     run = Run.of({WINNER: search.winner(winner)}, search.seeds, search.data, search.fingerprint)
-    validation = read_validation(prepared)
-    finished = train_in_full(run, prepared, cluster, validation, TrainingProgress(run, prepared.lease.check))
-    trained = report(run_dir.parent, run_dir, finished, validation[0], started)
+    finished = train_in_full(run, prepared, cluster, TrainingProgress(run, prepared.lease.check))
+    trained = report(run_dir.parent, run_dir, finished, cluster.validation[0], started)
     return figures_of_best(max(finished, key=lambda one: one.score).checkpoint), trained

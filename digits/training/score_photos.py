@@ -25,13 +25,17 @@ SEED = 0
 """The same photos for every run on the same digits, so that scores can be compared."""
 
 
-def start_photo_digits(split: Split) -> list[ray.ObjectRef[Digits]]:
-    """Start making the photos; returns references to them in pieces, each uint8 (n, 28, 28) and labels int64 (n,).
+def read_originals(split: Split) -> Digits:
+    """The digits that the photos show: 1,000 originals evenly spread over those that validate, or all if fewer."""
+    return read_without_ray(split.files, evenly(split.validates, NUM_PHOTOS), inverted_copies=False)
 
-    They show 1,000 originals, evenly spread over those that validate, or all where there are fewer. A label of -1
-    marks a photo in which no digit was found.
+
+def start_photo_digits(originals: Digits) -> list[ray.ObjectRef[Digits]]:
+    """Start making photos of digits; returns references to them in pieces, uint8 (n, 28, 28) and labels int64 (n,).
+
+    A label of -1 marks a photo in which no digit was found.
     """
-    images, labels = read_without_ray(split.files, evenly(split.validates, NUM_PHOTOS), inverted_copies=False)
+    images, labels = originals
     tasks = [rows for rows in np.array_split(np.arange(len(labels)), NUM_TASKS) if len(rows)]
     return [make_photo_digits.remote(images[rows], labels[rows], SEED) for rows in tasks]
 
