@@ -13,15 +13,17 @@ from digits.reporting.figures import COLOURS, new_figure, png, quiet
 Growth = dict[str, list[dict[str, float]]]
 """What was measured: for each thing that grows, rows of figures."""
 COPIES = (1, 2, 4, 8)
+MILLIONS = (1, 10)
 TRIALS = (1, 2, 4)
 REPLICAS = (1, 2)
 CLIENTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 def measure(scope: Scope, results: Results) -> None:
-    """Digits x 1, 2, 4, 8 through Ray Data; clients x 1 to 256 for 1 and 2 replicas."""
+    """Digits x 1, 2, 4, 8 through Ray Data; 1 and 10 million in a driver; clients x 1 to 256 for 1 and 2 replicas."""
     growth = results.details.setdefault("growth", {})
     growth["digits"] = [digits(scope, copies) for copies in COPIES]
+    growth["driver"] = [driver(millions) for millions in MILLIONS]
     growth["service"] = service(scope)
 
 
@@ -39,6 +41,16 @@ def digits(scope: Scope, copies: int) -> dict[str, float]:
         "seconds": finished.document["seconds"],
         "process_mb": finished.peak_bytes["main"] / 1e6,
         "object_store_mb": finished.document["object_store_bytes"] / 1e6,
+    }
+
+
+def driver(millions: int) -> dict[str, float]:
+    """So many million digits, as the driver of a training holds them; seconds, and memory in MB."""
+    finished = run_side("digits.benchmarks.sides.hold_digits", millions)
+    return {
+        "images": finished.document["digits"],
+        "seconds": finished.document["seconds"],
+        "driver_mb": finished.peak_bytes["main"] / 1e6,
     }
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import ray
 
 from digits import cluster
@@ -17,7 +18,7 @@ from digits.commands.settings import RunSettings
 from digits.config import MNIST, DataConfig, Paths, check_seeds
 from digits.data.files import find_digits, find_same_digits
 from digits.data.read import read_without_ray
-from digits.data.split import Split
+from digits.data.split import Split, evenly
 from digits.default_storage import choose_storage, is_default_of_a_copy
 from digits.errors import ConfigurationError, require
 from digits.images import Digits
@@ -35,6 +36,11 @@ CALLED = {"global_batch_size": "batch_size", "path": "data", "seed": "seeds", "a
 """Flags whose names differ from the setting's."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """Of a run: a folder of any storage, and no path."""
+NUM_JUDGED = 50_000
+"""Most originals that a job itself holds, to calibrate and picture finished networks: 78 MB with their copies.
+
+Workers validate every epoch on all that validate.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -129,8 +135,10 @@ class Started:
     """The workers of a training in full."""
     photo_digits: list[ray.ObjectRef[Digits]]
     """The simulated photos of the photo score, which are being made."""
+    judged: np.ndarray
+    """Which originals validate the finished networks here: bool (num_digits,), see `NUM_JUDGED`."""
     validation: Digits
-    """The validation digits, each followed by its inverted copy where the data have them."""
+    """Those originals, each followed by its inverted copy where the data have them."""
 
 
 def start(
@@ -143,7 +151,8 @@ def start(
     split = prepared.split
     with ThreadPoolExecutor(max_workers=1) as pool:
         originals = pool.submit(read_originals, split)
-        validation = pool.submit(read_without_ray, split.files, split.validates, inverted_copies=split.inverted_copies)
+        judged = evenly(split.validates, NUM_JUDGED)
+        validation = pool.submit(read_without_ray, split.files, judged, inverted_copies=split.inverted_copies)
         resources, num_nodes = cluster.connect(state_api=state_api)
     cluster.check_shared(
         prepared.run_dir.parent, split.files.local_paths, alone=is_default_of_a_copy(settings.storage_path)
@@ -154,6 +163,7 @@ def start(
         num_nodes=num_nodes,
         workers=workers,
         photo_digits=start_photo_digits(originals.result()),
+        judged=judged,
         validation=validation.result(),
     )
 

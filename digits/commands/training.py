@@ -123,5 +123,5 @@ def train_in_full(
             on_event=progress,
         )
     cluster.leave_meanwhile()
-    sources = prepared.split.files.of_sources(prepared.split.validates)
+    sources = prepared.split.files.of_sources(started.judged)
     return [finish(prepared.run_dir, network, *started.validation, sources) for network in run.networks]

@@ -29,7 +29,7 @@ class DigitFiles:
     paths: tuple[str, ...]
     """Files of one source after another, sorted by name; rows are numbered through all of them."""
     labels: tuple[np.ndarray, ...]
-    """int64 (rows,) for each file."""
+    """uint8 (rows,) for each file: a byte a digit, since the whole job holds them."""
     fingerprint: str
     """SHA-256 over names, sizes, Parquet footers and labels: the same for equal data. + joins those of sources."""
     sources: tuple[tuple[str, int], ...]
@@ -107,8 +107,10 @@ def find_source(path: str | None) -> DigitFiles:
                 size = source.size()
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{file} cannot be read: {error}", "a complete Parquet file") from error
-        labels.append(check_labels(column, str(file)))
-        digest.update(f"{name} {size} ".encode() + footer.getvalue().to_pybytes() + labels[-1].tobytes())
+        values = check_labels(column, str(file))
+        digest.update(f"{name} {size} ".encode() + footer.getvalue().to_pybytes())
+        digest.update(values.tobytes())
+        labels.append(values.astype(np.uint8))
         paths.append(file.path)
     return DigitFiles(
         filesystems=(folder.filesystem,) * len(paths),

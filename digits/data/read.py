@@ -15,7 +15,7 @@ from pyarrow import fs
 
 from digits.config import IMAGE_SIZE
 from digits.data.files import IMAGE, LABEL, DigitFiles
-from digits.images import invert
+from digits.images import Digits, invert
 
 TASK_CPUS = 0.5
 """Fraction of a core that a Ray Data task asks for: small enough to fit into what training workers leave free."""
@@ -70,11 +70,24 @@ def read_task(task: dict[str, np.ndarray], paths: Sequence[str], filesystems: Se
 
 
 def read_rows(path: str, filesystem: fs.FileSystem, rows: np.ndarray) -> Batch:
-    """Some rows of a file: image uint8 (n, 28, 28), label int64 (n,)."""
-    table = pq.read_table(path, columns=[IMAGE, LABEL], filesystem=filesystem)
-    images = table[IMAGE].combine_chunks()
-    images = images.chunk(0) if isinstance(images, pa.ChunkedArray) else images
-    return {IMAGE: images.to_numpy_ndarray()[rows], LABEL: table[LABEL].to_numpy().astype(np.int64)[rows]}
+    """Some rows of a file, ascending: image uint8 (n, 28, 28), label int64 (n,)."""
+    images, labels = concatenate(list(iterate_rows(path, filesystem, rows)))
+    return {IMAGE: images, LABEL: labels}
+
+
+def iterate_rows(path: str, filesystem: fs.FileSystem, rows: np.ndarray) -> Iterator[Digits]:
+    """Some rows of a file, ascending, one row group at a time: uint8 (n, 28, 28) and int64 (n,)."""
+    first = 0
+    with pq.ParquetFile(path, filesystem=filesystem) as parquet:
+        for group in range(parquet.num_row_groups):
+            size = parquet.metadata.row_group(group).num_rows
+            wanted = rows[slice(*np.searchsorted(rows, (first, first + size)))] - first
+            first += size
+            if len(wanted):
+                table = parquet.read_row_group(group, columns=[IMAGE, LABEL])
+                images = table[IMAGE].combine_chunks()
+                images = images.chunk(0) if isinstance(images, pa.ChunkedArray) else images
+                yield images.to_numpy_ndarray()[wanted], table[LABEL].to_numpy().astype(np.int64)[wanted]
 
 
 def invert_batch(batch: Batch) -> Batch:
@@ -89,7 +102,7 @@ def with_inverted_copies(dataset: ray.data.Dataset) -> ray.data.Dataset:
     return in_tasks(dataset, invert_batch, batch_size=None)
 
 
-def iterate(dataset: ray.data.Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def iterate(dataset: ray.data.Dataset) -> Iterator[Digits]:
     """The blocks of a dataset in its own order: uint8 (n, 28, 28) images and int64 (n,) labels."""
     dataset.context.execution_options.preserve_order = True
     dataset.context.enable_progress_bars = False
@@ -97,7 +110,7 @@ def iterate(dataset: ray.data.Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]
         yield batch[IMAGE], batch[LABEL]
 
 
-def iterate_at_once(dataset: ray.data.Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def iterate_at_once(dataset: ray.data.Dataset) -> Iterator[Digits]:
     """`iterate` for a dataset that fits in memory: its tasks run as fast as they can, without reserving memory.
 
     Otherwise Ray Data runs one task at a time for a second, until it knows what the cluster has: as long as all takes.
@@ -106,14 +119,14 @@ def iterate_at_once(dataset: ray.data.Dataset) -> Iterator[tuple[np.ndarray, np.
     return iterate(dataset)
 
 
-def to_memory(dataset: ray.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
+def to_memory(dataset: ray.data.Dataset) -> Digits:
     """A dataset as two arrays, in its own order: uint8 (N, 28, 28) and int64 (N,)."""
     return concatenate(list(iterate_at_once(dataset)))
 
 
 def read_sides(
     files: DigitFiles, training: np.ndarray, validation: np.ndarray, *, inverted_copies: bool
-) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+) -> tuple[Digits, Digits]:
     """Read the rows of both sides, each bool (num_digits,), into memory, in file order; each file is read once.
 
     Returns uint8 (N, 28, 28) and int64 (N,) for each side; with `inverted_copies`, a copy follows each digit.
@@ -135,7 +148,7 @@ def read_sides(
     return sides[0], sides[1]
 
 
-def concatenate(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+def concatenate(parts: Sequence[Digits]) -> Digits:
     """Pairs of images and labels as one pair; no pairs give uint8 (0, 28, 28) and int64 (0,)."""
     if not parts:
         return np.zeros((0, IMAGE_SIZE, IMAGE_SIZE), np.uint8), np.zeros(0, np.int64)
@@ -143,14 +156,23 @@ def concatenate(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndar
     return np.concatenate(images), np.concatenate(labels)
 
 
-def read_without_ray(files: DigitFiles, chosen: np.ndarray, *, inverted_copies: bool) -> tuple[np.ndarray, np.ndarray]:
+def read_without_ray(files: DigitFiles, chosen: np.ndarray, *, inverted_copies: bool) -> Digits:
     """The rows that `read_digits` and `with_inverted_copies` would give, read in this process."""
-    parts, start = [], 0
+    images, labels = concatenate(list(iterate_without_ray(files, chosen)))
+    if not inverted_copies:
+        return images, labels
+    pairs = invert_batch({IMAGE: images, LABEL: labels})
+    return pairs[IMAGE], pairs[LABEL]
+
+
+def iterate_without_ray(files: DigitFiles, chosen: np.ndarray) -> Iterator[Digits]:
+    """The chosen rows, bool (num_digits,), read in this process, one row group at a time; see `iterate_rows`.
+
+    A file that has none of them is not opened.
+    """
+    start = 0
     for path, filesystem, labels in zip(files.paths, files.filesystems, files.labels, strict=True):
         rows = np.flatnonzero(chosen[start : start + len(labels)])
         start += len(labels)
         if len(rows):
-            batch = read_rows(path, filesystem, rows)
-            batch = invert_batch(batch) if inverted_copies else batch
-            parts.append((batch[IMAGE], batch[LABEL]))
-    return concatenate(parts)
+            yield from iterate_rows(path, filesystem, rows)

@@ -3,6 +3,7 @@
 Originals are split first and each side is inverted afterwards, so that no digit has its negative on the other side.
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -12,7 +13,7 @@ import numpy as np
 from digits.config import NUM_CLASSES, DataConfig
 from digits.data.files import HELD_OUT_PREFIX, DigitFiles
 from digits.data.mixture import TrainingRows
-from digits.data.read import read_without_ray
+from digits.data.read import iterate_without_ray
 from digits.errors import DataError
 
 
@@ -44,7 +45,8 @@ class Split:
             inverted_copies=config.inverted_copies,
             weights=config.weights,
         )
-        split.training()
+        if split.weights is not None:
+            split.training()
         return split
 
     def training(self, most: int | None = None) -> TrainingRows:
@@ -84,7 +86,7 @@ def split_rows(files: DigitFiles, config: DataConfig) -> np.ndarray:
 def sample(labels: np.ndarray, config: DataConfig) -> np.ndarray:
     """Which digits of a source, given their labels (N,), validate under the article's protocol: bool (N,)."""
     rng = np.random.default_rng(config.split_seed)
-    shares = np.bincount(labels, minlength=NUM_CLASSES) * config.validation_fraction
+    shares = np.array([np.count_nonzero(labels == label) for label in range(NUM_CLASSES)]) * config.validation_fraction
     counts = np.floor(shares).astype(int)
     counts[np.argsort(counts - shares, kind="stable")[: round(shares.sum()) - counts.sum()]] += 1
     validates = np.zeros(len(labels), bool)
@@ -94,10 +96,17 @@ def sample(labels: np.ndarray, config: DataConfig) -> np.ndarray:
 
 
 def looks_like(files: DigitFiles, side: np.ndarray) -> np.ndarray:
-    """Which digits, bool (num_digits,), have the pixels of one on a side, bool (num_digits,); those on it have."""
-    images, _ = read_without_ray(files, np.ones(files.num_digits, bool), inverted_copies=False)
-    known = {image.tobytes() for image in images[side]}
-    return np.array([image.tobytes() in known for image in images])
+    """Which digits, bool (num_digits,), have the pixels of one on a side, bool (num_digits,); those on it have.
+
+    Pixels are compared by 64 bits of their BLAKE2b hash, so that few images are held at a time.
+    """
+    everything = np.ones(files.num_digits, bool)
+    parts = [
+        [hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in images]
+        for images, _ in iterate_without_ray(files, everything)
+    ]
+    hashes = np.frombuffer(b"".join(b"".join(part) for part in parts), np.uint64)
+    return np.isin(hashes, hashes[side])
 
 
 def evenly(side: np.ndarray, count: int) -> np.ndarray:

@@ -70,6 +70,31 @@ def test_reading_gives_the_chosen_rows_in_file_order(tmp_path):
     assert read[:, 0, 0].tolist() == [0, 2, 4]
 
 
+def test_of_a_large_file_only_the_row_groups_that_are_asked_for_are_read(tmp_path, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (100, 28, 28), np.uint8)
+    table = pa.table({"image": images_column(images), "label": pa.array(np.arange(100) % 10)})
+    pq.write_table(table, tmp_path / "digits.parquet", row_group_size=10)
+    groups = []
+    read = pq.ParquetFile.read_row_group
+    monkeypatch.setattr(
+        pq.ParquetFile,
+        "read_row_group",
+        lambda file, group, **options: groups.append(group) or read(file, group, **options),
+    )
+    chosen = np.isin(np.arange(100), [0, 19, 20, 99])
+    shown, labels = read_without_ray(find_digits(str(tmp_path)), chosen, inverted_copies=False)
+    assert np.array_equal(shown, images[chosen])
+    assert labels.tolist() == [0, 9, 0, 9]
+    assert groups == [0, 1, 2, 9]
+
+
+def test_a_job_holds_a_byte_a_label_whatever_the_file_has(tmp_path):
+    write_digits(tmp_path / "digits.parquet", labels=np.arange(10, dtype=np.int64))
+    (labels,) = find_digits(str(tmp_path)).labels
+    assert labels.dtype == np.uint8
+    assert labels.tolist() == list(range(10))
+
+
 def test_equal_data_has_an_equal_fingerprint_and_other_data_another(tmp_path):
     for folder, labels in (("one", [0, 1]), ("two", [0, 1]), ("three", [1, 0])):
         (tmp_path / folder).mkdir()
