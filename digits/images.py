@@ -114,6 +114,20 @@ def upright_size(data: bytes) -> tuple[int, int]:
     return (height, width) if _orientation(picture) in (5, 6, 7, 8) else (width, height)
 
 
+def declared_pixels(data: bytes) -> int:
+    """How many pixels the header of a picture file declares: all that decoding it costs; 0 where it says nothing.
+
+    HEIC, whose header another process would have to read, counts as the largest picture.
+    """
+    if is_heic(data):
+        return MAX_PIXELS
+    try:
+        width, height = _open(data).size
+    except UnreadableImage:
+        return 0
+    return width * height
+
+
 def is_picture(head: bytes) -> bool:
     """Whether a file that begins with these bytes is a picture of a format that is read here, damaged or not."""
     if is_heic(head):

@@ -24,7 +24,7 @@ import digits
 from digits.service.gate import OPEN_PATHS, Gate, problem
 from digits.service.inference.protocol import HEADER_LENGTH
 from digits.service.inference.routes import get, inference_routes
-from digits.service.limits import Limits
+from digits.service.limits import Limits, are_small
 from digits.service.model import Model
 from digits.service.request_body import Refused, pictures_of
 from digits.service.responses import (
@@ -81,10 +81,11 @@ def create_api(
     Web pages of `cors_origins`, such as https://app.example.org or * for all, may use it too.
     """
     limits = limits or Limits()
-    # Few threads, so that a burst of large pictures waits as bytes instead of lying decoded in memory all at once.
-    threads = ThreadPoolExecutor(limits.num_threads, thread_name_prefix="predict")
+    # Few threads, so that a burst of large pictures waits as bytes instead of lying decoded in memory all at once; and
+    # some of their own for small pictures, which would wait for a page a hundred times longer than they take.
+    large, small = (ThreadPoolExecutor(limits.num_threads, thread_name_prefix=name) for name in ("large", "small"))
 
-    async def in_thread(work: Callable[[], _Result]) -> _Result:
+    async def in_thread(work: Callable[[], _Result], threads: ThreadPoolExecutor = large) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
 
     def current_model() -> Model:
@@ -146,7 +147,7 @@ def create_api(
         """One answer for each picture of a request, and the model's name; NotAnswered where the only one is refused."""
         pictures = await pictures_of(request, limits.max_files)
         model = current_model()
-        found = await in_thread(partial(work, model, pictures))
+        found = await in_thread(partial(work, model, pictures), small if are_small(pictures) else large)
         if len(found) == 1 and isinstance(found[0], Refusal):
             raise NotAnswered(found[0])
         return found, model.name
@@ -180,7 +181,7 @@ def create_api(
         described = [describe_sheet(one, model, explain) for one in found]
         return as_json({"sheets": described} if len(described) > 1 else described[0])
 
-    api.include_router(inference_routes(service, limits, current_model, in_thread))
+    api.include_router(inference_routes(service, limits, current_model, partial(in_thread, threads=small)))
     return api
 
 

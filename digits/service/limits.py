@@ -1,8 +1,14 @@
 """What one request may cost: every input limit of the service."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from digits.errors import require
+from digits.images import declared_pixels
+
+SMALL_BYTES = 50_000
+SMALL_PIXELS = 100_000
+"""Pictures of at most so many bytes and pixels, all of a request together, are small: read in a few milliseconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +22,8 @@ class Limits:
     max_batch: int = 1024
     """Most images in one tensor of the Open Inference Protocol."""
     num_threads: int = 2
-    """Pictures decoded at the same time in one replica: bounds its memory, whatever people upload."""
+    """Large pictures decoded at the same time in one replica: bounds its memory, whatever people upload. As many small
+    ones are answered beside them, so that they need not wait."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -27,3 +34,10 @@ class Limits:
                 "a whole number, at least 1",
                 f"leave {field.name} out to use {field.default}",
             )
+
+
+def are_small(pictures: Sequence[bytes]) -> bool:
+    """Whether the picture files of a request are small, all together."""
+    if sum(map(len, pictures)) > SMALL_BYTES:
+        return False
+    return sum(map(declared_pixels, pictures)) <= SMALL_PIXELS

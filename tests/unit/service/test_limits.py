@@ -1,12 +1,20 @@
 """The limits of a request: what they are, and that none can be switched off."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, asdict
+from threading import Event, Semaphore
 
+import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
 from digits.errors import ConfigurationError
-from digits.service.limits import Limits
+from digits.images import encode_png
+from digits.service.api import create_api
+from digits.service.limits import Limits, are_small
+from tests.unit.service.pictures import drawn_digit
 
+ONE_TENSOR = {"inputs": [{"name": "images", "shape": [1, 28, 28], "datatype": "UINT8", "data": [0] * 784}]}
 DEFAULTS = {"max_body_bytes": 20_000_000, "max_files": 16, "max_batch": 1024, "num_threads": 2}
 
 
@@ -29,3 +37,44 @@ def test_limits_are_named_and_stay_as_they_are():
         Limits(5)
     with pytest.raises(FrozenInstanceError):
         Limits().max_files = 1
+
+
+@pytest.mark.parametrize(
+    ("pictures", "small"),
+    [
+        ([encode_png(drawn_digit(280))], True),
+        ([encode_png(drawn_digit(28))] * 16, True),
+        ([encode_png(drawn_digit(280))] * 2, False),
+        ([encode_png(np.zeros((1000, 1000), np.uint8))], False),
+        ([bytes(50_001)], False),
+        ([b"no picture at all"], True),
+    ],
+    ids=["canvas", "sixteen", "two together", "few bytes of many pixels", "many bytes", "refused at once"],
+)
+def test_what_is_small_is_so_in_bytes_and_in_pixels(pictures, small):
+    assert are_small(pictures) is small
+
+
+def test_pages_under_way_keep_no_small_picture_waiting(service, monkeypatch):
+    page, go_on, under_way = encode_png(np.zeros((1000, 1000), np.uint8)), Event(), Semaphore(0)
+
+    def wait(*arguments, **options):
+        under_way.release()
+        assert go_on.wait(60)
+        return []
+
+    monkeypatch.setattr(service, "read", wait)
+    with TestClient(create_api(service)) as client, ThreadPoolExecutor() as others:
+        try:
+            pages = [others.submit(client.post, "/read", content=page) for _ in range(Limits().num_threads + 1)]
+            for _ in range(Limits().num_threads):
+                assert under_way.acquire(timeout=60)
+            answers = [
+                others.submit(client.post, "/predict", content=encode_png(drawn_digit())),
+                others.submit(client.post, "/v2/models/digits/infer", json=ONE_TENSOR),
+            ]
+            assert [answer.result(timeout=30).status_code for answer in answers] == [200, 200]
+            assert not under_way.acquire(blocking=False), "so many pages at a time bound a replica's memory"
+            assert not any(each.done() for each in pages)
+        finally:
+            go_on.set()
