@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import gevent
 import numpy as np
@@ -13,12 +13,20 @@ from geventhttpclient import HTTPClient
 from geventhttpclient.response import HTTPParseError
 from PIL import Image
 
+from digits.data.files import find_digits
+from digits.data.read import read_without_ray
+from digits.evaluation.pages.simulated import PLAIN, simulated_page
 from digits.images import encode_png, to_rgb
 
-Kind = Literal["png", "photo", "tensor-1", "tensor-64"]
+Kind = Literal["png", "paper", "canvas", "photo", "page", "tensor-1", "tensor-64"]
+CANVAS_SIDE = 280
+"""Side of the page's canvas, in pixels."""
+DIGITS_TO_WRITE = 1000
+"""Digits of the shipped MNIST that the page is written with."""
+SEED = 0
 PATIENCE_S = 30.0
 """How long an answer may take."""
-KINDS: tuple[Kind, ...] = ("png", "photo", "tensor-1", "tensor-64")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,19 +118,24 @@ class Load:
 
 
 def make_request(kind: Kind) -> tuple[str, bytes, dict[str, str]]:
-    """Path, body and headers of a request of `kind`; the pictures show a zero, 20 pixels long, as in MNIST."""
+    """Path, body and headers of a request of `kind`; all but the page show a zero, 20 pixels long, as in MNIST."""
     row, column = np.mgrid[:28, :28] - 13.5
     radius = np.hypot(row / 10, column / 7)
     digit = np.where((radius < 1) & (radius > 0.7), 230, 0).astype(np.uint8)
     if kind == "png":
         return "/predict", encode_png(digit), {"content-type": "image/png"}
+    if kind == "paper":
+        return "/predict", encode_png(228 - digit // 2), {"content-type": "image/png"}
+    if kind == "canvas":
+        drawn = Image.fromarray(255 - digit).resize((CANVAS_SIDE, CANVAS_SIDE), Image.Resampling.BICUBIC)
+        return "/predict", encode_png(to_rgb(np.array(drawn))), {"content-type": "image/png"}
+    if kind == "page":
+        return "/read", page_of_digits(), {"content-type": "image/jpeg"}
     if kind == "photo":
         paper = Image.fromarray(255 - digit).resize((1600, 1600), Image.Resampling.BICUBIC)
         photo = Image.new("RGB", (4000, 3000), (228, 226, 220))
         photo.paste(paper.point(lambda value: value * 220 // 255), (1200, 700))
-        buffer = io.BytesIO()
-        photo.save(buffer, "JPEG", quality=92)
-        return "/predict", buffer.getvalue(), {"content-type": "image/jpeg"}
+        return "/predict", encode_jpeg(photo), {"content-type": "image/jpeg"}
     images = np.repeat(to_rgb(digit)[None], int(kind.removeprefix("tensor-")), axis=0)
     tensor = {
         "name": "images",
@@ -133,6 +146,21 @@ def make_request(kind: Kind) -> tuple[str, bytes, dict[str, str]]:
     header = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
     headers = {"content-type": "application/octet-stream", "inference-header-content-length": str(len(header))}
     return "/v2/models/digits/infer", header + images.tobytes(), headers
+
+
+def encode_jpeg(picture: Image.Image) -> bytes:
+    """A picture as a phone saves it."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=92)
+    return buffer.getvalue()
+
+
+def page_of_digits() -> bytes:
+    """A simulated page of MNIST's digits, as a JPEG file; the same one every time."""
+    digits = read_without_ray(
+        files := find_digits(), np.arange(files.num_digits) < DIGITS_TO_WRITE, inverted_copies=False
+    )
+    return encode_jpeg(Image.fromarray(simulated_page(*digits, np.random.default_rng(SEED), PLAIN).picture))
 
 
 def measure(url: str, kind: Kind, seconds: float, connections: int) -> Result:

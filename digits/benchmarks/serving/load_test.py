@@ -27,7 +27,8 @@ class LoadTestSettings:
     connections: int = 16
     """Requests under way at a time, at most 256."""
     kinds: tuple[Kind, ...] = KINDS
-    """What is sent: 28x28 PNGs as in MNIST, 12-megapixel JPEG photos, tensors of 1 and of 64 images."""
+    """What is sent: 28x28 PNGs as in MNIST or on paper, the canvas of the web page, photos, pages of digits, tensors
+    of 1 and of 64 images."""
     checkpoint: str | None = None
     """Checkpoint for the bare uvicorn beside it; give the one in service. None measures the service only."""
 

@@ -1,4 +1,6 @@
-"""The running service against plain FastAPI on uvicorn, over HTTP on loopback, with the load of jobs/load_test.py.
+"""The running service against its own API without Ray and plain FastAPI on uvicorn, over HTTP on loopback.
+
+The load is that of jobs/load_test.py.
 
 The servers of a turn run one after the other, so that none takes cores from another; the load generator shares them.
 """
@@ -9,42 +11,62 @@ from typing import Any
 
 from digits.benchmarks.measuring import Figure, Results, Scope, alternate
 from digits.benchmarks.serving import load
-from digits.benchmarks.serving.servers import NETWORK, Server, plain_server, ray_service
+from digits.benchmarks.serving.servers import NETWORK, Server, bare_server, plain_server, ray_service
 
 CONNECTIONS = 16
-PHOTO_CONNECTIONS = 2
-"""Photos cost so much that requests on more connections would only queue."""
-PLAIN_SERVERS = {"keras": "FastAPI + uvicorn + model.predict", "onnx": "FastAPI + uvicorn + ONNX Runtime"}
-"""What the service is measured against, by the runtime that predicts."""
+FEW_CONNECTIONS = 2
+"""For photos and pages, which cost so much that requests on more connections would only queue."""
+SERVERS = {
+    "bare": "its own API on uvicorn",
+    "keras": "FastAPI + uvicorn + model.predict",
+    "onnx": "FastAPI + uvicorn + ONNX Runtime",
+}
+"""What the service is measured against."""
+AIMS: dict[load.Kind, float] = {"png": 0.9, "paper": 0.9, "canvas": 0.9, "photo": 0.9, "page": 0.9, "tensor-1": 0.65}
+"""How many requests the service is to answer for each one of its API without Ray, by what is sent."""
+SLOWEST_AIM = 1.5
+"""How long its p99 may be for that of its API without Ray."""
+OF_PLAIN_SERVERS: tuple[load.Kind, ...] = ("png", "paper", "canvas", "photo")
+"""What servers can be sent that only shrink a picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """One server in one turn."""
 
-    png: load.Result
-    photo: load.Result
+    results: Mapping[load.Kind, load.Result]
+    """By what was sent."""
     start_s: float
     peak_bytes: dict[str, int]
 
 
-def under_load(scope: Scope, server: Server) -> Measured:
-    """Send small PNGs, then 12-megapixel JPEGs."""
-    png = load.measure(server.url, "png", scope.seconds, CONNECTIONS)
-    photo = load.measure(server.url, "photo", scope.seconds, PHOTO_CONNECTIONS)
-    return Measured(png=png, photo=photo, start_s=server.start_s, peak_bytes=dict(server.peak_bytes))
+def under_load(scope: Scope, server: Server, kinds: Sequence[load.Kind]) -> Measured:
+    """Send one kind after another."""
+    results = {kind: load.measure(server.url, kind, scope.seconds, connections_for(kind)) for kind in kinds}
+    return Measured(results=results, start_s=server.start_s, peak_bytes=dict(server.peak_bytes))
+
+
+def connections_for(kind: load.Kind) -> int:
+    """How many requests of a kind are under way at a time."""
+    return FEW_CONNECTIONS if kind in ("photo", "page") else CONNECTIONS
 
 
 def with_service(scope: Scope) -> Measured:
     """This project's service with one replica."""
     with ray_service(scope) as server:
-        return under_load(scope, server)
+        return under_load(scope, server, [*AIMS])
+
+
+def with_bare(scope: Scope) -> Measured:
+    """Its API on uvicorn, without Ray."""
+    with bare_server(str(scope.checkpoint(NETWORK))) as server:
+        return under_load(scope, server, [*AIMS])
 
 
 def with_plain(scope: Scope, runtime: str) -> Measured:
     """FastAPI on uvicorn."""
     with plain_server(scope, runtime) as server:
-        return under_load(scope, server)
+        return under_load(scope, server, OF_PLAIN_SERVERS)
 
 
 def measure(scope: Scope, results: Results) -> None:
@@ -52,6 +74,7 @@ def measure(scope: Scope, results: Results) -> None:
     turns: dict[str, list[Measured]] = alternate(
         {
             "service": lambda turn: with_service(scope),
+            "bare": lambda turn: with_bare(scope),
             "keras": lambda turn: with_plain(scope, "keras"),
             "onnx": lambda turn: with_plain(scope, "onnx"),
         },
@@ -59,7 +82,7 @@ def measure(scope: Scope, results: Results) -> None:
     )
     results.figures += compare(turns)
     results.details["failed requests"] = {
-        name: sum(turn.png.failed + turn.photo.failed for turn in turns[name]) for name in turns
+        name: sum(result.failed for turn in turns[name] for result in turn.results.values()) for name in turns
     }
     memory = results.details.setdefault("peak memory, MB", {})
     for name, measured in turns.items():
@@ -70,40 +93,46 @@ def measure(scope: Scope, results: Results) -> None:
 
 
 def compare(turns: Mapping[str, Sequence[Measured]]) -> list[Figure]:
-    """The service beside both plain servers, in what each turn measured of them."""
+    """The service beside the other servers, in what each turn measured of them."""
 
     def sides(other: str, value: Callable[[Measured], float]) -> dict[str, Any]:
         return {"ours": [value(turn) for turn in turns["service"]], "theirs": [value(turn) for turn in turns[other]]}
 
-    figures = []
-    for other, aim in (("keras", 5.0), ("onnx", 1 / 3)):
-        figures += [
-            Figure(
-                part="service",
-                what=f"small PNG, {CONNECTIONS} connections, {NETWORK}",
-                unit="requests/s",
-                against=PLAIN_SERVERS[other],
-                **sides(other, lambda turn: turn.png.per_second),
-                better="higher",
-                aim=aim,
-            ),
-            Figure(
-                part="service",
-                what=f"small PNG, {CONNECTIONS} connections, p99",
-                unit="ms",
-                against=PLAIN_SERVERS[other],
-                **sides(other, lambda turn: turn.png.p99_ms),
-                better="lower",
-            ),
-        ]
+    def throughput(other: str, kind: load.Kind, aim: float | None) -> Figure:
+        return Figure(
+            part="service",
+            what=f"{kind}, {connections_for(kind)} connections, {NETWORK}",
+            unit="requests/s",
+            against=SERVERS[other],
+            **sides(other, lambda turn: turn.results[kind].per_second),
+            better="higher",
+            aim=aim,
+        )
+
+    def slowest(other: str, kind: load.Kind, aim: float | None) -> Figure:
+        return Figure(
+            part="service",
+            what=f"{kind}, {connections_for(kind)} connections, p99",
+            unit="ms",
+            against=SERVERS[other],
+            **sides(other, lambda turn: turn.results[kind].p99_ms),
+            better="lower",
+            aim=aim,
+        )
+
     return [
-        *figures,
+        *(throughput("bare", kind, aim) for kind, aim in AIMS.items()),
+        *(slowest("bare", kind, SLOWEST_AIM) for kind in AIMS),
+        throughput("keras", "png", 5.0),
+        slowest("keras", "png", None),
+        *(throughput("onnx", kind, None) for kind in OF_PLAIN_SERVERS),
+        slowest("onnx", "png", None),
         Figure(
             part="service",
-            what=f"12-megapixel JPEG, {PHOTO_CONNECTIONS} connections, p50",
+            what=f"12-megapixel JPEG, {FEW_CONNECTIONS} connections, p50",
             unit="ms",
             against="FastAPI + uvicorn, Pillow full decode + resize",
-            **sides("onnx", lambda turn: turn.photo.p50_ms),
+            **sides("onnx", lambda turn: turn.results["photo"].p50_ms),
             better="lower",
             aim=0.5,
             remark="ours finds paper and ink in the photo, theirs only shrinks it",
@@ -112,7 +141,7 @@ def compare(turns: Mapping[str, Sequence[Measured]]) -> list[Figure]:
             part="service",
             what="start-up to first answer",
             unit="s",
-            against=PLAIN_SERVERS["keras"],
+            against=SERVERS["keras"],
             **sides("keras", lambda turn: turn.start_s),
             better="lower",
         ),
