@@ -57,7 +57,7 @@ def test_nobody_answers_for_another_ray(environment):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("auth_mode", ["token", "disabled"])
+@pytest.mark.parametrize("auth_mode", ["token", pytest.param("disabled", marks=pytest.mark.long)])
 def test_the_own_state_api_answers_where_it_is_asked_for(environment, auth_mode):
     # Whoever has this variable for `ray job submit` does not mean the job's own Ray.
     (port,) = free_ports(1)
@@ -67,7 +67,9 @@ def test_the_own_state_api_answers_where_it_is_asked_for(environment, auth_mode)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("dashboard", "answer"), [(True, "alive"), (False, "no answer")])
+@pytest.mark.parametrize(
+    ("dashboard", "answer"), [pytest.param(True, "alive", marks=pytest.mark.long), (False, "no answer")]
+)
 def test_a_cluster_that_is_joined_is_asked_itself(environment, dashboard, answer):
     (port,) = free_ports(1)
     head, ready = of_ray_start(environment, "--include-dashboard", dashboard, "--dashboard-port", port)

@@ -104,7 +104,7 @@ worker_group(where, {"folder": folder}, workers, folder, callbacks=[], spread=no
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("requested", "number"), [(None, 3), (2, 2)])
+@pytest.mark.parametrize(("requested", "number"), [(None, 3), pytest.param(2, 2, marks=pytest.mark.long)])
 def test_each_worker_has_a_gpu_of_its_own(tmp_path, requested, number):
     """Three GPUs of one node, as Ray counts them."""
     command = [sys.executable, "-c", PLACED, str(tmp_path), json.dumps(requested)]

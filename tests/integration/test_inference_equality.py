@@ -23,7 +23,7 @@ def validation_digits():
     "architecture",
     [
         pytest.param(BASELINE, id="baseline"),
-        pytest.param(IMPROVED, id="improved", marks=pytest.mark.slow),
+        pytest.param(IMPROVED, id="improved", marks=pytest.mark.long),
         pytest.param(RECOMMENDED, id="recommended", marks=pytest.mark.slow),
     ],
 )
