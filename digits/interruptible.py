@@ -5,7 +5,7 @@ process with exit code 1, Ray Tune's returns when all trials have ended. They in
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any, TypeVar
 
@@ -18,6 +18,23 @@ def call(function: Callable[[], Result], *, beside: Future[None] | None = None) 
 
     So does an error of what runs `beside` it, which is raised here.
     """
+    (result,) = call_all([function], beside=beside)
+    return result
+
+
+def call_all(functions: Sequence[Callable[[], Result]], *, beside: Future[None] | None = None) -> list[Result]:
+    """What the functions return, all called at the same time; the first error is raised at once, as `call` does it."""
+    results = [begin(function) for function in functions]
+    waiting: set[Future[Any]] = {*results, *([beside] if beside else [])}
+    while not all(result.done() for result in results):
+        done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+        for each in done:
+            each.result()
+    return [result.result() for result in results]
+
+
+def begin(function: Callable[[], Result]) -> Future[Result]:
+    """Call the function in a thread that the end of the process does not wait for."""
     done: Future[Result] = Future()
 
     def run() -> None:
@@ -27,12 +44,7 @@ def call(function: Callable[[], Result], *, beside: Future[None] | None = None) 
             done.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-    if beside:
-        both: list[Future[Any]] = [done, beside]
-        wait(both, return_when=FIRST_COMPLETED)
-        if beside.done():
-            beside.result()
-    return done.result()
+    return done
 
 
 def watched(function: Callable[[Argument], None]) -> tuple[Callable[[Argument], None], Future[None]]:

@@ -41,9 +41,10 @@ class Progress(ABC):
             case {"event": "damaged", "message": message}:
                 self.line.print(f"a checkpoint is damaged, the one before it is used instead: {message}")
             case {"event": "failure", "causes": causes}:
+                of = f"{event['network']}: " if "network" in event else ""
                 for rank, cause in causes.items():
-                    self.line.print(f"worker {rank} failed: {cause}")
-                self.line.print("starting workers again from the last checkpoint")
+                    self.line.print(f"{of}worker {rank} failed: {cause}")
+                self.line.print(f"{of}starting workers again from the last checkpoint")
             case _:
                 self.show(event)
 
@@ -63,7 +64,10 @@ class Progress(ABC):
 
 
 class TrainingProgress(Progress):
-    """What `digits.training.driver.train` tells: one aligned line for each epoch."""
+    """What `digits.training.driver.train` tells: one aligned line for each epoch.
+
+    The bar is that of an epoch; where several networks train side by side, that of all epochs of the run.
+    """
 
     WORK = "training"
 
@@ -72,6 +76,8 @@ class TrainingProgress(Progress):
         self.width = max(len(network.name) for network in run.networks)
         self.epochs = {network.name: network.recipe.training.epochs for network in run.networks}
         self.epochs_done = dict.fromkeys(self.epochs, 0)
+        self.fractions: dict[str, float] = {}
+        """How much of its present epoch is trained of each network that is in training."""
 
     def done(self) -> str:
         """How many epochs of all networks are done."""
@@ -81,13 +87,24 @@ class TrainingProgress(Progress):
         """Show one event."""
         match event:
             case {"event": "progress", "network": network, "epoch": epoch, "fraction": fraction}:
-                self.line.show(f"{network:<{self.width}} epoch {epoch:2}", fraction)
+                self.fractions[network] = fraction
+                self.draw(f"{network:<{self.width}} epoch {epoch:2}", fraction)
             case {"event": "epoch", "network": network, "epochs": epochs, "result": result}:
                 self.epochs_done[network] = result.epoch
+                self.fractions[network] = 0.0
+                if result.epoch == epochs:
+                    del self.fractions[network]
                 self.line.print(f"{network:<{self.width}} {epoch_line(result, epochs)}")
             case {"event": "resumed", "network": network, "epoch": epoch}:
                 self.epochs_done[network] = epoch
                 self.line.print(f"{network:<{self.width}} goes on after epoch {epoch}")
+
+    def draw(self, text: str, fraction: float) -> None:
+        """Draw the bar for a fraction of one network's epoch, or for all of several."""
+        if len(self.fractions) > 1:
+            done = sum(self.epochs_done.values()) + sum(self.fractions.values())
+            text, fraction = f"{len(self.fractions)} networks, {self.done()}", done / sum(self.epochs.values())
+        self.line.show(text, fraction)
 
 
 class SearchProgress(Progress):

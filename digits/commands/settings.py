@@ -92,7 +92,7 @@ class RunSettings(StorageSettings):
     seeds: tuple[int, ...] = (0,)
     """Each network that is trained in full is trained once with each seed."""
     num_workers: int | tuple[int, int] | None = None
-    """Training workers, or the least and the most of them; left out, one for each GPU, or else for each node."""
+    """Workers that train a network, or the least and the most of them; left out, networks share all GPUs or nodes."""
     resume: str | None = None
     """Name of an interrupted run in the storage path that is to go on; it keeps its own settings."""
     run_name: str | None = None

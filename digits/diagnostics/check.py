@@ -16,7 +16,7 @@ from digits.diagnostics.nodes import Node, describe_nodes
 from digits.diagnostics.task import CheckTask
 from digits.errors import require
 from digits.storage import Storage
-from digits.training.resources import Workers, choose_workers, in_order
+from digits.training.resources import Workers, choose_workers, ends_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ def check(settings: CheckSettings) -> dict[str, Any]:
         "leave it out for 200",
     )
     if settings.num_workers is not None:
-        in_order(settings.num_workers)
+        ends_of(settings.num_workers)
     storage = choose_storage(settings.storage_path)
     storage.check_writable()
     folder = storage.new_folder("check")

@@ -1,18 +1,21 @@
-"""Training on Ray Train: one group of workers trains the networks of a run one after another.
+"""Training on Ray Train: a group of workers trains the networks of a run one after another.
 
-Each epoch of each network is reported with a checkpoint into the run's folder (see `digits.training.runs`); a worker
-group that starts, for the first time or again, goes on from the last epoch that it can read there. This is the side of
-the driver, which imports no TensorFlow; `digits.training.worker` is the other one.
+Where several nodes or GPUs have room for it, there are several groups, which train side by side: each takes the next
+network when it is free. Each epoch of each network is reported with a checkpoint into the run's folder (see
+`digits.training.runs`); a worker group that starts, for the first time or again, goes on from the last epoch that it
+can read there. A group whose workers or nodes are lost starts again, and the others go on. This is the side of the
+driver, which imports no TensorFlow; `digits.training.worker` is the other one.
 
 How fast: docs/performance.md (jobs/benchmark.py --parts training).
 """
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import ray
@@ -28,12 +31,14 @@ from digits.errors import MachineError, TrainingError
 from digits.images import Digits
 from digits.storage import Storage
 from digits.training.resources import Workers
-from digits.training.runs import Run
-from digits.training.task import TrainingTask
+from digits.training.runs import Run, untrained
+from digits.training.task import InTurn, TrainingTask, Turns
 from digits.training.tensorflow_cluster import worker_group
 
 MAX_STARTS = 60
 """Attempts to start a group for which there are not enough nodes, of half a minute each."""
+WITHOUT_END = -1
+"""As many attempts as it takes, for Ray Train."""
 SNAPSHOT = "checkpoint_manager_snapshot.json"
 """What Ray Train notes of a run's checkpoints in its folder."""
 
@@ -50,10 +55,12 @@ def train(
 ) -> None:
     """Train all networks of a run; the epochs' checkpoints lie in `run_dir` when it returns.
 
-    Ray must be up. A worker or node that dies is replaced and training goes on from the last epoch, `max_failures`
-    times; then, or on an error that a retry cannot mend, TrainingError. With a range of workers a lost node makes the
-    group smaller, and a new one larger; global batches and learning rate stay what they are (`digits.data.batches`).
-    KeyboardInterrupt leaves it at once; the workers then end with the cluster, or with the connection to it.
+    Ray must be up. `workers` are shared out among groups where there is room for several (`Workers.side_by_side`). A
+    worker or node that dies is replaced and training goes on from the last epoch, `max_failures` times in each group;
+    then, or on an error that a retry cannot mend, TrainingError, when the other groups have done their work. With a
+    range of workers a lost node makes a group smaller, and a new one larger; global batches and learning rate stay what
+    they are (`digits.data.batches`). KeyboardInterrupt leaves it at once; the workers then end with the cluster, or
+    with the connection to it.
     `on_event` is called in a thread of this process, and what it raises is raised here at once. It gets dictionaries
     whose key event is
 
@@ -62,8 +69,8 @@ def train(
         epoch      network, epochs (how many in all), result (EpochResult)
         resumed    network, epoch: the one that was read and is not repeated
         damaged    message: a checkpoint that could not be read; the one before it is used
-        failure    causes: the error of each failed worker, by rank
-        diverged   network, epoch: the one in which the loss was no longer finite; TrainingError follows
+        failure    causes: the error of each failed worker, by rank; network, where several train side by side
+        diverged   network, epoch, learning_rate: the loss was no longer finite; TrainingError follows at once
     """
     run.write(run_dir)
     on_event({"event": "begun"})
@@ -71,40 +78,77 @@ def train(
     # that another version of Ray began.
     if (run_dir / SNAPSHOT).exists():
         (run_dir / SNAPSHOT).delete()
+    shares = workers.side_by_side(len(untrained(run_dir, run)))
     with listening(on_event) as events:
         photos, queue = tuple(photo_digits), events.queue
-        task = TrainingTask(run=run, run_dir=run_dir, split=split, photo_digits=photos, events=queue)
-        group = worker_group(
-            train_worker,
-            {"task": task},
-            workers,
-            run_dir,
-            callbacks=[TellFailures(queue)],
-            failures=FailureConfig(max_failures=max_failures, controller_failure_limit=MAX_STARTS),
-            # A worker has all cores of its node where there are as many nodes.
-            spread=not workers.use_gpu,
+        task = TrainingTask(
+            run=run, run_dir=run_dir, networks=run.networks, split=split, photo_digits=photos, events=queue
         )
-        fit(group, events, wanted=f"{len(run.networks)} trained networks", run_dir=run_dir)
-    rates = {network.name: network.recipe.training.learning_rate for network in run.networks}
-    for event in events.diverged:
-        raise divergence(f"the loss of {event['network']}", event["epoch"], rates[event["network"]])
+        fit(
+            groups_for(task, shares, max_failures),
+            events,
+            wanted=f"{len(run.networks)} trained networks",
+            run_dir=run_dir,
+        )
 
 
-def fit(group: DataParallelTrainer, events: "Events", *, wanted: str, run_dir: Storage) -> None:
-    """Let a group of workers do its work; TrainingError where it does not, at once what `on_event` raises."""
-    try:
-        interruptible.call(group.fit, beside=events.handed_over)
-    except ray.train.TrainingFailedError as error:
-        refuse_machine([error])
-        raise TrainingError(
-            f"training ended early: {cause_of(error)}",
-            f"{wanted} in {run_dir}",
-            f"mend the cause, then go on with --resume {run_dir.name}",
-        ) from error
+def groups_for(task: TrainingTask, shares: Sequence[Workers], max_failures: int) -> list[DataParallelTrainer]:
+    """A group for each share of the workers: one alone trains all networks, several take them in turn.
+
+    One of several that finds too few nodes waits, until another one has done its work if need be.
+    """
+    alone = len(shares) == 1
+    # All have one folder of Ray Train. Each looks for its note there when it starts, before any can have an epoch.
+    return [
+        worker_group(
+            train_worker,
+            {"task": replace(task, networks=networks or task.networks)},
+            workers,
+            task.run_dir,
+            callbacks=[TellFailures(task.events, networks)],
+            failures=FailureConfig(
+                max_failures=max_failures, controller_failure_limit=MAX_STARTS if alone else WITHOUT_END
+            ),
+            # A worker has all cores of its node where there are as many nodes; one of several groups has whole nodes.
+            spread=alone and not workers.use_gpu,
+        )
+        for workers, networks in zip(shares, [None] if alone else in_turn(task.run, len(shares)), strict=True)
+    ]
 
 
-def divergence(loss: str, epoch: int, learning_rate: float) -> TrainingError:
-    """What is raised when `loss`, in words, is no longer finite."""
+def in_turn(run: Run, num_groups: int) -> list[InTurn]:
+    """The networks of a run for each of several groups."""
+    turns = ray.remote(num_cpus=0)(Turns).options(scheduling_strategy=on_this_node()).remote(run.networks)
+    return [InTurn(turns=turns, group=group) for group in range(num_groups)]
+
+
+def fit(groups: Sequence[DataParallelTrainer], events: "Events", *, wanted: str, run_dir: Storage) -> None:
+    """Let groups of workers do their work side by side; what `on_event` raises is raised at once.
+
+    TrainingError where one has not done it, when the others have; MachineError at once.
+    """
+
+    def fit_one(group: DataParallelTrainer) -> ray.train.TrainingFailedError | None:
+        try:
+            group.fit()
+        except ray.train.TrainingFailedError as error:
+            refuse_machine([error])
+            return error
+        return None
+
+    for error in interruptible.call_all([partial(fit_one, group) for group in groups], beside=events.handed_over):
+        if error:
+            raise TrainingError(
+                f"training ended early: {cause_of(error)}",
+                f"{wanted} in {run_dir}",
+                f"mend the cause, then go on with --resume {run_dir.name}",
+            ) from error
+
+
+def divergence(event: Mapping[str, Any]) -> TrainingError:
+    """What is raised for an event of this kind: epoch and learning_rate, and network where there are several."""
+    loss = f"the loss of {event['network']}" if "network" in event else "the loss"
+    epoch, learning_rate = event["epoch"], event["learning_rate"]
     return TrainingError(
         f"{loss} is not finite in epoch {epoch}, with a learning rate of {learning_rate:g}",
         "a finite loss; where steps are too large, the weights grow beyond all numbers",
@@ -133,15 +177,16 @@ def cause_of(error: BaseException) -> str:
 class TellFailures(ray.train.UserCallback):
     """Tells the driver when workers died and are replaced; runs in Ray Train's controller."""
 
-    def __init__(self, events: Queue) -> None:
-        self.events = events
+    def __init__(self, events: Queue, networks: InTurn | None = None) -> None:
+        self.events, self.networks = events, networks
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
         """Called by Ray Train with the errors of the workers, by rank."""
         # Raised here it is an error of the controller, which ends the run: no other start would go better.
         refuse_machine(worker_exceptions.values())
         causes = {rank: cause_of(error) for rank, error in worker_exceptions.items()}
-        self.events.put({"event": "failure", "causes": causes})
+        network = self.networks.present() if self.networks else None
+        self.events.put({"event": "failure", "causes": causes, **({"network": network.name} if network else {})})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -151,22 +196,18 @@ class Events:
     queue: Queue
     """What they put their events into, as dictionaries with the key event."""
     handed_over: Future[None]
-    """The thread that takes them out: ends with what `on_event` raised."""
-    diverged: list[dict[str, Any]]
-    """The events of this kind so far."""
+    """The thread that takes them out: ends with what `on_event` raised, or with the TrainingError of a divergence."""
 
 
 @contextmanager
 def listening(on_event: Callable[[dict[str, Any]], None]) -> Iterator[Events]:
     """A queue for the workers' events; a thread hands them to `on_event` until the block ends.
 
-    What `on_event` raises ends the thread, and is raised at the block's end if it was not before (see `fit`).
+    What `on_event` raises ends the thread, as a divergence does, and is raised at the block's end if it was not before
+    (see `fit`).
     """
-    # On the driver's own node: another one may be lost, and the queue with it.
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
+    queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": on_this_node()})
     ended, abandoned = threading.Event(), threading.Event()
-    diverged: list[dict[str, Any]] = []
 
     def hand_over() -> None:
         while not abandoned.is_set():
@@ -174,9 +215,9 @@ def listening(on_event: Callable[[dict[str, Any]], None]) -> Iterator[Events]:
             try:
                 while not abandoned.is_set():
                     event = queue.get(timeout=0.2)
-                    if event["event"] == "diverged":
-                        diverged.append(event)
                     on_event(event)
+                    if event["event"] == "diverged":
+                        raise divergence(event)
             except Empty:
                 if last_round:
                     return
@@ -190,7 +231,7 @@ def listening(on_event: Callable[[dict[str, Any]], None]) -> Iterator[Events]:
             queue.shutdown()
 
         try:
-            yield Events(queue=queue, handed_over=handed_over, diverged=diverged)
+            yield Events(queue=queue, handed_over=handed_over)
         except KeyboardInterrupt:
             abandoned.set()
             raise  # there is no time to wait for the queue: it ends with the job
@@ -201,6 +242,11 @@ def listening(on_event: Callable[[dict[str, Any]], None]) -> Iterator[Events]:
             raise
         end()
         handed_over.result()
+
+
+def on_this_node() -> NodeAffinitySchedulingStrategy:
+    """Keeps an actor on the driver's own node: another one may be lost, and the actor with it."""
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
 
 
 def train_worker(config: dict[str, Any]) -> None:

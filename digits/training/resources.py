@@ -1,7 +1,7 @@
-"""How many workers train, and on what, given what a cluster has and what was asked for."""
+"""How many workers train, on what and in how many groups, given what a cluster has and what was asked for."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from digits.errors import require
 
@@ -19,6 +19,10 @@ class Workers:
     """A fixed number, or the least and the most."""
     use_gpu: bool
     cpus_per_worker: float
+    room: int = 1
+    """How many workers fit into the cluster at the same time, where several networks may train side by side."""
+    fewest: int = 1
+    """How many of these train one network, at least."""
 
     @property
     def most(self) -> int:
@@ -29,6 +33,18 @@ class Workers:
     def resources_per_worker(self) -> dict[str, float]:
         """What Ray reserves for each worker."""
         return {"CPU": self.cpus_per_worker, **({"GPU": 1} if self.use_gpu else {})}
+
+    def side_by_side(self, num_networks: int) -> list["Workers"]:
+        """The workers of each group when so many networks are to be trained: these, or equal shares of the cluster.
+
+        What is left over is there for a node that is lost.
+        """
+        groups = min(num_networks, self.room // self.fewest)
+        if groups < 2:
+            return [self]
+        share = min(self.most, self.room // groups)
+        least = share if isinstance(self.num_workers, int) else self.num_workers[0]
+        return [replace(self, num_workers=share if least == share else (least, share))] * groups
 
 
 def choose_workers(
@@ -53,7 +69,8 @@ def choose_workers(
             "give for instance --num-workers 1 4",
         )
         assert requested is not None
-        return Workers(num_workers=in_order(requested), use_gpu=True, cpus_per_worker=1.0)
+        least, most = ends_of(requested)
+        return Workers(num_workers=requested, use_gpu=True, cpus_per_worker=1.0, room=most, fewest=least)
     gpus, cpus = int(resources.get("GPU", 0)), resources.get("CPU", 0)
     limit = gpus or int(cpus)
     require(
@@ -62,24 +79,37 @@ def choose_workers(
         "at least one node with CPUs, beside a head that takes no work",
         "ask for GPU nodes with --on-demand-gpus --num-workers 1 4, or raise min_workers in cluster.yaml",
     )
+    fewest = 1 if requested is None else ends_of(requested)[0]
     if requested is None:
         everything = gpus or num_nodes
         requested = (1, everything) if num_nodes > 1 and everything > 1 else everything
-    in_order(requested)
-    least, most = (requested, requested) if isinstance(requested, int) else requested
+    least, most = ends_of(requested)
     require(
         least <= limit,
         f"{least} workers for a cluster with {cpus:g} CPUs and {gpus} GPUs",
         f"at most {limit}: one worker for each {'GPU' if gpus else 'CPU'}",
         "lower --num-workers, or leave it out to use what the cluster has",
     )
-    if gpus or (num_nodes == 1 and least == most):
-        return Workers(num_workers=requested, use_gpu=gpus > 0, cpus_per_worker=1.0 if most < cpus else 0.5)
-    return Workers(num_workers=requested, use_gpu=False, cpus_per_worker=share_of_node(least, most, cpus, num_nodes))
+    if gpus:
+        share = 1.0 if max(most, gpus) < cpus else 0.5
+        return Workers(num_workers=requested, use_gpu=True, cpus_per_worker=share, room=gpus, fewest=fewest)
+    if num_nodes == 1:
+        # One training has all cores; beside another one it would have some.
+        share = (1.0 if most < cpus else 0.5) if least == most else share_of_node(least, most, cpus, 1)
+        return Workers(num_workers=requested, use_gpu=False, cpus_per_worker=share)
+    share = share_of_node(least, most, cpus, num_nodes)
+    per_node = int(cpus / num_nodes / share)
+    return Workers(
+        num_workers=requested,
+        use_gpu=False,
+        cpus_per_worker=share,
+        room=per_node * num_nodes,
+        fewest=max(fewest, per_node),  # a node is for one network, whose workers divide its cores among them
+    )
 
 
-def in_order(requested: int | tuple[int, int]) -> int | tuple[int, int]:
-    """Return the number of workers, or the range, as it was given; ConfigurationError where it cannot be."""
+def ends_of(requested: int | tuple[int, int]) -> tuple[int, int]:
+    """The least and the most of a number of workers, or of a range; ConfigurationError where it cannot be."""
     least, most = (requested, requested) if isinstance(requested, int) else requested
     require(
         1 <= least <= most,
@@ -87,7 +117,7 @@ def in_order(requested: int | tuple[int, int]) -> int | tuple[int, int]:
         "at least one worker, and the least before the most",
         "give for instance --num-workers 2",
     )
-    return requested
+    return least, most
 
 
 def share_of_node(least: int, most: int, cpus: float, num_nodes: int) -> float:

@@ -165,6 +165,12 @@ def finished_epochs(run_dir: Storage, network: Network) -> list[str]:
     return sorted(names, key=lambda name: int(name.rpartition("-epoch")[2]), reverse=True)
 
 
+def untrained(run_dir: Storage, run: Run) -> list[Network]:
+    """The networks of a run whose last epoch is not there; what is there may be damaged."""
+    folders = set(run_dir.folders())
+    return [network for network in run.networks if network.epoch_name(network.recipe.training.epochs) not in folders]
+
+
 def last_state(
     run_dir: Storage, network: Network, *, on_damage: Callable[[CheckpointError], None]
 ) -> TrainingState | None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def train_networks(task: TrainingTask) -> None:
-    """What each Ray Train worker does: train every network of the run that is not finished yet.
+    """What each Ray Train worker does: train every network of its group that is not finished yet.
 
     One that diverges ends the run. The workers then end as if they had done their work, after the driver was told:
     an error would make Ray Train start them again, to the same end.
@@ -42,21 +42,24 @@ def train_networks(task: TrainingTask) -> None:
     require_run_dir(task.run_dir, Run.FILE)
     with ThreadPoolExecutor(max_workers=2) as pool:
         worker = TrainingWorker(task=task, pool=pool)
-        for network in task.run.networks:
+        trained = []
+        for network in task.networks:
             try:
                 worker.train(network)
             except Diverged as end:
-                worker.tell("diverged", network, epoch=end.epoch)
+                rate = network.recipe.training.learning_rate
+                worker.tell("diverged", network, epoch=end.epoch, learning_rate=rate)
                 return
+            trained.append(network)
         if worker.rank == 0:
             # Made here because only workers import TensorFlow, and last because training sets it up.
-            for network in task.run.networks:
+            for network in trained:
                 runs.complete_best_epoch(task.run_dir, network, keras_file)
 
 
 @dataclass(kw_only=True, eq=False)
 class TrainingWorker:
-    """One worker of a run: its place among the others and its share of the digits, the same for all networks."""
+    """One worker of a group: its place among the others and its share of the digits, the same for all networks."""
 
     task: TrainingTask
     pool: ThreadPoolExecutor

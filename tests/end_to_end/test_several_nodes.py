@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from tests.end_to_end.faults import PATIENCE_S, ROOT, Fault, Job, below, freeze, report_recovery, training_workers
+from tests.meeting import Meeting
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
@@ -107,8 +108,10 @@ def nodes():
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def train(path, run_dir, on_event, *, requested=None, batch_size=BATCH_SIZE, epochs=EPOCHS, digits=None):
-    """Train the baseline on a folder of digits as the job does; returns the state that it leaves."""
+def train(
+    path, run_dir, on_event, *, requested=None, batch_size=BATCH_SIZE, epochs=EPOCHS, names=("baseline",), photos=None
+):
+    """Train the baseline, under each name, on a folder of digits as the job does; returns the state that it leaves."""
     import ray
 
     from digits.config import BASELINE, DataConfig, Recipe, TrainingConfig
@@ -119,19 +122,20 @@ def train(path, run_dir, on_event, *, requested=None, batch_size=BATCH_SIZE, epo
 
     files = find_digits(path)
     recipe = Recipe(architecture=BASELINE, training=TrainingConfig(epochs=epochs, global_batch_size=batch_size))
-    run = runs.Run.of({"baseline": recipe}, (0,), DataConfig(path=path), files.fingerprint)
+    run = runs.Run.of(dict.fromkeys(names, recipe), (0,), DataConfig(path=path), files.fingerprint)
     alive = [node for node in ray.nodes() if node["Alive"]]
     workers = choose_workers(requested, ray.cluster_resources(), len(alive))
-    photo_digits = [ray.put((np.zeros((10, 28, 28), np.uint8), np.arange(10)))]
-    driver.train(run, run_dir, workers, split=Split.make(files, run.data), photo_digits=photo_digits, on_event=on_event)
-    return runs.last_state(run_dir, run.networks[0], on_damage=pytest.fail)
+    photos = photos or [ray.put((np.zeros((10, 28, 28), np.uint8), np.arange(10)))]
+    driver.train(run, run_dir, workers, split=Split.make(files, run.data), photo_digits=photos, on_event=on_event)
+    states = [runs.last_state(run_dir, network, on_damage=pytest.fail) for network in run.networks]
+    return states if len(names) > 1 else states[0]
 
 
-def workers_of(run_dir, epoch):
+def workers_of(run_dir, epoch, name="baseline"):
     """How many workers trained an epoch, from its checkpoint."""
     from digits.models import checkpoints
 
-    return checkpoints.load(str(run_dir / f"baseline-seed0-epoch{epoch:03d}")).record["training"]["num_workers"]
+    return checkpoints.load(str(run_dir / f"{name}-seed0-epoch{epoch:03d}")).record["training"]["num_workers"]
 
 
 def losses_of(state):
@@ -228,6 +232,36 @@ def test_a_lost_node_shrinks_the_group_and_a_new_one_makes_it_grow(nodes, tiny_m
     # The same digits in the same batches: how many workers came does not show in what was learned.
     np.testing.assert_allclose(losses_of(state)[:EPOCHS], losses_of(together[0]), rtol=2e-2)
     report_recovery("node lost in mid-training", fault.recovery_s)
+
+
+def test_networks_train_side_by_side_and_a_lost_node_costs_its_own_training_only(
+    nodes, tiny_mnist, tmp_path, run_dir, together
+):
+    meeting, names = Meeting(tmp_path / "begun", 2), ("baseline", "twin")
+    fault, with_an_epoch = Fault(nodes.lose_second, epoch=2), set()
+
+    def on_event(event):
+        meeting(event)
+        if event["event"] == "epoch":
+            with_an_epoch.add(event["network"])
+        if event["event"] != "progress" or len(with_an_epoch) == 2:
+            fault(event)
+
+    try:
+        states = train(tiny_mnist, run_dir, on_event, names=names, photos=meeting.photos())
+    finally:
+        nodes.bring_second()
+        nodes.wait_for(2)
+    (failure,) = fault.of_kind("failure")
+    for name, state in zip(names, states, strict=True):
+        assert_same(state, together[0])
+        assert [workers_of(run_dir, epoch, name) for epoch in range(1, EPOCHS + 1)] == [1] * EPOCHS
+        told = [event["result"].epoch for event in fault.of_kind("epoch") if event["network"] == f"{name}-seed0"]
+        resumed = [event["epoch"] for event in fault.of_kind("resumed") if event["network"] == f"{name}-seed0"]
+        if failure["network"] == f"{name}-seed0":
+            assert resumed and resumed[0] < EPOCHS
+        else:
+            assert (told, resumed) == (list(range(1, EPOCHS + 1)), [])
 
 
 def test_a_worker_without_digits_takes_part(nodes, tiny_mnist, run_dir):

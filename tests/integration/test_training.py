@@ -18,6 +18,7 @@ from digits.storage import Storage
 from digits.training import driver, runs
 from digits.training.finish import finish
 from digits.training.runs import Run
+from tests.meeting import Meeting
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 
@@ -26,13 +27,16 @@ TRAINING = TrainingConfig(epochs=EPOCHS, global_batch_size=50)
 ALL_NETWORKS = {name: Recipe(architecture=recipe.architecture, training=TRAINING) for name, recipe in RECIPES.items()}
 
 
-def train(path, run_dir, num_workers, recipes, on_event=None):
-    """Train on a folder of digits; returns the events and the last state of each network, by its name."""
+def train(path, run_dir, num_workers, recipes, on_event=None, *, room=1, photo_digits=None):
+    """Train on a folder of digits; returns the events and the last state of each network, by its name.
+
+    Networks train side by side where there is room for several workers.
+    """
     files, events = find_digits(path), []
     run = Run.of(recipes, (0,), DataConfig(path=path), files.fingerprint)
-    workers = driver.Workers(num_workers=num_workers, use_gpu=False, cpus_per_worker=1)
+    workers = driver.Workers(num_workers=num_workers, use_gpu=False, cpus_per_worker=1, room=room)
     split = Split.make(files, run.data)
-    photo_digits = [ray.put((np.zeros((10, 28, 28), np.uint8), np.arange(10)))]
+    photo_digits = photo_digits or [ray.put((np.zeros((10, 28, 28), np.uint8), np.arange(10)))]
     driver.train(run, run_dir, workers, split=split, photo_digits=photo_digits, on_event=on_event or events.append)
     states = {
         network.architecture_name: runs.last_state(run_dir, network, on_damage=pytest.fail) for network in run.networks
@@ -80,6 +84,20 @@ def test_two_workers_end_with_the_weights_of_one(uninterrupted, tiny_mnist, tmp_
             # Each validation digit is counted once, whoever holds it.
             assert other.validation_accuracy == pytest.approx(one.validation_accuracy, abs=1 / 240 + 1e-9)
             assert other.validation_loss == pytest.approx(one.validation_loss, abs=1e-3)
+
+
+def test_networks_that_train_side_by_side_end_as_one_after_another(uninterrupted, tiny_mnist, tmp_path):
+    _, _, in_turn = uninterrupted
+    run_dir = Storage.open(tmp_path) / "side-by-side"
+    meeting = Meeting(tmp_path / "begun", 2)
+    _, states = train(tiny_mnist, run_dir, 1, ALL_NETWORKS, meeting, room=2, photo_digits=meeting.photos())
+    assert len(meeting.begun) == 3
+    for name, state in states.items():
+        assert [epoch.epoch for epoch in state.history] == [1, 2, 3]
+        for layer, weights in in_turn[name].weights.items():
+            np.testing.assert_allclose(state.weights[layer], weights, rtol=0, atol=1e-5, err_msg=f"{name}, {layer}")
+    for network in Run.read(run_dir).networks:
+        assert runs.read_keras_file(runs.best_epoch(run_dir, network))
 
 
 def test_an_interrupted_run_goes_on_from_its_last_readable_epoch(uninterrupted, tiny_mnist, tmp_path):

@@ -26,6 +26,15 @@ def test_an_error_beside_a_call_ends_it_at_once():
     over.set()
 
 
+def test_all_calls_are_made_at_the_same_time_and_the_first_error_is_raised_at_once():
+    both = threading.Barrier(2)
+    assert sorted(interruptible.call_all([lambda: both.wait(PATIENCE_S)] * 2, beside=Future())) == [0, 1]
+    over = threading.Event()
+    with pytest.raises(ZeroDivisionError):
+        interruptible.call_all([lambda: over.wait(PATIENCE_S) or pytest.fail("it was waited for"), lambda: 1 / 0])
+    over.set()
+
+
 def test_what_ends_well_beside_a_call_does_not_end_it():
     over, beside = threading.Event(), Future()
     beside.set_result(None)

@@ -13,7 +13,7 @@ from digits import interruptible
 from digits.data.files import DigitFiles
 from digits.errors import require
 from digits.storage import Storage
-from digits.training.driver import MAX_STARTS, SNAPSHOT, TellFailures, divergence, fit, listening
+from digits.training.driver import MAX_STARTS, SNAPSHOT, TellFailures, fit, listening
 from digits.training.reader import squares
 from digits.training.reader.finish import judging_digits
 from digits.training.reader.run import PageRun
@@ -35,7 +35,7 @@ def train(
     A worker or node that dies is replaced and training goes on from the last epoch, `max_failures` times; then, or on
     an error that a retry cannot mend, TrainingError. `on_event` is called in a thread of this process with dictionaries
     whose key event is progress (epoch, fraction), epoch (epochs, result), resumed (epoch), damaged (message),
-    failure (causes) or diverged (epoch), as in `digits.training.driver`.
+    failure (causes) or diverged (epoch, learning_rate), as in `digits.training.driver`.
     """
     count = workers.num_workers
     require(
@@ -64,9 +64,7 @@ def train(
             failures=FailureConfig(max_failures=max_failures, controller_failure_limit=MAX_STARTS),
             spread=not workers.use_gpu,
         )
-        fit(group, events, wanted=f"{run.training.epochs} epochs", run_dir=run_dir)
-    for event in events.diverged:
-        raise divergence("the loss", event["epoch"], run.training.learning_rate)
+        fit([group], events, wanted=f"{run.training.epochs} epochs", run_dir=run_dir)
 
 
 def train_worker(config: dict[str, Any]) -> None:

@@ -83,7 +83,8 @@ def train_pages(task: PageTask) -> None:
             progress=lambda epoch, fraction: tell("progress", epoch=epoch, fraction=fraction),
         )
     except Diverged as end:
-        tell("diverged", epoch=end.epoch)  # and no error: Ray Train would start again, to the same end
+        # And no error: Ray Train would start again, to the same end.
+        tell("diverged", epoch=end.epoch, learning_rate=config.learning_rate)
 
 
 def prepare_tensorflow(local_world_size: int) -> "tf.distribute.Strategy":

@@ -73,3 +73,73 @@ def test_what_cannot_work_is_refused_with_the_reason(requested, resources, num_n
     with pytest.raises(ConfigurationError, match=reason) as error:
         choose_workers(requested, resources, num_nodes)
     assert len(str(error.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("requested", "resources", "num_nodes", "num_networks", "expected"),
+    [
+        # One node without GPUs, or with one: one after another, whatever was asked for.
+        (None, {"CPU": 16}, 1, 4, [1]),
+        (2, {"CPU": 16}, 1, 4, [2]),
+        ((1, 4), {"CPU": 16}, 1, 4, [(1, 4)]),
+        (None, {"CPU": 16, "GPU": 1}, 1, 4, [1]),
+        # One network has all there is.
+        (None, {"CPU": 16}, 4, 1, [(1, 4)]),
+        (None, {"CPU": 16, "GPU": 4}, 1, 1, [4]),
+        (None, {"CPU": 16, "GPU": 4}, 1, 0, [4]),
+        # As many groups as there are nodes or GPUs, or networks; each has an equal share.
+        (None, {"CPU": 16}, 4, 4, [1, 1, 1, 1]),
+        (None, {"CPU": 16}, 4, 9, [1, 1, 1, 1]),
+        (None, {"CPU": 16}, 4, 2, [(1, 2), (1, 2)]),
+        (None, {"CPU": 16}, 4, 3, [1, 1, 1]),
+        (None, {"CPU": 16, "GPU": 4}, 1, 2, [2, 2]),
+        (None, {"CPU": 32, "GPU": 8}, 2, 3, [(1, 2), (1, 2), (1, 2)]),
+        # A number that was asked for is that of each network.
+        (1, {"CPU": 16}, 4, 2, [1, 1]),
+        (2, {"CPU": 16}, 4, 3, [2, 2]),
+        (3, {"CPU": 16}, 4, 3, [3]),
+        (4, {"CPU": 16}, 2, 3, [4]),
+        ((2, 4), {"CPU": 16}, 4, 2, [2, 2]),
+        ((2, 3), {"CPU": 24}, 6, 2, [(2, 3), (2, 3)]),
+        (2, {"CPU": 16, "GPU": 4}, 1, 4, [2, 2]),
+        # Two workers divide the cores of a node among them, for one network.
+        ((1, 4), {"CPU": 16}, 2, 4, [(1, 2), (1, 2)]),
+    ],
+)
+def test_networks_share_nodes_and_gpus_side_by_side(requested, resources, num_nodes, num_networks, expected):
+    groups = choose_workers(requested, resources, num_nodes).side_by_side(num_networks)
+    assert [group.num_workers for group in groups] == expected
+
+
+def test_gpu_nodes_on_demand_are_never_more_than_was_asked_for():
+    workers = choose_workers((1, 4), {}, 0, on_demand_gpus=True)
+    assert [group.num_workers for group in workers.side_by_side(2)] == [(1, 2), (1, 2)]
+    assert [group.num_workers for group in workers.side_by_side(9)] == [1, 1, 1, 1]
+
+
+@settings(deadline=None)
+@given(
+    num_nodes=st.integers(1, 8),
+    node_cpus=st.integers(2, 16),
+    node_gpus=st.integers(0, 8),
+    num_networks=st.integers(0, 9),
+    requested=st.none() | st.integers(1, 9) | st.tuples(st.integers(1, 9), st.integers(1, 9)).map(sorted).map(tuple),
+)
+def test_all_groups_fit_into_the_cluster_at_the_same_time(num_nodes, node_cpus, node_gpus, num_networks, requested):
+    resources = {"CPU": num_nodes * node_cpus, **({"GPU": num_nodes * node_gpus} if node_gpus else {})}
+    try:
+        workers = choose_workers(requested, resources, num_nodes)
+    except ConfigurationError:
+        return
+    groups = workers.side_by_side(num_networks)
+    assert len(groups) <= max(1, num_networks)
+    if len(groups) == 1:
+        assert groups == [workers]
+        return
+    together = sum(group.most for group in groups)
+    if workers.use_gpu:
+        assert together <= resources["GPU"]
+    else:
+        assert together <= num_nodes * math.floor(node_cpus / workers.cpus_per_worker)
+    least = 1 if requested is None else requested if isinstance(requested, int) else requested[0]
+    assert all(group.most >= least for group in groups)

@@ -56,6 +56,14 @@ def test_the_keras_file_is_made_once_for_the_best_epoch(tmp_path):
     assert runs.read_keras_file(runs.best_epoch(run_dir, run.networks[0])) == b"keras"
 
 
+def test_what_has_its_last_epoch_is_trained(tmp_path):
+    run, run_dir = make_run(), Storage.open(tmp_path)
+    write_epochs(run_dir, run, [(0.5, None), (0.9, None)])
+    assert runs.untrained(run_dir, run) == list(run.networks)
+    write_epochs(run_dir, run, [(0.5, None), (0.9, None), (0.7, None)])
+    assert runs.untrained(run_dir, run) == [run.networks[1]]
+
+
 def test_a_damaged_keras_file_of_an_earlier_version_whose_record_knows_it_is_refused(tmp_path):
     run, run_dir = make_run(), Storage.open(tmp_path)
     write_epochs(run_dir, run, [(0.5, None)])
