@@ -19,6 +19,7 @@ from digits.data.split import Split
 from digits.errors import require
 from digits.training import driver
 from digits.training.finish import FinishedNetwork, finish
+from digits.training.resources import warning_of
 from digits.training.runs import Run
 
 
@@ -83,6 +84,8 @@ def train(settings: TrainSettings) -> dict[str, Any]:
     show_sources(split)
     with prepared.lease:
         begun = start(prepared, settings.run, on_demand_gpus=settings.on_demand_gpus)
+        if warning := warning_of(begun.workers, begun.num_nodes):
+            print(warning, flush=True)
         finished = train_in_full(prepared.work, prepared, begun, progress)
         return report(prepared.run_dir.parent, prepared.run_dir, finished, begun.validation[0], started)
 

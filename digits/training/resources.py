@@ -47,6 +47,16 @@ class Workers:
         return [replace(self, num_workers=share if least == share else (least, share))] * groups
 
 
+def warning_of(workers: Workers, num_nodes: int) -> str | None:
+    """What to say of workers that share the cores of a node: that one worker is faster (docs/cluster.md, "How far it scales")."""
+    if workers.use_gpu or workers.most <= num_nodes:
+        return None
+    return (
+        f"{workers.most} workers share the cores of {'one node' if num_nodes == 1 else f'{num_nodes} nodes'}: one worker "
+        "on each node, which uses all its cores, trains about twice as fast; leave out --num-workers"
+    )
+
+
 def choose_workers(
     requested: int | tuple[int, int] | None,
     resources: dict[str, float],

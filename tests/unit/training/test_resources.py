@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digits.errors import ConfigurationError
-from digits.training.resources import DATA_CPUS, choose_workers
+from digits.training.resources import DATA_CPUS, choose_workers, warning_of
 
 
 @pytest.mark.parametrize(
@@ -143,3 +143,19 @@ def test_all_groups_fit_into_the_cluster_at_the_same_time(num_nodes, node_cpus, 
         assert together <= num_nodes * math.floor(node_cpus / workers.cpus_per_worker)
     least = 1 if requested is None else requested if isinstance(requested, int) else requested[0]
     assert all(group.most >= least for group in groups)
+
+
+@pytest.mark.parametrize(
+    ("requested", "resources", "num_nodes", "words"),
+    [
+        (None, {"CPU": 8}, 1, None),
+        (None, {"CPU": 16}, 2, None),
+        (2, {"CPU": 16}, 2, None),
+        (4, {"CPU": 8, "GPU": 4}, 1, None),
+        (2, {"CPU": 8}, 1, "2 workers share the cores of one node"),
+        ((1, 4), {"CPU": 16}, 2, "4 workers share the cores of 2 nodes"),
+    ],
+)
+def test_workers_that_share_the_cores_of_a_node_are_told_that_one_is_faster(requested, resources, num_nodes, words):
+    warning = warning_of(choose_workers(requested, resources, num_nodes), num_nodes)
+    assert (warning is None) if words is None else (warning.startswith(words) and "twice as fast" in warning)
