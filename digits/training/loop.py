@@ -94,6 +94,7 @@ def fit(
         validation_loss, validation_accuracy = held_out.mean()
         require_finite(epoch + 1, loss, validation_loss, *model.largest_weights())
         photos = photos or Scores(model, digits.photos())
+        photo_loss, photo_score = photos.mean()
         history.append(
             EpochResult(
                 epoch=epoch + 1,
@@ -101,7 +102,8 @@ def fit(
                 train_accuracy=accuracy,
                 validation_loss=validation_loss,
                 validation_accuracy=validation_accuracy,
-                photo_score=photos.mean()[1],
+                photo_score=photo_score,
+                photo_loss=photo_loss,
                 learning_rate=float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
                 seconds=time.perf_counter() - start,
                 train_seconds=train_seconds,
@@ -152,17 +154,19 @@ def validation_order(num_digits: int) -> np.ndarray:
 class Scores:
     """Loss and accuracy of a network on the same digits after every epoch, spread over the workers.
 
-    A label of -1 is never right: a photo in which no digit was found counts as an error.
+    A label of -1 is never right: a photo in which no digit was found counts as an error, and has no loss.
     """
 
     def __init__(self, model: TrainableModel, digits: Digits) -> None:
         self.model = model
         self.tensors = on_device(digits)
         self.order = tf.constant(validation_order(len(digits[0])))
-        self.num_digits = float(model.sum_over_workers(tf.constant(len(digits[0]), tf.float64)))
+        counts = tf.constant([np.count_nonzero(digits[1] >= 0), len(digits[1])], tf.float64)
+        self.counts = np.maximum(model.sum_over_workers(counts).numpy(), 1)
+        """Digits that have a loss, and all of them."""
 
     def mean(self) -> tuple[float, float]:
         """Mean loss and accuracy over the digits of all workers, each counted once."""
         totals = self.model.sum_over_workers(self.model.validate_local(*self.tensors, self.order)).numpy()
-        loss, correct = totals / self.num_digits
+        loss, correct = totals / self.counts
         return float(loss), float(correct)

@@ -75,18 +75,24 @@ def show_trials(rows: Sequence[dict[str, Any]]) -> None:
 
     show_table(
         "Trials, the best first (*: no cheaper network equals it)",
-        ["trial", "network", "filters", "dense", "rate", "parameters", "ms", "epochs", "validation", "score", "end"],
+        [
+            *("trial", "network", "filters", "dense", "rate", "batch", "distortion", "parameters", "ms", "epochs"),
+            *("validation", "photos", "score", "end"),
+        ],
         [
             [
                 row["trial"],
                 row["network"],
-                "-".join(str(row[f"filters_{place}"]) for place in (1, 2, 3)),
+                row["shape"],
                 str(row["dense_units"] or "-"),
-                f"{row['learning_rate']:.1e}",
+                f"{row['learning_rate']:.1e} {row['learning_rate_schedule'] or ''}".rstrip(),
+                str(row["batch_size"] or "-"),
+                text(row["distortion"], "g"),
                 f"{row['parameters']:,}{star(row, 'parameters')}",
                 f"{text(row['milliseconds'], '.2f')}{star(row, 'milliseconds')}",
                 str(row["epochs"]),
                 text(row["validation_accuracy"], ".2%"),
+                text(row["photo_score"], ".2%"),
                 text(row["score"], ".2%"),
                 row["status"],
             ]
