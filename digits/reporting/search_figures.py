@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter
 
 from digits.reporting.figures import COLOURS, INK, PALE, WRONG, new_figure, png, quiet
 from digits.tuning.budget import score_of
@@ -21,7 +21,7 @@ BASES = {"filters": 2, "batch_size": 2, "learning_rate": 10}
 """Of hyper-parameters on a logarithmic scale; those of the filters of all convolutions begin alike."""
 SCORE = {"photo_loss": "score: probability of the right digit, %", "photo_score": "photo score, %"}
 """What the axis of scores is called, by what trials are ranked by."""
-TICKS = (0, 40, 60, 70, 80, 90, 95, 98, 99, 99.5)
+TICKS = (0, 20, 40, 60, 70, 80, 85, 90, 95, 98, 99, 99.5)
 """Scores that are marked on the axis, in per cent."""
 LINE_HEIGHT = 13
 """Least distance of two labels, in points."""
@@ -106,9 +106,9 @@ def scale_of(axes: Axes, name: str) -> None:
     base = BASES.get(name.split("_")[0] if name.startswith("filters") else name)
     if base:
         axes.set_xscale("log", base=base)
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    if base == 2:
+        axes.xaxis.set_major_locator(LogLocator(base, subs=(1, 2, 5) if base == 10 else (1,)))
         axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     if name in ("convolutions", "poolings"):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if name == "learning_rate_schedule":
@@ -184,6 +184,9 @@ def fronts(trials: Sequence[TrialResult], milliseconds: dict[int, float]) -> byt
                 label = trial.candidate.name if trial.candidate.known else trial.name
                 axes.annotate(f" {label}", (values[place], 100 * scores[place]), fontsize=8, va="bottom")
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:,.10g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(name)
         quiet(axes)
         axes.set_title(f"{len(front)} of {len(scored)} networks are on the front", loc="left", fontsize=11)
