@@ -20,7 +20,7 @@ def command(data, storage, max_epochs=2):
     """A small search: three trials on 100 digits, and one short full training."""
     settings = {
         "num-samples": 3, "max-epochs": max_epochs, "train-images": 100, "validation-images": 40, "batch-size": 20,
-        "epochs": 1, "start": "baseline", "data": data, "storage-path": storage,
+        "epochs": 1, "start": "baseline", "distortion": 1, "data": data, "storage-path": storage,
     }  # fmt: skip
     return faults.ROOT / "jobs" / "tune.py", *(
         word for name, value in settings.items() for word in (f"--{name}", value)
@@ -80,7 +80,7 @@ def test_a_killed_trial_is_counted_and_a_killed_search_goes_on_elsewhere_longer_
 
 @pytest.mark.slow
 def test_ctrl_c_reports_the_best_so_far_and_the_search_can_go_on(start, tiny_mnist, tmp_path):
-    job = start(*command(tiny_mnist, tmp_path, max_epochs=500))
+    job = start(*command(tiny_mnist, tmp_path, max_epochs=500), "--distort", "False")  # digits of 500 epochs, at once
     job.wait_for("epoch  2/500")
     job.process.send_signal(signal.SIGINT)
     assert job.wait() == 130, job.output
