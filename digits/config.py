@@ -5,7 +5,6 @@ so that the service can read an architecture without loading one.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, TypeAlias
 
@@ -215,6 +214,8 @@ class TrainingConfig:
     """Seed of the initial weights, shuffling, dropout and distortion."""
     distort: bool = False
     """Whether training digits are distorted anew in every epoch (digits.augmentation)."""
+    distortion: float = 1.0
+    """Strength of the distortion, from 0 to 2: how far digits are bent, and how often restyled, soiled or badly lit."""
     clean_tail: float = 0.0
     """Fraction of the epochs, at the end, that leave digits undistorted although `distort` is set; in [0, 1]."""
     select_by: Literal["validation_accuracy", "photo_score"] = "validation_accuracy"
@@ -228,6 +229,7 @@ class TrainingConfig:
             "a fraction of the epochs, from 0 to 1",
             "use 0 to distort in every epoch",
         )
+        require(0 <= self.distortion <= 2, f"distortion = {self.distortion}", "from 0 to 2", "use 1, as recommended")
         require(
             0 < self.learning_rate < math.inf,
             f"learning rate = {self.learning_rate}",
@@ -287,13 +289,3 @@ RECIPES = {
     ),
 }
 """The article's two recipes, each ending with the epoch that its author kept, and the recommended one."""
-
-
-def check_seeds(seeds: Sequence[int]) -> None:
-    """Raise ConfigurationError if there are no seeds, or if one appears twice."""
-    require(
-        len(seeds) > 0 and len(set(seeds)) == len(seeds),
-        f"seeds {tuple(seeds)}",
-        "one or more different seeds",
-        "give --seeds 0 1 2, for example",
-    )

@@ -62,10 +62,11 @@ _NIBS = [
 """Tips of pens, in canvas pixels: a round one, twice as likely, and broad ones held at several angles."""
 
 
-def distort(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def distort(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
     """Digits as other hands, pens and surfaces might have made them: uint8 (N, 28, 28), light ink on black.
 
     `images` uint8 (N, 28, 28), light ink on black; `labels` integers (N,), 0..9, unchanged by the distortion.
+    `strength` multiplies how far shapes are bent, and the probability of all that befalls only some digits.
     Equal generators give equal pixels. Raises ConfigurationError for other shapes, types or labels.
     """
     labels = np.asarray(labels)
@@ -84,38 +85,38 @@ def distort(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) ->
     distorted = np.empty_like(images)
     for start in range(0, len(images), CHUNK):
         rows = slice(start, start + CHUNK)
-        written = _restyle(images[rows], labels[rows], rng)
-        written = _write(written, rng)
-        distorted[rows] = _expose(written, rng)
+        written = _restyle(images[rows], labels[rows], rng, strength)
+        written = _write(written, rng, strength)
+        distorted[rows] = _expose(written, rng, strength)
     return distorted
 
 
-def _restyle(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _restyle(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
     """Some of the digits replaced by synthesised ones of the same label: uint8 (n, 28, 28)."""
-    chosen = rng.random(len(images)) < np.take(RESTYLED, labels)
+    chosen = rng.random(len(images)) < strength * np.take(RESTYLED, labels)
     restyled = images.copy()
     restyled[chosen] = letterforms.synthesise(labels[chosen], rng)
     return restyled
 
 
-def _warps(count: int, rng: np.random.Generator) -> np.ndarray:
+def _warps(count: int, rng: np.random.Generator, strength: float) -> np.ndarray:
     """For each canvas pixel, where to read in the enlarged original: float32 (count, 2, WARP_SIZE, WARP_SIZE).
 
     Slant, rotation, proportions, bends and elastic wobble are one linear combination of smooth fields.
     """
-    strength = rng.uniform(0.2, 1.5, count)
-    angle = strength * rng.normal(0, math.radians(9), count)
-    slant = strength * _mostly(0.17, 0.35, count, rng)  # old and hasty hands lean far
-    width = np.exp(strength * _mostly(0.13, 0.30, count, rng))  # a form's boxes squeeze or stretch
-    height = np.exp(strength * rng.normal(0, 0.08, count))
+    degree = strength * rng.uniform(0.2, 1.5, count)
+    angle = degree * rng.normal(0, math.radians(9), count)
+    slant = degree * _mostly(0.17, 0.35, count, rng)  # old and hasty hands lean far
+    width = np.exp(degree * _mostly(0.13, 0.30, count, rng))  # a form's boxes squeeze or stretch
+    height = np.exp(degree * rng.normal(0, 0.08, count))
     cos, sin = np.cos(angle), np.sin(angle)
 
     factors = np.zeros((count, 2, len(_WARP_BASIS)), np.float32)
     linear = np.array([[cos * width, cos * slant - sin * height], [sin * width, sin * slant + cos * height]])
     factors[:, :, 1:3] = linear.transpose(2, 0, 1) * FIELD
-    factors[:, :, 3:7] = rng.normal(0, [0.06, 0.05, 0.05, 0.03], (count, 2, 4)) * strength[:, None, None]
+    factors[:, :, 3:7] = rng.normal(0, [0.06, 0.05, 0.05, 0.03], (count, 2, 4)) * degree[:, None, None]
     elastic = factors[:, :, 7:]
-    elastic[:] = rng.standard_normal(elastic.shape, np.float32) * strength[:, None, None]
+    elastic[:] = rng.standard_normal(elastic.shape, np.float32) * degree[:, None, None]
     elastic[:, :, : len(_COARSE)] *= 0.06
     elastic[:, :, len(_COARSE) :] *= 0.022
     factors *= WARP_SIZE / 2
@@ -128,18 +129,18 @@ def _mostly(usual: float, rare: float, count: int, rng: np.random.Generator) -> 
     return rng.standard_normal(count) * np.where(rng.random(count) < 0.2, rare, usual)
 
 
-def _write(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _write(images: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
     """The digits in another hand, with another pen, placed in the frame again: uint8 (n, 28, 28)."""
     count = len(images)
     untouched = rng.random(count) < UNTOUCHED
-    warps = _warps(count, rng)
+    warps = _warps(count, rng, strength)
     pen = rng.choice([-2, -1, 0, 1, 2, 3], count, p=[0.05, 0.20, 0.34, 0.27, 0.11, 0.03])
     nib = rng.integers(0, len(_NIBS), count)
-    hollow = np.where(rng.random(count) < 0.04, rng.uniform(0.4, 1.0, count), 0.0)
-    soft = rng.random(count) < 0.4
+    hollow = np.where(rng.random(count) < strength * 0.04, rng.uniform(0.4, 1.0, count), 0.0)
+    soft = rng.random(count) < strength * 0.4
     softness = rng.integers(1, 7, (count, 2)).tolist()
-    gaps = np.where(rng.random(count) < 0.15, rng.integers(1, 4, count), 0)
-    fits = _fits(count, rng)
+    gaps = np.where(rng.random(count) < strength * 0.15, rng.integers(1, 4, count), 0)
+    fits = _fits(count, rng, strength)
     written = np.empty_like(images)
     for index in range(count):
         if untouched[index]:
@@ -180,40 +181,45 @@ def _break(canvas: np.ndarray, rng: np.random.Generator) -> None:
     cv2.line(canvas, start, end, 0, int(rng.integers(1, 4)))
 
 
-def _fits(count: int, rng: np.random.Generator) -> np.ndarray:
+def _fits(count: int, rng: np.random.Generator, strength: float) -> np.ndarray:
     """For each digit the longer side of its box and its centre in x and y, in pixels: float (count, 3).
 
     Most are fitted as MNIST is; the rest are small or fill the frame, and may touch its border.
     """
-    free = rng.random(count) < UNFITTED
+    free = rng.random(count) < strength * UNFITTED
     side = np.where(free, rng.uniform(9, 27, count), MNIST_BOX + rng.normal(0, 0.7, count))
     reach = np.where(free, (IMAGE_SIZE - side) / 2 + 1, 0.6)
     offset = rng.uniform(-1, 1, (2, count)) * reach
     return np.stack([side, MNIST_CENTRE + offset[0], MNIST_CENTRE + offset[1]], axis=1)
 
 
-def _expose(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _expose(images: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
     """The digits with other ink, clutter, paper and another camera: uint8 (n, 28, 28)."""
     count = len(images)
-    for index in np.nonzero(rng.random(count) < 0.12)[0]:
+
+    def some_of(fraction: float) -> np.ndarray:
+        """Indices of about this fraction of the digits, times the strength."""
+        return np.nonzero(rng.random(count) < strength * fraction)[0]
+
+    for index in some_of(0.12):
         images[index] = _coarsen(images[index], rng)
-    _neighbours(images, np.nonzero(rng.random(count) < 0.04)[0], rng)
-    for index in np.nonzero(rng.random(count) < 0.18)[0]:
+    _neighbours(images, some_of(0.04), rng)
+    for index in some_of(0.18):
         mark = _CLUTTER[rng.integers(len(_CLUTTER))]
         mark(images[index], int(rng.integers(60, 256)), rng)
     light = images.astype(np.float32) / 255
     peak = light.max((1, 2), keepdims=True)
     light *= rng.uniform(0.75, 1.25, (count, 1, 1)) / np.maximum(peak, 0.1)
 
-    some = np.nonzero(rng.random(count) < 0.20)[0]  # uneven ink
+    some = some_of(0.20)  # uneven ink
     light[some] *= np.clip(0.75 + 0.35 * _shades(len(some), rng), 0.15, 1)
-    some = np.nonzero(rng.random(count) < 0.15)[0]  # hard edges, as after thresholding
+    some = some_of(0.15)  # hard edges, as after thresholding
     light[some] = (light[some] - 0.5) * rng.uniform(1.5, 8, (len(some), 1, 1)) + 0.5
     np.clip(light, 0, 1, out=light)
-    some = np.nonzero(rng.random(count) < 0.15)[0]  # paper that is not black: dim, bright, uneven
+    some = some_of(0.15)  # paper that is not black: dim, bright, uneven
     paper = np.clip(rng.uniform(0, 0.6, (len(some), 1, 1)) + 0.12 * _shades(len(some), rng), 0, 0.9)
     light[some] = paper + light[some] * (1 - paper) * rng.uniform(0.5, 1, (len(some), 1, 1))
-    some = np.nonzero(rng.random(count) < 0.25)[0]  # grain
+    some = some_of(0.25)  # grain
     light[some] += rng.standard_normal((len(some), IMAGE_SIZE, IMAGE_SIZE), np.float32) * np.minimum(
         rng.exponential(0.08, (len(some), 1, 1)), 0.3
     ).astype(np.float32)

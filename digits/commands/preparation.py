@@ -15,7 +15,7 @@ import ray
 
 from digits import cluster
 from digits.commands.settings import RunSettings
-from digits.config import MNIST, DataConfig, Paths, check_seeds
+from digits.config import MNIST, DataConfig, Paths
 from digits.data.files import find_digits, find_same_digits
 from digits.data.read import read_without_ray
 from digits.data.split import Split, evenly
@@ -78,8 +78,8 @@ def prepare(
     noted = replace(data, path=each_path(data.path, public))
     if named and goes_on:
         work = kind.read(named)
-        asked = begin(noted, work.fingerprint)
-        if settings.run_name or asked != unchanged(noted, work.fingerprint):
+        asked = work.apart_from_length(begin(noted, work.fingerprint))
+        if settings.run_name or asked != work.apart_from_length(unchanged(noted, work.fingerprint)):
             require_same(named.name, work, asked, flag="--run-name" if settings.run_name else "--resume")
         elif settings.data.given():
             require_same(named.name, work, replace(work, data=noted), flag="--resume")
@@ -93,6 +93,16 @@ def prepare(
     storage.check_writable()
     run_dir = named or storage.new_folder(name)
     return Prepared(work=work, run_dir=run_dir, split=split, lease=Lease(run_dir, tell=print))
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Raise ConfigurationError if there are no seeds, or if one appears twice."""
+    require(
+        len(seeds) > 0 and len(set(seeds)) == len(seeds),
+        f"seeds {tuple(seeds)}",
+        "one or more different seeds",
+        "give --seeds 0 1 2, for example",
+    )
 
 
 def independent_of_this_folder(data: DataConfig) -> DataConfig:

@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Self
 from digits.commands.console import ProgressLine
 from digits.training.runs import Run
 from digits.training.state import EpochResult
+from digits.tuning.budget import score_of
+from digits.tuning.candidate import Candidate, shape_of
 from digits.tuning.searches import Search, TrialResult, trial_name
-from digits.tuning.space import Candidate
 
 
 class Progress(ABC):
@@ -129,7 +130,7 @@ class SearchProgress(Progress):
                 self.line.show("preparing digits", done / total)
                 return
             case {"event": "epoch", "trial": number, "result": result}:
-                self.best = max(self.best, result.photo_score)
+                self.best = max(self.best, score_of(result, self.search.tuning.rank_by))
                 self.line.print(self.row(number, result))
             case {"event": "ended", "trial": trial}:
                 self.ended += 1
@@ -143,7 +144,8 @@ class SearchProgress(Progress):
             f"{trial_name(number)} {describe(self.search.candidates[number]):<44}"
             f" {place(result, self.search.tuning.max_epochs)} | loss {result.train_loss:.4f}"
             f" | validation {result.validation_accuracy:6.2%} | photos {result.photo_score:6.2%}"
-            f" | best {self.best:6.2%} | {result.seconds:5.1f} s"
+            f" | score {score_of(result, self.search.tuning.rank_by):6.2%} | best {self.best:6.2%}"
+            f" | {result.seconds:5.1f} s"
         )
 
 
@@ -165,8 +167,8 @@ def describe(candidate: Candidate) -> str:
     """A candidate in a few words."""
     network = candidate.architecture
     dense = f"dense {network.dense_units}" if network.dense_units else "no dense"
-    name = f"{candidate.name} " if candidate.published else ""
-    return f"{name}{'-'.join(map(str, network.filters))} {dense} rate {candidate.learning_rate:.2g}"
+    name = f"{candidate.name} " if candidate.known else ""
+    return f"{name}{shape_of(network)} {dense} rate {candidate.learning_rate:.2g}"
 
 
 def outcome(trial: TrialResult) -> str:

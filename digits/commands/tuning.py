@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import tyro
@@ -16,39 +16,36 @@ from digits.commands.preparation import Prepared, Started, prepare, start
 from digits.commands.progress import SearchProgress, TrainingProgress
 from digits.commands.reports.training import figures_of_best, report
 from digits.commands.reports.tuning import best_trial, document_of, make_rows, report_trials, show_trials, write_metrics
-from digits.commands.settings import TRAINING_FLAGS, Changes, RunSettings, flags_of
+from digits.commands.settings import Changes, RunSettings, flags_of
 from digits.commands.training import show_sources, train_in_full
-from digits.config import RECIPES, DataConfig, TrainingConfig
-from digits.errors import TrainingError
+from digits.config import DataConfig, TrainingConfig
+from digits.errors import TrainingError, require
 from digits.storage import Storage
 from digits.training.runs import Run
 from digits.tuning import searches
+from digits.tuning.budget import TuningConfig
 from digits.tuning.driver import search_networks
 from digits.tuning.searches import Search, TrialResult, ranked
-from digits.tuning.space import Candidate, SearchSpace, TuningConfig
+from digits.tuning.space import TRAINING, SearchSpace
 
-WINNER = "tuned"
-"""What the winner's architecture is called in its checkpoints."""
-TRAINING = RECIPES["recommended"].training
-"""How the winner is trained, unless the command line changes it."""
 TrainingFlags = flags_of(
     TrainingConfig,
     default=lambda name: getattr(TRAINING, name),
-    called=TRAINING_FLAGS,
-    without=("seed", "learning_rate"),
+    without=("seed", "learning_rate", "learning_rate_schedule", "global_batch_size", "distortion"),
 )
+TuningFlags = flags_of(TuningConfig, default=lambda name: getattr(TuningConfig(), name))
 
 
 @dataclass(frozen=True, kw_only=True)
 class TuneSettings:
-    """Searches filters, dropout rates and learning rate for the network that reads people's photos best, on Ray Tune.
+    """Searches filters, dropout rates and more for the network that reads people's photos best, on Ray Tune.
 
-    The article's two networks are always tried first. Poor trials are stopped early; the winner is trained in full, as
+    The best known network is always tried first. Poor trials are stopped early; the winner is trained in full, as
     jobs/train.py does, and registered if it beats the best checkpoint so far. Ctrl-C reports the best network so far;
-    --resume goes on with an interrupted search.
+    --resume goes on with an interrupted search, or with --num-samples makes any search longer.
     """
 
-    tuning: Annotated[TuningConfig, tyro.conf.arg(name="")] = field(default_factory=TuningConfig)
+    tuning: Annotated[Changes, tyro.conf.arg(name="", constructor=TuningFlags)] = field(default_factory=TuningFlags)
     space: Annotated[SearchSpace, tyro.conf.arg(name="")] = field(default_factory=SearchSpace)
     training: Annotated[Changes, tyro.conf.arg(name="", constructor=TrainingFlags)] = field(
         default_factory=TrainingFlags
@@ -59,19 +56,28 @@ class TuneSettings:
         """The search that is asked for."""
         return Search(
             space=self.space,
-            tuning=self.tuning,
+            tuning=self.tuning.applied_to(TuningConfig()),
             training=self.training.applied_to(TRAINING),
             seeds=self.run.seeds,
             data=data,
             fingerprint=fingerprint,
         )
 
+    def extended(self, search: Search) -> Search:
+        """A search that goes on, with as many trials as are asked for; ConfigurationError where it has more."""
+        asked, had = self.tuning.given().get("num_samples"), search.tuning.num_samples
+        if asked is None:
+            return search
+        require(asked >= had, f"--num-samples {asked} for a search of {had} trials", "at least as many", "leave it out")
+        return search.of_length(asked)
+
 
 def tune(settings: TuneSettings) -> dict[str, Any]:
     """Search as the command line says and train the winner; returns the job's JSON document."""
     started = time.perf_counter()
     prepared = prepare(settings.run, Search, begin=settings.begin, unchanged=TuneSettings().begin, name="tune")
-    search, run_dir = prepared.work, prepared.run_dir
+    search, run_dir = settings.extended(prepared.work), prepared.run_dir
+    prepared = replace(prepared, work=search)
     earlier = searches.read_trials(run_dir)
     progress = SearchProgress(search, earlier, prepared.lease.check)
     stopping.reached(lambda: progress.reached(run_dir.name))
@@ -137,8 +143,8 @@ def unfinished(search: Search, trials: list[TrialResult]) -> bool:
     return sum(trial.status != "interrupted" for trial in trials) < len(search.candidates)
 
 
-def winner_of(trials: Sequence[TrialResult]) -> Candidate:
-    """The best network of a search that ended; TrainingError where every trial failed."""
+def winner_of(trials: Sequence[TrialResult]) -> TrialResult:
+    """The best trial of a search that ended; TrainingError where every trial failed."""
     best = ranked(trials)
     if not best:
         reasons = "; ".join(f"{trial.name}: {trial.reason}" for trial in trials[:3])
@@ -147,16 +153,20 @@ def winner_of(trials: Sequence[TrialResult]) -> Candidate:
             "at least one network that trains",
             "mend the cause, then start a new search",
         )
-    return best[0].candidate
+    return best[0]
 
 
 def train_winner(
-    prepared: Prepared[Search], winner: Candidate, cluster: Started
+    prepared: Prepared[Search], winner: TrialResult, cluster: Started
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Train the best network in full with every seed and register it; returns its figures, and the training's."""
+    """Train the best network in full with every seed and register it; returns its figures, and the training's.
+
+    Its checkpoints are named after its trial: an extended search may have another winner.
+    """
     started = time.perf_counter()
     search, run_dir = prepared.work, prepared.run_dir
-    run = Run.of({WINNER: search.winner(winner)}, search.seeds, search.data, search.fingerprint)
+    recipes = {f"tuned-{winner.name}": search.in_full(winner.number)}
+    run = Run.of(recipes, search.seeds, search.data, search.fingerprint)
     finished = train_in_full(run, prepared, cluster, TrainingProgress(run, prepared.lease.check))
     trained = report(run_dir.parent, run_dir, finished, cluster.validation[0], started)
     return figures_of_best(max(finished, key=lambda one: one.score).checkpoint), trained

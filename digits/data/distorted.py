@@ -54,6 +54,7 @@ def distort_epochs(
         "columns": columns,
         "inverted_copies": inverted_copies,
         "seed": config.seed,
+        "strength": config.distortion,
     }
 
     def distorted(epoch: int) -> Digits:
@@ -81,6 +82,7 @@ def distort_columns(
     columns: Columns,
     inverted_copies: bool,
     seed: int,
+    strength: float,
 ) -> dict[str, np.ndarray]:
     """One task: the distorted digits of some columns in one epoch, each followed by its inverted copy."""
     images, labels = ray.get(originals)
@@ -91,7 +93,8 @@ def distort_columns(
         rows = slice(groups.start - first, groups.stop - first)
         drawn = columns.drawn(seed, epoch, column) - groups.start
         shown, of_column = images[rows].copy(), labels[rows]
-        shown[drawn] = distort(shown[drawn], of_column[drawn], np.random.default_rng((seed, epoch, column)))
+        rng = np.random.default_rng((seed, epoch, column))
+        shown[drawn] = distort(shown[drawn], of_column[drawn], rng, strength)
         parts.append((shown, of_column))
     images, labels = concatenate(parts)
     batch = {IMAGE: images, LABEL: labels}

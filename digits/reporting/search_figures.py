@@ -8,16 +8,20 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter
 
 from digits.reporting.figures import COLOURS, INK, PALE, WRONG, new_figure, png, quiet
+from digits.tuning.budget import score_of
+from digits.tuning.candidate import HYPER_PARAMETERS
 from digits.tuning.pareto import pareto_front
 from digits.tuning.searches import TrialResult, ranked
 
-COLOUR_OF = {"improved": COLOURS[1], "baseline": COLOURS[2], "drawn": COLOURS[0]}
-LOGARITHMIC = ("filters", "learning_rate")
-"""Hyper-parameters that are drawn on a logarithmic scale."""
-TICKS = (0, 40, 60, 70, 80, 90, 95, 98, 99, 99.5)
+COLOUR_OF = dict(zip(("drawn", "improved", "baseline", "varied", "recommended"), COLOURS, strict=False))
+BASES = {"filters": 2, "batch_size": 2, "learning_rate": 10}
+"""Of hyper-parameters on a logarithmic scale; those of the filters of all convolutions begin alike."""
+SCORE = {"photo_loss": "score: probability of the right digit, %", "photo_score": "photo score, %"}
+"""What the axis of scores is called, by what trials are ranked by."""
+TICKS = (0, 20, 40, 60, 70, 80, 85, 90, 95, 98, 99, 99.5)
 """Scores that are marked on the axis, in per cent."""
 LINE_HEIGHT = 13
 """Least distance of two labels, in points."""
@@ -59,42 +63,56 @@ def per_cent(trial: TrialResult) -> float:
 
 
 def score_by_hyper_parameter(trials: Sequence[TrialResult]) -> bytes:
-    """One panel for each hyper-parameter; a filled mark is a trial that trained to the end, the ring is the best."""
+    """One panel for each hyper-parameter that differs; a filled mark is a trial that trained to the end.
+
+    The ring is the best. A network without the convolution of a panel is not shown there.
+    """
     scored = ranked(trials)
-    names = list(scored[0].candidate.hyper_parameters())
-    figure = new_figure(11, 9)
-    grid = figure.subplots(-(-len(names) // 3), 3, sharey=True, squeeze=False)
+    values = [trial.candidate.hyper_parameters() for trial in scored]
+    present = [name for name in HYPER_PARAMETERS if any(name in of_trial for of_trial in values)]
+    names = [name for name in present if len({of_trial.get(name) for of_trial in values}) > 1] or present
+    columns = 5 if len(names) > 9 else 3
+    rows = -(-len(names) // columns)
+    figure = new_figure(3 * columns + 2, 3 * rows)
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for axes, name in zip(grid.flat, names, strict=False):
-        for trial in reversed(scored):
+        for trial, of_trial in reversed(list(zip(scored, values, strict=True))):
+            if name not in of_trial:
+                continue
             colour = COLOUR_OF[trial.candidate.name]
-            axes.plot(
-                trial.candidate.hyper_parameters()[name],
-                per_cent(trial),
-                marker="o",
-                color=colour,
-                markerfacecolor=colour if trial.status == "finished" else "white",
-                markersize=6,
-            )
-        axes.plot(scored[0].candidate.hyper_parameters()[name], per_cent(scored[0]), "o", color=INK, ms=12, mfc="none")
+            face = colour if trial.status == "finished" else "white"
+            axes.plot(of_trial[name], per_cent(trial), "o", color=colour, markerfacecolor=face, markersize=6)
+            if trial is scored[0]:
+                axes.plot(of_trial[name], per_cent(trial), "o", color=INK, markersize=12, markerfacecolor="none")
         axes.set_title(name.replace("_", " "), loc="left", fontsize=11)
-        if name.startswith(LOGARITHMIC):
-            axes.set_xscale("log", base=2 if name.startswith("filters") else 10)
-            axes.xaxis.set_minor_formatter(NullFormatter())
-            if name.startswith("filters"):
-                axes.xaxis.set_major_formatter("{x:g}")
+        scale_of(axes, name)
         quiet(axes)
     scale_by_errors(grid.flat[0], [per_cent(trial) for trial in scored])
     for axes in grid.flat[len(names) :]:
         axes.axis("off")
     for row in grid:
-        row[0].set_ylabel("photo score, %")
+        row[0].set_ylabel(SCORE[scored[0].rank_by])
     figure.legend(
         handles=legend(trials, "trained to the end", "stopped early"),
-        ncols=5,
+        ncols=len(COLOUR_OF) + 2,
         frameon=False,
         loc="outside lower center",
     )
     return png(figure)
+
+
+def scale_of(axes: Axes, name: str) -> None:
+    """Draw the values of a hyper-parameter on its scale."""
+    base = BASES.get(name.split("_")[0] if name.startswith("filters") else name)
+    if base:
+        axes.set_xscale("log", base=base)
+        axes.xaxis.set_major_locator(LogLocator(base, subs=(1, 2, 5) if base == 10 else (1,)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    if name in ("convolutions", "poolings"):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if name == "learning_rate_schedule":
+        axes.margins(x=0.4)
 
 
 def legend(trials: Sequence[TrialResult], filled: str, hollow: str) -> list[Line2D]:
@@ -119,23 +137,23 @@ def trial_curves(trials: Sequence[TrialResult], max_epochs: int) -> bytes:
         if not trial.history:
             continue
         epochs = [epoch.epoch for epoch in trial.history]
-        scores = [100 * epoch.photo_score for epoch in trial.history]
+        scores = [100 * score_of(epoch, trial.rank_by) for epoch in trial.history]
         all_scores += scores
-        published = trial.candidate.published
+        known = trial.candidate.known
         colour = COLOUR_OF[trial.candidate.name]
-        style: dict[str, Any] = {"color": colour, "alpha": 1 if published or trial is best else 0.45}
+        style: dict[str, Any] = {"color": colour, "alpha": 1 if known or trial is best else 0.45}
         axes.plot(epochs, scores, linewidth=3 if trial is best else 1.5, **style)
         end = {"finished": ("o", colour), "stopped early": ("x", colour)}.get(trial.status, ("X", WRONG))
         axes.plot(epochs[-1], scores[-1], marker=end[0], color=end[1], markersize=6)
-        if published or trial is best:
-            label = f"{trial.candidate.name if published else trial.name}{', best' if trial is best else ''}"
+        if known or trial is best:
+            label = f"{trial.candidate.name if known else trial.name}{', best' if trial is best else ''}"
             labels.append((scores[-1], f"{label} {scores[-1]:.1f}", colour))
     axes.set_xlim(0.8, max_epochs * 1.15 + 0.5)
     scale_by_errors(axes, all_scores)
     label_ends(axes, max_epochs, labels)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
-    axes.set_ylabel("photo score, %")
+    axes.set_ylabel(SCORE[best.rank_by])
     axes.set_title("Learning curves; a cross marks an early stop", loc="left")
     quiet(axes)
     return png(figure)
@@ -162,14 +180,22 @@ def fronts(trials: Sequence[TrialResult], milliseconds: dict[int, float]) -> byt
             colour = COLOUR_OF[trial.candidate.name]
             face = colour if place in front else "white"
             axes.plot(values[place], 100 * scores[place], "o", color=colour, markerfacecolor=face, markersize=6)
-            if place in front or trial.candidate.published:
-                label = trial.candidate.name if trial.candidate.published else trial.name
+            if place in front or trial.candidate.known:
+                label = trial.candidate.name if trial.candidate.known else trial.name
                 axes.annotate(f" {label}", (values[place], 100 * scores[place]), fontsize=8, va="bottom")
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:,.10g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(name)
         quiet(axes)
         axes.set_title(f"{len(front)} of {len(scored)} networks are on the front", loc="left", fontsize=11)
     scale_by_errors(figure.axes[0], (100 * scores).tolist())
-    figure.axes[0].set_ylabel("photo score, %")
-    figure.legend(handles=legend(trials, "on the front", "beaten"), ncols=5, frameon=False, loc="outside lower center")
+    figure.axes[0].set_ylabel(SCORE[scored[0].rank_by])
+    figure.legend(
+        handles=legend(trials, "on the front", "beaten"),
+        ncols=len(COLOUR_OF) + 2,
+        frameon=False,
+        loc="outside lower center",
+    )
     return png(figure)

@@ -7,6 +7,7 @@ MultiWorkerMirroredStrategy. What one step computes: `digits.training.trainable`
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 
 import keras
@@ -82,8 +83,7 @@ def fit(
     history = list(resume.history) if resume else []
     if resume:
         model.restore(resume)
-    held_out = Scores(model, digits.validation)
-    photos: Scores | None = None
+    held_out, photos = Scores(model, lambda: digits.validation), Scores(model, digits.photos)
     source, tensors = None, None
     for epoch, training in zip(range(len(history), config.epochs), digits.epochs, strict=True):
         start = time.perf_counter()
@@ -93,7 +93,7 @@ def fit(
         train_seconds = time.perf_counter() - start
         validation_loss, validation_accuracy = held_out.mean()
         require_finite(epoch + 1, loss, validation_loss, *model.largest_weights())
-        photos = photos or Scores(model, digits.photos())
+        photo_loss, photo_score = photos.mean()
         history.append(
             EpochResult(
                 epoch=epoch + 1,
@@ -101,7 +101,8 @@ def fit(
                 train_accuracy=accuracy,
                 validation_loss=validation_loss,
                 validation_accuracy=validation_accuracy,
-                photo_score=photos.mean()[1],
+                photo_score=photo_score,
+                photo_loss=photo_loss,
                 learning_rate=float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
                 seconds=time.perf_counter() - start,
                 train_seconds=train_seconds,
@@ -152,17 +153,24 @@ def validation_order(num_digits: int) -> np.ndarray:
 class Scores:
     """Loss and accuracy of a network on the same digits after every epoch, spread over the workers.
 
-    A label of -1 is never right: a photo in which no digit was found counts as an error.
+    A label of -1 is never right: a photo in which no digit was found counts as an error, and has no loss. `digits` is
+    called once, when they are first needed.
     """
 
-    def __init__(self, model: TrainableModel, digits: Digits) -> None:
-        self.model = model
-        self.tensors = on_device(digits)
-        self.order = tf.constant(validation_order(len(digits[0])))
-        self.num_digits = float(model.sum_over_workers(tf.constant(len(digits[0]), tf.float64)))
+    def __init__(self, model: TrainableModel, digits: Callable[[], Digits]) -> None:
+        self.model, self.digits = model, digits
+
+    @cached_property
+    def held(self) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], np.ndarray]:
+        """The digits and their order in memory; and, over all workers, how many have a loss, and how many there are."""
+        images, labels = self.digits()
+        counts = tf.constant([np.count_nonzero(labels >= 0), len(labels)], tf.float64)
+        order = tf.constant(validation_order(len(labels)))
+        return (*on_device((images, labels)), order), np.maximum(self.model.sum_over_workers(counts).numpy(), 1)
 
     def mean(self) -> tuple[float, float]:
         """Mean loss and accuracy over the digits of all workers, each counted once."""
-        totals = self.model.sum_over_workers(self.model.validate_local(*self.tensors, self.order)).numpy()
-        loss, correct = totals / self.num_digits
+        tensors, counts = self.held
+        totals = self.model.sum_over_workers(self.model.validate_local(*tensors)).numpy()
+        loss, correct = totals / counts
         return float(loss), float(correct)

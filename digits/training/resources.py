@@ -48,12 +48,13 @@ class Workers:
 
 
 def warning_of(workers: Workers, num_nodes: int) -> str | None:
-    """What to say of workers that share the cores of a node: that one worker is faster (docs/cluster.md, "How far it scales")."""
+    """What to say of workers that share a node's cores: that one worker is faster, see docs/cluster.md; else None."""
     if workers.use_gpu or workers.most <= num_nodes:
         return None
+    nodes = "one node" if num_nodes == 1 else f"{num_nodes} nodes"
     return (
-        f"{workers.most} workers share the cores of {'one node' if num_nodes == 1 else f'{num_nodes} nodes'}: one worker "
-        "on each node, which uses all its cores, trains about twice as fast; leave out --num-workers"
+        f"{workers.most} workers share the cores of {nodes}: one worker on each node, which uses all its cores, trains "
+        "about twice as fast; leave out --num-workers"
     )
 
 

@@ -86,6 +86,10 @@ class Resumable(Noted):
 
     data: DataConfig
 
+    def apart_from_length(self, asked: Self) -> Self:
+        """What is asked for, without asking this to be longer or shorter, where it may become longer."""
+        return asked
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run(Resumable):

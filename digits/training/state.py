@@ -36,7 +36,9 @@ class EpochResult:
     validation_loss: float
     validation_accuracy: float
     photo_score: float
-    """Accuracy on simulated photos: what a search optimises, and what the best checkpoint is chosen by."""
+    """Accuracy on simulated photos: what the best checkpoint is chosen by."""
+    photo_loss: float | None = None
+    """On the simulated photos in which a digit was found; None in an epoch of an earlier version."""
     learning_rate: float
     """At the end of the epoch."""
     seconds: float

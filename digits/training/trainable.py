@@ -120,9 +120,10 @@ class TrainableModel:
         return tf.stack([tf.reduce_sum(losses), count_correct(labels, probabilities, present)]), gradients
 
     def validation_step(self, images: tf.Tensor, labels: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
-        """float32 (loss sum, correct) of one validation batch of this worker."""
+        """float32 (loss sum, correct) of one validation batch of this worker; a label of -1 has no loss."""
         probabilities = self.model(images, training=False)
-        losses = keras.losses.sparse_categorical_crossentropy(tf.maximum(labels, 0), probabilities) * present
+        shown = present * tf.cast(labels >= 0, tf.float32)
+        losses = keras.losses.sparse_categorical_crossentropy(tf.maximum(labels, 0), probabilities) * shown
         return tf.stack([tf.reduce_sum(losses), count_correct(labels, probabilities, present)])
 
     @tf.function(input_signature=[*MEMORY, ORDER, tf.TensorSpec([None], tf.float32), TOTALS])

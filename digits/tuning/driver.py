@@ -8,6 +8,7 @@ What it costs: docs/performance.md (jobs/benchmark.py --parts search).
 """
 
 import contextlib
+import itertools
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -72,7 +73,7 @@ def search_networks(
     left = [number for number in range(len(search.candidates)) if number not in earlier]
     if not left:
         return list(earlier.values())
-    task = prepare(search, run_dir, split, photo_digits, workers, on_event)
+    task = prepare(search, left, run_dir, split, photo_digits, workers, on_event)
     tell, failed = interruptible.watched(on_event)
     journal = Journal(search, run_dir, tell)
     alone = search.tuning.workers_per_trial == 1
@@ -174,15 +175,17 @@ def name_of(trial: ray.tune.experiment.Trial) -> str:
 
 def prepare(
     search: Search,
+    left: Sequence[int],
     run_dir: Storage,
     split: Split,
     photo_digits: Sequence[ray.ObjectRef[Digits]],
     workers: Workers,
     on_event: OnEvent,
 ) -> TrialTask:
-    """Put what all trials train on into the object store, once; distorted digits for every epoch.
+    """Put what all trials train on into the object store, once; digits for every epoch, distorted as strongly as asked.
 
-    All is there before the first trial starts: trials hold all cores, and a task that they wait for would never run.
+    Only what the trials that are `left`, by number, ask for. All is there before the first one starts: trials hold all
+    cores, and a task that they wait for would never run.
     """
     tuning, copies = search.tuning, split.inverted_copies
     training = replace(search.training, epochs=tuning.max_epochs, seed=tuning.search_seed)
@@ -191,13 +194,16 @@ def prepare(
     digits = read_without_ray(split.files, mask_of(chosen.rows, split.files.num_digits), inverted_copies=copies)
     digits = repeated(digits, chosen.rows, inverted_copies=copies)
     held_out = read_without_ray(split.files, evenly(split.validates, tuning.validation_images), inverted_copies=copies)
-    total = tuning.max_epochs + len(photo_digits)
-    epochs: list[ray.ObjectRef[Digits]] = []
-    present = None
-    for epoch in iterate_epochs(digits, columns, inverted_copies=copies, config=training, first=0):
-        epochs.append(epochs[-1] if epoch is present else ray.put(epoch))
-        present = epoch
-        on_event({"event": "prepared", "done": len(epochs), "total": total})
+    strengths = dict.fromkeys(search.network(number).recipe.training.distortion for number in left)
+    total = tuning.max_epochs * len(strengths) + len(photo_digits)
+    done, undistorted = itertools.count(1), ray.put(digits)
+    epochs: dict[float, tuple[ray.ObjectRef[Digits], ...]] = {}
+    for strength in strengths:
+        config, references = replace(training, distortion=strength), []
+        for epoch in iterate_epochs(digits, columns, inverted_copies=copies, config=config, first=0):
+            references.append(undistorted if epoch is digits else ray.put(epoch))
+            on_event({"event": "prepared", "done": next(done), "total": total})
+        epochs[strength] = tuple(references)
     waiting = list(photo_digits)
     while waiting:
         _, waiting = ray.wait(waiting, fetch_local=False)
@@ -205,7 +211,7 @@ def prepare(
     return TrialTask(
         search=search,
         run_dir=run_dir,
-        epochs=tuple(epochs),
+        epochs=epochs,
         columns=columns,
         validation=ray.put(held_out),
         photo_digits=tuple(photo_digits),

@@ -10,20 +10,22 @@ from typing import Any
 import numpy as np
 from ray.tune.schedulers import FIFOScheduler
 
+from digits.tuning.budget import score_of
 from digits.tuning.searches import Search, TrialResult
 from digits.tuning.trial_task import TRIAL
 
 
 class Rungs:
-    """The epochs after which trials are compared, 1, r, r², ... for the reduction factor r, and the scores there.
+    """The epochs after which trials are compared, and the scores there.
 
-    The last epoch is not among them: a trial that has trained it is done.
+    They are g, gr, gr², ... for g epochs of grace and the reduction factor r. The last epoch is not among them: a trial
+    that has trained it is done.
     """
 
-    def __init__(self, max_epochs: int, reduction_factor: int) -> None:
+    def __init__(self, max_epochs: int, reduction_factor: int, grace_epochs: int = 1) -> None:
         self.reduction_factor = reduction_factor
         self.scores: dict[int, list[float]] = {}
-        epoch = 1
+        epoch = grace_epochs
         while epoch < max_epochs:
             self.scores[epoch] = []
             epoch *= reduction_factor
@@ -39,21 +41,22 @@ class Rungs:
 
 
 class EarlyStopping(FIFOScheduler):
-    """Stops poor trials. The article's networks count as rivals but train to the end: no search ends below them.
+    """Stops poor trials. The known networks count as rivals but train to the end: no search ends below them.
 
-    `earlier` are the trials that had ended before the search was interrupted; they count as rivals too.
+    `earlier` are the trials that had ended before the search was interrupted or extended; they count as rivals too.
     """
 
     def __init__(self, search: Search, earlier: Sequence[TrialResult]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Ray types it in part
         self.search = search
-        self.rungs = Rungs(search.tuning.max_epochs, search.tuning.reduction_factor)
+        tuning = search.tuning
+        self.rungs = Rungs(tuning.max_epochs, tuning.reduction_factor, tuning.grace_epochs)
         for trial in earlier:
             for epoch in trial.history:
-                self.rungs.goes_on(epoch.epoch, epoch.photo_score)
+                self.rungs.goes_on(epoch.epoch, score_of(epoch, tuning.rank_by))
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Called by Ray Tune with each report of a trial: whether it goes on."""
         goes_on = self.rungs.goes_on(result["epoch"], result["score"])
-        published = self.search.candidates[trial.config[TRIAL]["number"]].published
-        return self.CONTINUE if goes_on or published else self.STOP
+        known = self.search.candidates[trial.config[TRIAL]["number"]].known
+        return self.CONTINUE if goes_on or known else self.STOP

@@ -84,6 +84,7 @@ class Journal(ray.tune.Callback):
             history=tuple(epoch_of(report) for report in reports if not report["diverged"]),
             epochs_trained=len(reports),
             reason=reason,
+            rank_by=self.search.tuning.rank_by,
         )
 
     def trials(self) -> list[TrialResult]:

@@ -18,12 +18,27 @@ from digits.config import Architecture, DataConfig, Recipe, TrainingConfig
 from digits.storage import Storage
 from digits.training.runs import Network, Resumable
 from digits.training.state import EpochResult
-from digits.tuning.space import Candidate, SearchSpace, TuningConfig, draw_candidates
+from digits.tuning.budget import RankBy, TuningConfig, score_of
+from digits.tuning.candidate import HYPER_PARAMETERS, Candidate, shape_of
+from digits.tuning.space import SearchSpace, draw_candidates
 
 TRIALS, TUNE = "trials", "tune"
 Status = Literal["finished", "stopped early", "diverged", "failed", "interrupted"]
 ENDED: tuple[Status, ...] = ("finished", "stopped early")
 FAILED: tuple[Status, ...] = ("diverged", "failed")
+EARLIER_SPACE: dict[str, Any] = {
+    "depths": (1,),
+    "poolings": (2,),
+    "learning_rate_schedule": (),
+    "batch_size": (),
+    "distortion": (),
+    "max_multiplications": None,
+    "start": ("improved", "baseline"),
+    "near": 0.0,
+}
+"""The space of a search that was begun before these could be varied: it goes on as it was begun."""
+EARLIER_TUNING: dict[str, Any] = {"grace_epochs": 1, "rank_by": "photo_score"}
+"""Likewise, how it compares its trials."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,39 +50,41 @@ class Search(Resumable):
     space: SearchSpace
     tuning: TuningConfig
     training: TrainingConfig
-    """How the winner is trained in full; a trial has its own learning rate, epochs and seed."""
+    """How the winner is trained in full, but for what its candidate says; a trial has its own epochs and seed."""
     seeds: tuple[int, ...]
     """Seeds of the winner's training."""
 
     @cached_property
     def candidates(self) -> tuple[Candidate, ...]:
-        """The networks that are tried, by number."""
-        return draw_candidates(self.space, self.tuning.num_samples, self.tuning.search_seed)
+        """The networks that are tried, by number; without distortion none varies its strength."""
+        space = self.space if self.training.distort else replace(self.space, distortion=())
+        return draw_candidates(space, self.tuning.num_samples, self.tuning.search_seed)
 
     def network(self, number: int) -> Network:
         """The network of a trial, and how the trial trains it."""
-        candidate = self.candidates[number]
-        training = replace(
-            self.training,
-            learning_rate=candidate.learning_rate,
-            epochs=self.tuning.max_epochs,
-            seed=self.tuning.search_seed,
-        )
-        return Network(
-            architecture_name=trial_name(number), recipe=Recipe(architecture=candidate.architecture, training=training)
-        )
+        recipe = self.in_full(number)
+        training = replace(recipe.training, epochs=self.tuning.max_epochs, seed=self.tuning.search_seed)
+        return Network(architecture_name=trial_name(number), recipe=replace(recipe, training=training))
 
-    def winner(self, candidate: Candidate) -> Recipe:
-        """How the best network is trained in full."""
-        training = replace(self.training, learning_rate=candidate.learning_rate)
-        return Recipe(architecture=candidate.architecture, training=training)
+    def in_full(self, number: int) -> Recipe:
+        """How the network of a trial is trained in full, if it is the best."""
+        candidate = self.candidates[number]
+        return Recipe(architecture=candidate.architecture, training=candidate.training(self.training))
+
+    def of_length(self, num_samples: int) -> Self:
+        """The same search with so many trials: the first ones are the same."""
+        return replace(self, tuning=replace(self.tuning, num_samples=num_samples))
+
+    def apart_from_length(self, asked: Self) -> Self:
+        """What is asked for, of this search's length."""
+        return asked.of_length(self.tuning.num_samples)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """A search from its JSON object."""
+        """A search from its JSON object, that of an earlier version included."""
         return cls(
-            space=SearchSpace(**values["space"]),
-            tuning=TuningConfig(**values["tuning"]),
+            space=SearchSpace(**EARLIER_SPACE | values["space"]),
+            tuning=TuningConfig(**EARLIER_TUNING | values["tuning"]),
             training=TrainingConfig(**values["training"]),
             seeds=tuple(values["seeds"]),
             data=DataConfig(**values["data"]),
@@ -93,6 +110,7 @@ class TrialResult:
     """One more than the history where the last epoch diverged."""
     reason: str = ""
     """Why a trial failed."""
+    rank_by: RankBy
 
     @property
     def name(self) -> str:
@@ -101,8 +119,8 @@ class TrialResult:
 
     @property
     def score(self) -> float | None:
-        """Photo score after the last epoch; None for a trial that failed."""
-        return None if self.status in FAILED or not self.history else self.history[-1].photo_score
+        """What the trial is worth after its last epoch, see `score_of`; None for a trial that failed."""
+        return None if self.status in FAILED or not self.history else score_of(self.history[-1], self.rank_by)
 
     def to_row(self) -> dict[str, Any]:
         """One row of trials.csv; what a trial does not have is None."""
@@ -111,11 +129,14 @@ class TrialResult:
             "trial": self.name,
             "network": self.candidate.name,
             "status": self.status,
+            "shape": shape_of(self.candidate.architecture),
+            **dict.fromkeys(HYPER_PARAMETERS),
             **self.candidate.hyper_parameters(),
             "parameters": self.candidate.architecture.num_parameters(),
             "epochs": self.epochs_trained,
             "score": self.score,
             "photo_score": last.photo_score if last else None,
+            "photo_loss": last.photo_loss if last else None,
             "validation_accuracy": last.validation_accuracy if last else None,
             "validation_loss": last.validation_loss if last else None,
             "train_loss": last.train_loss if last else None,
@@ -138,7 +159,7 @@ def read_trials(run_dir: Storage) -> list[TrialResult]:
             architecture = Architecture.from_dict(values["candidate"].pop("architecture"))
             values["candidate"] = Candidate(architecture=architecture, **values["candidate"])
             values["history"] = tuple(EpochResult(**epoch) for epoch in values["history"])
-            trials.append(TrialResult(**values))
+            trials.append(TrialResult(**{"rank_by": EARLIER_TUNING["rank_by"], **values}))
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
     return sorted(trials, key=lambda trial: trial.number)

@@ -25,8 +25,9 @@ def train_alone(config: dict[str, Any], task: TrialTask) -> None:
     from digits.training.batch_parts import prepare_tensorflow
     from digits.tuning.trial_worker import train_candidate
 
-    prepare_tensorflow(usable_cores(), task.search.training.global_batch_size)
-    train_candidate(task, config[TRIAL]["number"], report=ray.tune.report)
+    number = config[TRIAL]["number"]
+    prepare_tensorflow(usable_cores(), task.search.network(number).recipe.training.global_batch_size)
+    train_candidate(task, number, report=ray.tune.report)
 
 
 def train_with_workers(config: dict[str, Any], task: TrialTask) -> None:

@@ -10,6 +10,7 @@ from digits.images import Digits
 from digits.storage import Storage
 from digits.training.resources import Workers
 from digits.training.state import EpochResult
+from digits.tuning.budget import RankBy, score_of
 from digits.tuning.searches import Search
 
 TRIAL = "trial"
@@ -22,10 +23,11 @@ class TrialTask:
 
     search: Search
     run_dir: Storage
-    epochs: tuple[ray.ObjectRef[Digits], ...]
-    """Training digits of each epoch, with their inverted copies: uint8 (N, 28, 28) and int64 (N,)."""
+    epochs: dict[float, tuple[ray.ObjectRef[Digits], ...]]
+    """Training digits of each epoch, by the strength of their distortion, with their inverted copies: uint8 (N, 28, 28)
+    and int64 (N,)."""
     columns: Columns
-    """Which of those digits make up each batch."""
+    """Which of those digits make up each batch, but for its size, which is the trial's."""
     validation: ray.ObjectRef[Digits]
     """The validation digits with their inverted copies: uint8 (N, 28, 28) and int64 (N,)."""
     photo_digits: tuple[ray.ObjectRef[Digits], ...]
@@ -34,6 +36,6 @@ class TrialTask:
     """The workers of each trial, where trials are training runs."""
 
 
-def report_of(epoch: EpochResult) -> dict[str, Any]:
+def report_of(epoch: EpochResult, rank_by: RankBy) -> dict[str, Any]:
     """What Ray Tune is told of an epoch."""
-    return {**epoch.to_dict(), "score": epoch.photo_score, "diverged": False}
+    return {**epoch.to_dict(), "score": score_of(epoch, rank_by), "diverged": False}

@@ -1,6 +1,7 @@
 """How a trial of a search trains its candidate, where it runs: alone, or as one of several workers."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -24,7 +25,7 @@ def train_with_others(task: TrialTask, number: int) -> None:
     """What each Ray Train worker of a trial does."""
     context = ray.train.get_context()
     rank, world_size = context.get_world_rank(), context.get_world_size()
-    batch_size = task.search.training.global_batch_size // world_size
+    batch_size = task.search.network(number).recipe.training.global_batch_size // world_size
     cores = prepare_tensorflow(context.get_local_world_size(), batch_size)
     device = loop.Device(strategy=tf.distribute.MultiWorkerMirroredStrategy(), cores=cores)
     train_candidate(task, number, report=ray.train.report, rank=rank, world_size=world_size, device=device)
@@ -46,21 +47,22 @@ def train_candidate(
     network, folder = task.search.network(number), task.run_dir / TRIALS
     resume = runs.last_state(folder, network, on_damage=lambda error: print(f"not used: {error}", flush=True))
     history = resume.history if resume else ()
+    training, rank_by = network.recipe.training, task.search.tuning.rank_by
     for epoch in history:
-        report(report_of(epoch))
+        report(report_of(epoch, rank_by))
 
     def report_epoch(state: TrainingState) -> None:
         if rank == 0:
             keep_last_epoch(folder, task.search, network, state, world_size)
-        report(report_of(state.history[-1]))
+        report(report_of(state.history[-1], rank_by))
 
-    columns = task.columns.of_worker(rank, world_size)
+    columns = replace(task.columns, global_batch_size=training.global_batch_size).of_worker(rank, world_size)
     try:
         loop.fit(
             network.recipe,
             columns,
             loop.WorkerDigits(
-                epochs=digits_of_epochs(task.epochs[len(history) :], columns),
+                epochs=digits_of_epochs(task.epochs[training.distortion][len(history) :], columns),
                 validation=digits_of_worker(ray.get(task.validation), rank, world_size),
                 photos=lambda: wait_for_photos(task.photo_digits, rank, world_size),
             ),

@@ -183,7 +183,7 @@ def test_a_training_that_is_stopped_again_and_again_loses_no_epoch(tiny_mnist, t
 def test_a_stopped_search_reports_its_best_and_goes_on(tiny_mnist, tmp_path, ray_folder):
     env = {"RAY_TMPDIR": str(ray_folder)}
     settings = ("--num-samples", 3, "--train-images", 100, "--validation-images", 40, "--batch-size", 20)
-    flags = (*settings, "--max-epochs", 300, "--epochs", 300, "--data", tiny_mnist)
+    flags = (*settings, "--distortion", 1, "--max-epochs", 300, "--epochs", 300, "--data", tiny_mnist)
     job = Job("jobs/tune.py", *flags, "--storage-path", tmp_path, env=env)
     job.wait_for("epoch  2/300")
     output = stop_in_time(job, ray_folder, signal.SIGTERM, "of 3 trials; go on with --resume tune-")

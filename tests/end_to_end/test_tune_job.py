@@ -20,7 +20,7 @@ def command(data, storage, max_epochs=2):
     """A small search: three trials on 100 digits, and one short full training."""
     settings = {
         "num-samples": 3, "max-epochs": max_epochs, "train-images": 100, "validation-images": 40, "batch-size": 20,
-        "epochs": 1, "data": data, "storage-path": storage,
+        "epochs": 1, "start": "baseline", "distortion": 1, "data": data, "storage-path": storage,
     }  # fmt: skip
     return faults.ROOT / "jobs" / "tune.py", *(
         word for name, value in settings.items() for word in (f"--{name}", value)
@@ -55,7 +55,7 @@ def trial_processes(job):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_killed_trial_is_counted_and_a_killed_search_goes_on_elsewhere_and_repeats_no_finished_trial(
+def test_a_killed_trial_is_counted_and_a_killed_search_goes_on_elsewhere_longer_and_repeats_no_finished_trial(
     start, tiny_mnist, tmp_path
 ):
     killed = start(*command(os.path.relpath(tiny_mnist, tmp_path), ".", max_epochs=30), cwd=tmp_path)
@@ -66,20 +66,21 @@ def test_a_killed_trial_is_counted_and_a_killed_search_goes_on_elsewhere_and_rep
     killed.process.kill()
     run_dir = next(tmp_path.glob("tune-*"))
     assert not (tmp_path / "best.json").exists()
-    resumed = start("jobs/tune.py", "--resume", run_dir.name, "--storage-path", tmp_path)
+    resumed = start("jobs/tune.py", "--resume", run_dir.name, "--storage-path", tmp_path, "--num-samples", 4)
     assert resumed.wait() == 0, resumed.output
-    assert re.search(r"3 trials, [2-3] of them ended earlier", resumed.output)
+    assert re.search(r"4 trials, [2-3] of them ended earlier", resumed.output)
     assert not re.search(rf"{finished} .* epoch ", resumed.output)
     document = document_of(resumed.output)
     assert set(document) == KEYS
-    assert (document["trials"], document["failed"]) == (3, 1)
+    assert (document["trials"], document["failed"]) == (4, 1)
+    assert "/tuned-trial-" in document["best"]["checkpoint"]
     assert document["run_dir"] == str(run_dir)
     assert checkpoints.best_checkpoint(str(tmp_path)) == document["best"]["checkpoint"]
 
 
 @pytest.mark.slow
 def test_ctrl_c_reports_the_best_so_far_and_the_search_can_go_on(start, tiny_mnist, tmp_path):
-    job = start(*command(tiny_mnist, tmp_path, max_epochs=500))
+    job = start(*command(tiny_mnist, tmp_path, max_epochs=500), "--distort", "False")  # digits of 500 epochs, at once
     job.wait_for("epoch  2/500")
     job.process.send_signal(signal.SIGINT)
     assert job.wait() == 130, job.output
@@ -96,6 +97,7 @@ MISTAKES = [
     (["--max-parameters", "100"], "no network of this space has at most 100 parameters"),
     (["--filters", "64", "8"], "filters from 64 to 8"),
     (["--num-samples", "0"], "num_samples = 0"),
+    (["--depths", "3"], "depths = (3,)"),
     (["--max-epochs", "0"], "max_epochs = 0"),
     (["--seeds", "1", "1"], "seeds (1, 1)"),
     (["--resume", "nothing-here"], "no search that can go on"),

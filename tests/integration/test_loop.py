@@ -42,6 +42,22 @@ def dropped(rate, shape, *, seed=0, number=0, step=0, place=0):
     return Dropout(rate, seed=seed, number=number).drop(tf.ones(shape), tf.constant(step, tf.int64), place).numpy()
 
 
+def test_photos_without_a_digit_count_as_errors_and_have_no_loss(digits):
+    images, labels = digits
+    some, none = np.arange(100) < 50, labels.copy()
+    none[~some] = -1
+    histories = []
+    for photos in ((images[some], labels[some]), (images, none)):
+        own, states = WorkerDigits(epochs=[digits], validation=digits, photos=lambda photos=photos: photos), []
+        recipe = Recipe(architecture=BASELINE, training=TrainingConfig(epochs=1, global_batch_size=20))
+        fit(recipe, Columns.of(100, 20, inverted_copies=False), own, report=states.append)
+        histories.append(states[0].history[0])
+    alone, among_others = histories
+    assert among_others.photo_loss == pytest.approx(alone.photo_loss, rel=1e-5)
+    assert among_others.photo_score == pytest.approx(alone.photo_score / 2)
+    assert among_others.validation_loss != among_others.photo_loss
+
+
 @pytest.mark.parametrize("rate", [0.15, 0.5])
 def test_dropout_drops_its_rate_scales_the_rest_and_draws_anew(rate):
     shape = (31, 23, 129)

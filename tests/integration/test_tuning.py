@@ -1,5 +1,6 @@
 """Searching on Ray Tune: poor trials stop early, one that diverges is counted, and no finished one is repeated."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,8 +19,9 @@ from digits.errors import ConfigurationError, TrainingError
 from digits.models import checkpoints
 from digits.storage import Storage
 from digits.tuning import searches
+from digits.tuning.budget import TuningConfig
 from digits.tuning.searches import Search
-from digits.tuning.space import SearchSpace, TuningConfig
+from digits.tuning.space import SearchSpace
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 
@@ -29,11 +31,14 @@ MAX_EPOCHS = 3
 def a_search(path, **tuning):
     """Three trials on 300 digits; the third has a learning rate with which nothing stays finite."""
     return Search(
-        space=SearchSpace(filters=(8, 16), dense_units=(0, 32), learning_rate=(1e25, 1e25)),
-        tuning=TuningConfig(
-            num_samples=3, max_epochs=MAX_EPOCHS, train_images=300, validation_images=60, **tuning
+        space=SearchSpace(
+            filters=(8, 16), dense_units=(0, 32), learning_rate=(1e25, 1e25), batch_size=(20, 30),
+            distortion=(0.5, 1.0), start=("improved", "baseline"), near=0.0,
         ),
-        training=TrainingConfig(epochs=1, global_batch_size=20, learning_rate_schedule="cosine", distort=True),
+        tuning=TuningConfig(
+            **{"num_samples": 3, "max_epochs": MAX_EPOCHS, "train_images": 300, "validation_images": 60, **tuning}
+        ),
+        training=TrainingConfig(epochs=1, learning_rate_schedule="cosine", distort=True),
         seeds=(0,),
         data=DataConfig(path=path),
         fingerprint=find_digits(path).fingerprint,
@@ -69,7 +74,7 @@ def searched(tiny_mnist, tmp_path_factory):
 def test_every_trial_ends_and_one_that_diverges_ends_no_other(searched):
     _, _, trials, events = searched
     assert [trial.number for trial in trials] == [0, 1, 2]
-    # The published networks are never stopped early.
+    # The known networks are never stopped early.
     assert [trial.status for trial in trials] == ["finished", "finished", "diverged"]
     assert "not finite" in trials[2].reason
     ended = [event["trial"] for event in events if event["event"] == "ended"]
@@ -85,7 +90,8 @@ def test_a_trial_leaves_its_last_checkpoint_and_events_for_tensorboard(searched)
         assert folders == [search.network(trial.number).epoch_name(trial.epochs_trained)]
         checkpoint = checkpoints.load(str(run_dir / searches.TRIALS / folders[0]))
         assert checkpoint.architecture == trial.candidate.architecture
-        assert checkpoint.record["metrics"]["photo_score"] == trial.score
+        assert math.exp(-checkpoint.record["metrics"]["photo_loss"]) == trial.score
+        assert checkpoint.record["training"]["global_batch_size"] == trial.candidate.batch_size
         assert list(Path(run_dir.path, searches.TUNE, trial.name).glob("events.out.tfevents*"))
 
 
@@ -94,7 +100,8 @@ def test_the_report_names_the_best_and_counts_epochs(searched):
     rows = report_trials(run_dir, search, trials)
     best = best_trial(search, run_dir, trials)
     document = document_of(best, search, run_dir, trials, 1.0)
-    assert best["score"] == max(trial.score for trial in trials if trial.score is not None) == rows[0]["score"]
+    assert rows[0]["score"] == max(trial.score for trial in trials if trial.score is not None)
+    assert best["score"] == rows[0]["photo_score"]
     checkpoints.load(best["checkpoint"])
     assert document["trials"] == 3
     assert document["failed"] == 1
@@ -116,32 +123,50 @@ def test_a_search_goes_on_with_what_is_left_of_it_and_a_trial_with_what_is_left_
     assert run(search, run_dir)[1] == [{"event": "begun"}]
 
 
-def test_a_poor_trial_is_stopped_by_what_trials_before_it_reached_but_no_published_one(searched):
+def test_a_search_that_has_ended_is_made_longer_and_repeats_no_trial(searched, tiny_mnist):
+    search, run_dir, trials, _ = searched
+    longer = search.of_length(4)
+    again, events = run(longer, run_dir)
+    assert again[:3] == trials and [trial.number for trial in again] == [0, 1, 2, 3]
+    assert {event["trial"] for event in events if event["event"] == "epoch"} <= {3}
+    assert Search.read(run_dir) == longer
+    search.write(run_dir)
+    (run_dir / searches.TRIALS / f"{again[3].name}.json").delete()
+
+
+def test_a_poor_trial_is_stopped_by_what_trials_before_it_reached_but_no_known_one(searched):
     from digits.tuning.early_stopping import EarlyStopping
     from digits.tuning.trial_task import TRIAL, report_of
 
     search, _, trials, _ = searched
-    poor = report_of(replace(trials[0].history[0], photo_score=0.0))
+    poor = report_of(replace(trials[0].history[1], photo_loss=9.0), search.tuning.rank_by)
     for number, earlier, expected in ((2, [], "CONTINUE"), (2, trials[:2], "STOP"), (0, trials[:2], "CONTINUE")):
         scheduler = EarlyStopping(search, earlier)
         trial = SimpleNamespace(trial_id="new", config={TRIAL: {"number": number}})
         assert scheduler.on_trial_result(None, trial, poor) == expected
 
 
-def test_all_trials_train_on_the_same_distorted_digits(tiny_mnist, tmp_path):
+def test_all_trials_of_one_strength_train_on_the_same_distorted_digits(tiny_mnist, tmp_path):
     from digits.tuning.driver import choose_trial_workers, prepare
 
     search = a_search(tiny_mnist)
     files = find_digits(tiny_mnist)
     workers = choose_trial_workers(search, {"CPU": 4}, 1)
-    task = prepare(search, Storage.open(tmp_path), Split.make(files, search.data), [], workers, lambda event: None)
-    (first, labels), (second, _) = ray.get(list(task.epochs[:2]))
-    assert len(task.epochs) == MAX_EPOCHS
+    task = prepare(
+        search.of_length(20), (0, 1, 3), Storage.open(tmp_path), Split.make(files, search.data), [], workers, print
+    )
+    strengths = {search.of_length(20).network(number).recipe.training.distortion for number in (0, 1, 3)}
+    assert set(task.epochs) == strengths
+    assert all(len(epochs) == MAX_EPOCHS for epochs in task.epochs.values())
+    (first, labels), (second, _) = ray.get(list(task.epochs[1.0][:2]))
     assert first.shape == (600, 28, 28)
     assert not first.flags.writeable
     assert np.array_equal(first[1::2], 255 - first[::2])
     assert np.array_equal(labels[::2], labels[1::2])
     assert not np.array_equal(first, second)
+    for epochs in task.epochs.values():
+        (others, same_labels) = ray.get(epochs[0])
+        assert np.array_equal(same_labels, labels) and np.array_equal(others, first) == (epochs is task.epochs[1.0])
 
 
 def test_more_workers_than_the_cluster_has_are_refused_by_the_flag_that_asked_for_them(tiny_mnist):

@@ -40,6 +40,10 @@ NUM_SIMULATED, SEED = 190, 14
 """Simulated photos, of digits that no training sees, and the seed of the pictures."""
 MEASURED_TIMES = ("seconds", "train_seconds", "images_per_second")
 """Figures of an epoch that differ from run to run."""
+SINCE = ("photo_loss",)
+"""Figures of an epoch that are measured since the record was made."""
+CANDIDATE = ("name", "architecture", "learning_rate")
+"""What the record has of the network of a trial."""
 
 TRAININGS = {
     "both": ("--architecture", "both", "--epochs", "2"),
@@ -51,9 +55,11 @@ SEARCH = (
     *("--batch-size", "16", "--distort", "False", "--epochs", "1", "--max-parameters", "60000"),
     *("--filters", "20", "32", "--dropouts", "0.0", "0.1", "--dense-units", "64", "128"),
     *("--dense-dropout", "0.0", "0.1", "--learning-rate", "0.003", "0.005"),
+    *("--depths", "1", "--poolings", "2", "--learning-rate-schedule", "cosine", "--near", "0"),
+    *("--start", "improved", "baseline", "--rank-by", "photo_score", "--grace-epochs", "1"),
 )
-"""Flags of jobs/tune.py: the article's baseline, and a drawn network. After an epoch the drawn one is the better of
-the two, so that it is trained to its end whichever of them is first."""
+"""Flags of jobs/tune.py: the article's baseline, and a network that is drawn from the space of that time. After an
+epoch the drawn one is the better of the two, so that it is trained to its end whichever of them is first."""
 
 
 def run_job(name: str, folder: Path, *flags: str) -> dict[str, Any]:
@@ -96,8 +102,8 @@ def histories(run_dir: str | Path) -> dict[str, list[dict[str, float]]]:
 
 
 def without_times(epoch: dict[str, float]) -> dict[str, float]:
-    """The figures of an epoch that do not depend on the machine's speed."""
-    return {key: value for key, value in epoch.items() if key not in MEASURED_TIMES}
+    """The figures of an epoch that the record has: those that do not depend on the machine's speed."""
+    return {key: value for key, value in epoch.items() if key not in (*MEASURED_TIMES, *SINCE)}
 
 
 def search(folder: Path) -> dict[str, Any]:
@@ -109,7 +115,7 @@ def search(folder: Path) -> dict[str, Any]:
     return {
         "trials": [
             {
-                "candidate": trial["candidate"],
+                "candidate": {name: trial["candidate"][name] for name in CANDIDATE},
                 "status": trial["status"],
                 "history": [without_times(epoch) for epoch in trial["history"]],
             }

@@ -57,7 +57,14 @@ def test_an_architecture_with_unknown_keys_is_refused():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"epochs": 0}, {"learning_rate": -1e-3}, {"learning_rate": float("nan")}, {"global_batch_size": 0}, {"seed": -1}],
+    [
+        {"epochs": 0},
+        {"learning_rate": -1e-3},
+        {"learning_rate": float("nan")},
+        {"global_batch_size": 0},
+        {"seed": -1},
+        {"distortion": 2.5},
+    ],
 )
 def test_impossible_training_is_refused(changes):
     with pytest.raises(ConfigurationError, match="what to do"):

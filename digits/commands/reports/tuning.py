@@ -8,6 +8,7 @@ import numpy as np
 
 from digits.commands.console import show_table, write_files
 from digits.commands.reports.training import figures_of_best
+from digits.config import RECIPES
 from digits.reporting import search_figures
 from digits.storage import Storage
 from digits.training import runs
@@ -75,24 +76,29 @@ def show_trials(rows: Sequence[dict[str, Any]]) -> None:
 
     show_table(
         "Trials, the best first (*: no cheaper network equals it)",
-        ["trial", "network", "filters", "dense", "rate", "parameters", "ms", "epochs", "validation", "score", "end"],
+        ["trial", "filters", "dense", "training", "parameters", "ms", "epochs", "photos", "score", "end"],
         [
             [
                 row["trial"],
-                row["network"],
-                "-".join(str(row[f"filters_{place}"]) for place in (1, 2, 3)),
+                row["network"] if row["network"] in RECIPES else row["shape"],
                 str(row["dense_units"] or "-"),
-                f"{row['learning_rate']:.1e}",
+                training_of(row),
                 f"{row['parameters']:,}{star(row, 'parameters')}",
                 f"{text(row['milliseconds'], '.2f')}{star(row, 'milliseconds')}",
                 str(row["epochs"]),
-                text(row["validation_accuracy"], ".2%"),
+                text(row["photo_score"], ".1%"),
                 text(row["score"], ".2%"),
                 row["status"],
             ]
             for row in rows
         ],
     )
+
+
+def training_of(row: dict[str, Any]) -> str:
+    """How a trial trains: learning rate and, where they vary, schedule, batch size and strength of the distortion."""
+    forms = {"learning_rate": "{:.2g}", "learning_rate_schedule": "{}", "batch_size": "{}", "distortion": "x{:g}"}
+    return " ".join(form.format(row[name]) for name, form in forms.items() if row[name] is not None)
 
 
 def document_of(

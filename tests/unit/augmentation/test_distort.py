@@ -23,7 +23,7 @@ def hands_only(monkeypatch):
     """Distortion of shape and pen alone: no clutter, paper or camera, every digit fitted, none replaced."""
     monkeypatch.setattr(distortion, "RESTYLED", (0.0,) * 10)
     monkeypatch.setattr(distortion, "UNFITTED", 0.0)
-    monkeypatch.setattr(distortion, "_expose", lambda images, rng: images)
+    monkeypatch.setattr(distortion, "_expose", lambda images, rng, strength: images)
 
 
 def centres(images: np.ndarray) -> np.ndarray:
@@ -132,11 +132,28 @@ def test_digits_turn_and_slant_both_ways(hands_only):
     assert abs(np.mean(lean)) < 0.05 and 0.12 < np.std(lean) < 0.4
 
 
+@pytest.mark.parametrize(("strength", "least", "most"), [(0.0, 0.0, 0.02), (0.5, 0.06, 0.2), (1.5, 0.18, 0.6)])
+def test_the_strength_says_how_far_digits_lean(hands_only, strength, least, most):
+    bar = np.zeros((300, 28, 28), np.uint8)
+    bar[:, 4:24, 13:16] = 255
+    moments = [cv2.moments(image) for image in distort(bar, np.ones(300, int), np.random.default_rng(5), strength)]
+    assert least <= np.std([each["mu11"] / each["mu02"] for each in moments]) <= most
+
+
+def test_the_strength_says_how_often_digits_are_replaced_and_soiled():
+    shares, blank = [], np.zeros((2000, 28, 28), np.uint8)
+    for strength in (0.0, 0.5, 1.0, 2.0):
+        distorted = distort(blank, np.repeat(np.arange(10), 200), np.random.default_rng(9), strength)
+        shares.append(distorted.any((1, 2)).mean())
+    assert shares[0] == 0 and shares == sorted(shares)
+    assert shares[3] - shares[2] > 0.1 and shares[2] - shares[1] > 0.1
+
+
 def test_the_label_decides_the_synthesised_digit(monkeypatch):
     """Blank input makes every ink a synthesised digit; each label's ink agrees with its own letterforms."""
     monkeypatch.setattr(distortion, "RESTYLED", (1.0,) * 10)
     monkeypatch.setattr(distortion, "UNTOUCHED", 1.0)
-    monkeypatch.setattr(distortion, "_expose", lambda images, rng: images)
+    monkeypatch.setattr(distortion, "_expose", lambda images, rng, strength: images)
     seen = distort(np.zeros((600, 28, 28), np.uint8), LABELS, np.random.default_rng(6))
     assert read(seen, neighbours=synthesise(LABELS, np.random.default_rng(60))).mean() > 0.9
 
@@ -149,8 +166,8 @@ def test_distorted_digits_remain_legible(images):
 
 def test_replaced_digits_are_as_frequent_as_stated(monkeypatch):
     monkeypatch.setattr(distortion, "RESTYLED", tuple(np.linspace(0, 0.9, 10)))
-    monkeypatch.setattr(distortion, "_write", lambda images, rng: images)
-    monkeypatch.setattr(distortion, "_expose", lambda images, rng: images)
+    monkeypatch.setattr(distortion, "_write", lambda images, rng, strength: images)
+    monkeypatch.setattr(distortion, "_expose", lambda images, rng, strength: images)
     labels = np.repeat(np.arange(10), 400)
     replaced = distort(np.zeros((4000, 28, 28), np.uint8), labels, np.random.default_rng(9)).any((1, 2))
     shares = replaced.reshape(10, 400).mean(1)

@@ -10,7 +10,7 @@ from digits.commands.preparation import prepare
 from digits.commands.reader.training import TrainReaderSettings
 from digits.commands.reader.training import prepare as prepare_reader
 from digits.commands.training import TrainSettings
-from digits.commands.tuning import TuneSettings
+from digits.commands.tuning import TuneSettings, TuningFlags
 from digits.data import files
 from digits.data.files import find_digits
 from digits.data.shards import write_shards
@@ -61,8 +61,8 @@ def test_what_goes_on_keeps_its_settings_whether_they_are_given_again_or_left_ou
             TRAIN + " --filters 4 4 4",
             ["--filters 8 16 32 and not 4 4 4", "--architecture baseline and"],
         ),
-        (f"tune {TUNE}", "--num-samples 40 --max-epochs 4 --filters 8 16", ["--num-samples 3 and not 40"]),
-        (f"tune {TUNE}", "--num-samples 40", ["--num-samples 3 and not 40", "--filters 8 16 and not"]),
+        (f"tune {TUNE}", "--num-samples 40 --max-epochs 5 --filters 8 16", ["--max-epochs 4 and not 5"]),
+        (f"tune {TUNE}", "--num-samples 40 --batch-size 64", ["--batch-size 64 128 256", "--filters 8 16 and not"]),
     ],
 )
 @pytest.mark.parametrize("flag", ["--resume", "--run-name"])
@@ -75,6 +75,17 @@ def test_other_settings_are_refused_by_their_flags(job, line, flags, named, flag
         assert words in refused.value.happened
     assert "--data" not in refused.value.happened
     assert flag in refused.value.remedy
+
+
+@pytest.mark.parametrize("flags", ["--num-samples 40", f"{TUNE} --num-samples 40"])
+def test_a_search_goes_on_where_it_is_to_be_longer_whatever_else_it_was_begun_with(job, flags):
+    begun = job(f"tune {TUNE}", begin=True)
+    longer = job(f"tune --resume {begun.run_dir.name} {flags}")
+    assert longer.work == begun.work
+    extended = TuneSettings(tuning=TuningFlags(num_samples=40)).extended(longer.work)
+    assert extended.candidates[:3] == begun.work.candidates and len(extended.candidates) == 40
+    extended.write(begun.run_dir)
+    assert job(f"tune --resume {begun.run_dir.name}").work == extended
 
 
 def test_a_run_name_begins_a_run_and_then_goes_on_with_it(job, tmp_path):

@@ -96,8 +96,9 @@ def test_flags_that_scripts_use_go_on_working(settings):
         assert parsed.run.num_workers == (1, 4)
         assert tyro.cli(settings, args=["--no-distort", "--no-on-demand-gpus"]).no_distort
     else:
-        assert parsed.begin(DataConfig(), "").training.global_batch_size == 20
-        assert parsed.space.max_parameters == 100_000
+        search = parsed.begin(DataConfig(), "")
+        assert {search.network(number).recipe.training.global_batch_size for number in range(3)} == {20}
+        assert search.space.max_parameters == 100_000
 
 
 MISTAKES = [

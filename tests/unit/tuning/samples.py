@@ -1,9 +1,13 @@
 """A search and what came of its trials, made up."""
 
+import math
+
 from digits.config import BASELINE, RECIPES, DataConfig
 from digits.training.state import EpochResult
+from digits.tuning.budget import TuningConfig
+from digits.tuning.candidate import Candidate
 from digits.tuning.searches import Search, TrialResult
-from digits.tuning.space import Candidate, SearchSpace, TuningConfig
+from digits.tuning.space import SearchSpace
 
 
 def a_search(**changes):
@@ -19,9 +23,11 @@ def a_search(**changes):
 
 
 def epoch(number, score, accuracy=0.9):
+    """An epoch with a photo score and the loss that is worth as much."""
     return EpochResult(
         epoch=number, train_loss=1.0, train_accuracy=0.5, validation_loss=1.0, validation_accuracy=accuracy,
-        photo_score=score, learning_rate=1e-3, seconds=2.0, train_seconds=1.0, images_per_second=100.0,
+        photo_score=score, photo_loss=-math.log(score), learning_rate=1e-3, seconds=2.0, train_seconds=1.0,
+        images_per_second=100.0,
     )  # fmt: skip
 
 
@@ -32,4 +38,5 @@ def a_trial(number, status, *scores, architecture=BASELINE, epochs_trained=None)
         status=status,
         history=tuple(epoch(place, score) for place, score in enumerate(scores, 1)),
         epochs_trained=len(scores) if epochs_trained is None else epochs_trained,
+        rank_by="photo_loss",
     )

@@ -26,7 +26,7 @@ def test_how_a_trial_ended_is_noted_at_once(tmp_path):
     journal = Journal(a_search(), run_dir, events.append)
     expected = a_trial(2, "stopped early", 0.3, 0.4)
     for epoch in expected.history:
-        journal.on_trial_result(1, [], tune_trial(2), report_of(epoch))
+        journal.on_trial_result(1, [], tune_trial(2), report_of(epoch, "photo_loss"))
     journal.on_trial_complete(1, [], tune_trial(2))
     (noted,) = searches.read_trials(run_dir)
     assert (noted.number, noted.status, noted.history) == (2, "stopped early", expected.history)
@@ -36,7 +36,7 @@ def test_how_a_trial_ended_is_noted_at_once(tmp_path):
 def test_what_ends_after_the_search_was_stopped_is_interrupted_and_not_noted(tmp_path):
     run_dir = Storage.open(tmp_path)
     journal = Journal(a_search(), run_dir, lambda event: None)
-    journal.on_trial_result(1, [], tune_trial(0), report_of(a_trial(0, "finished", 0.3).history[0]))
+    journal.on_trial_result(1, [], tune_trial(0), report_of(a_trial(0, "finished", 0.3).history[0], "photo_loss"))
     journal.close()
     journal.on_trial_complete(1, [], tune_trial(0))
     assert [trial.status for trial in journal.trials()] == ["interrupted"]

@@ -1,6 +1,5 @@
-"""What a search may try: draws stay in their bounds and fit, impossible spaces are refused, results are read back."""
+"""What a search may try: the best known first, draws that stay in their bounds and fit, no impossible space."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,57 +7,145 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digits.config import BASELINE, IMPROVED
+from digits.config import BASELINE, IMPROVED, RECIPES
 from digits.errors import ConfigurationError
-from digits.storage import Storage
-from digits.tuning import searches
-from digits.tuning.pareto import measure_inference_milliseconds, pareto_front
-from digits.tuning.searches import Search
-from digits.tuning.space import SearchSpace, TuningConfig, draw_candidates
-from tests.unit.tuning.samples import a_search, a_trial
+from digits.models.inference import Classifier
+from digits.tuning.budget import TuningConfig
+from digits.tuning.candidate import HYPER_PARAMETERS, Candidate, multiplications, places_of, shape_of, stages_of
+from digits.tuning.space import SearchSpace, draw_candidates
+from tests.unit.tuning.samples import a_search
+
+RECOMMENDED = RECIPES["recommended"]
 
 
 def bounds(low, high):
     return st.tuples(st.integers(low, high), st.integers(low, high)).map(lambda pair: tuple(sorted(pair)))
 
 
+def some_of(*values):
+    return st.lists(st.sampled_from(values), min_size=1, max_size=len(values), unique=True).map(tuple)
+
+
 @settings(max_examples=60, deadline=None)
-@given(filters=bounds(1, 128), dense=bounds(0, 300), room=st.floats(0, 1), seed=st.integers(0, 999))
-def test_every_draw_is_inside_its_bounds_and_fits(filters, dense, room, seed):
-    space = SearchSpace(filters=filters, dense_units=dense)
-    smallest = space.smallest().num_parameters()
-    space = replace(space, max_parameters=round(smallest * 10**room))
-    for candidate in draw_candidates(space, 4, seed):
+@given(
+    filters=bounds(1, 160),
+    dense=bounds(0, 300),
+    depths=some_of(1, 2),
+    poolings=some_of(2, 3),
+    batches=some_of(20, 128),
+    room=st.floats(0, 1),
+    seed=st.integers(0, 999),
+)
+def test_every_draw_is_inside_its_bounds_and_fits(filters, dense, depths, poolings, batches, room, seed):
+    limits = {"filters": filters, "dense_units": dense, "depths": depths, "poolings": poolings, "batch_size": batches}
+    space = SearchSpace(**limits, max_multiplications=None)
+    space = replace(
+        space,
+        max_parameters=round(space.smallest().num_parameters() * 10**room),
+        max_multiplications=round(multiplications(space.smallest()) * 10**room),
+    )
+    for candidate in draw_candidates(space, 6, seed):
         network = candidate.architecture
         assert network.num_parameters() <= space.max_parameters
-        if candidate.name == "drawn":
+        assert multiplications(network) <= space.max_multiplications
+        assert candidate.batch_size in batches
+        assert candidate.learning_rate_schedule in ("cosine", "constant")
+        assert candidate.distortion in (0.7, 1.0, 1.3)
+        if not candidate.known:
+            *before, last = stages_of(network)
+            assert len(before) == 2 and {len(stage) for stage in before} <= set(depths) and len(last) == 1
+            assert len(network.pool_after) in poolings
             assert all(filters[0] <= number <= filters[1] for number in network.filters)
             assert dense[0] <= (network.dense_units or 0) <= dense[1]
             assert all(0 <= rate <= 0.5 for rate in (*network.dropouts, network.dense_dropout))
             assert 3e-4 <= candidate.learning_rate <= 1e-2
 
 
-def test_the_published_networks_are_tried_first_where_they_fit():
-    first, second, *drawn = draw_candidates(SearchSpace(), 20, seed=0)
-    assert (first.architecture, second.architecture) == (IMPROVED, BASELINE)
-    assert {candidate.name for candidate in drawn} == {"drawn"}
-    small = draw_candidates(SearchSpace(max_parameters=20_000), 5, seed=0)
-    assert [candidate.name for candidate in small] == ["baseline"] + 4 * ["drawn"]
+def test_every_kind_of_network_that_is_drawn_can_be_built():
+    kinds = {}
+    for candidate in draw_candidates(SearchSpace(), 60, seed=0):
+        network = candidate.architecture
+        kinds[len(network.filters), network.pool_after, network.dense_units is None] = network
+    assert len(kinds) >= 12
+    for network in kinds.values():
+        weights = {name: np.zeros(shape, np.float32) for name, shape in network.weight_shapes().items()}
+        assert Classifier(network, weights).probabilities(np.zeros((1, 28, 28), np.uint8)).shape == (1, 10)
 
 
-def test_the_same_seed_draws_the_same_networks_and_another_one_others():
-    assert draw_candidates(SearchSpace(), 8, seed=3) == draw_candidates(SearchSpace(), 8, seed=3)
-    assert draw_candidates(SearchSpace(), 8, seed=3)[2:] != draw_candidates(SearchSpace(), 8, seed=4)[2:]
+def test_the_first_trial_is_the_recommended_recipe_and_within_the_bounds_of_the_others():
+    search = a_search()
+    assert search.in_full(0) == RECOMMENDED
+    assert search.candidates[0].name == "recommended" and search.candidates[0].known
+    space, first = SearchSpace(), search.candidates[0]
+    assert space.fits(first.architecture)
+    assert all(space.filters[0] <= number <= space.filters[1] for number in first.architecture.filters)
+    assert first.batch_size in space.batch_size and first.distortion in space.distortion
+    assert not any(candidate.known for candidate in search.candidates[1:])
+
+
+def test_a_fixed_value_holds_for_the_first_trial_too():
+    first = draw_candidates(SearchSpace(batch_size=(20,), learning_rate_schedule=("constant",)), 1, seed=0)[0]
+    assert (first.name, first.batch_size, first.learning_rate_schedule) == ("recommended", 20, "constant")
+
+
+def test_a_search_starts_from_the_recipes_that_it_is_told_or_the_largest_that_fits():
+    both = draw_candidates(SearchSpace(start=("improved", "baseline")), 3, seed=0)
+    assert [candidate.architecture for candidate in both[:2]] == [IMPROVED, BASELINE] and not both[2].known
+    small = draw_candidates(SearchSpace(max_parameters=200_000), 3, seed=0)
+    assert [candidate.known for candidate in small] == [True, False, False] and small[0].name == "improved"
+    assert not any(candidate.known for candidate in draw_candidates(SearchSpace(max_parameters=8_000), 3, seed=0))
+
+
+def test_half_of_the_others_differ_little_from_the_first():
+    first, *others = draw_candidates(SearchSpace(), 400, seed=0)
+    varied = [candidate for candidate in others if candidate.name == "varied"]
+    assert 150 < len(varied) < 250
+    known, shared = first.hyper_parameters(), []
+    for candidate in varied:
+        values = candidate.hyper_parameters()
+        shared.append(np.mean([values.get(name) == known[name] for name in HYPER_PARAMETERS]))
+        filters = zip(candidate.architecture.filters, first.architecture.filters, strict=False)
+        if len(candidate.architecture.filters) == 5:
+            assert all(now / 2.1 <= before <= 2.1 * now for now, before in filters)
+    assert 0.5 < np.mean(shared) < 0.8
+    assert {candidate.name for candidate in draw_candidates(SearchSpace(near=0.0), 50, seed=0)[1:]} == {"drawn"}
+
+
+def test_the_same_seed_draws_the_same_networks_another_one_others_and_a_longer_search_begins_alike():
+    eight = draw_candidates(SearchSpace(), 8, seed=3)
+    assert eight == draw_candidates(SearchSpace(), 8, seed=3) == draw_candidates(SearchSpace(), 40, seed=3)[:8]
+    assert eight[1:] != draw_candidates(SearchSpace(), 8, seed=4)[1:]
 
 
 def test_draws_spread_over_the_space():
-    drawn = [candidate.architecture for candidate in draw_candidates(SearchSpace(), 300, seed=0)[2:]]
-    filters = np.array([network.filters for network in drawn])
+    space = SearchSpace(filters=(8, 128), near=0.0, max_multiplications=None)
+    drawn = [candidate.architecture for candidate in draw_candidates(space, 300, seed=0)[1:]]
+    filters = np.array([number for network in drawn for number in network.filters])
     # Uniform on a logarithmic scale from 8 to 128: half of the draws lie below 32.
     assert 0.42 < (filters < 32).mean() < 0.58
     assert filters.min() < 10
     assert filters.max() > 115
     assert 0.15 < np.mean([network.dense_units is None for network in drawn]) < 0.35
+    assert {len(network.filters) for network in drawn} == {3, 4, 5}
+
+
+def test_a_candidate_is_described_by_its_stages():
+    network = RECOMMENDED.architecture
+    assert shape_of(network) == "16-32/64-64/160" and places_of(network) == ["1a", "1b", "2a", "2b", "3a"]
+    assert shape_of(replace(network, pool_after=(1, 3, 4))) == "16-32/64-64/160/"
+    assert shape_of(BASELINE) == "8/16/32" and places_of(BASELINE) == ["1a", "2a", "3a"]
+    assert multiplications(BASELINE) == 26 * 26 * 27 * 8 + 11 * 11 * 72 * 16 + 3 * 3 * 144 * 32 + 288 * 10
+
+
+def test_what_a_candidate_leaves_open_is_as_the_search_says():
+    bare = Candidate(name="drawn", architecture=BASELINE, learning_rate=0.5)
+    assert bare.training(RECOMMENDED.training) == replace(RECOMMENDED.training, learning_rate=0.5)
+    assert set(bare.hyper_parameters()) <= set(HYPER_PARAMETERS)
+    assert "batch_size" not in bare.hyper_parameters()
+    chosen = replace(bare, learning_rate_schedule="constant", batch_size=7, distortion=0.0).training(
+        RECOMMENDED.training
+    )
+    assert (chosen.learning_rate_schedule, chosen.global_batch_size, chosen.distortion) == ("constant", 7, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +159,14 @@ def test_draws_spread_over_the_space():
         ({"learning_rate": (0.0, 0.1)}, "above 0"),
         ({"max_parameters": 100}, "the smallest has"),
         ({"filters": (100, 128), "max_parameters": 50_000}, "the smallest has"),
+        ({"max_multiplications": 1_000}, "the least is"),
+        ({"depths": (1, 3)}, "1, 2 or both"),
+        ({"depths": ()}, "1, 2 or both"),
+        ({"poolings": (1,)}, "2, 3 or both"),
+        ({"batch_size": (0,)}, "at least 1"),
+        ({"distortion": (3.0,)}, "from 0 to 2"),
+        ({"start": ("lenet",)}, "recommended"),
+        ({"near": 1.5}, "a fraction"),
     ],
 )
 def test_an_impossible_space_is_refused_in_three_parts(bounds, words):
@@ -84,80 +179,14 @@ def test_an_impossible_space_is_refused_in_three_parts(bounds, words):
 def test_the_smallest_network_of_a_space_is_the_only_one_at_its_own_size():
     space = SearchSpace()
     only = space.smallest()
-    assert draw_candidates(replace(space, max_parameters=only.num_parameters()), 3, 0)[2].architecture.filters == (
-        8,
-        8,
-        8,
-    )
+    (last,) = draw_candidates(replace(space, max_parameters=only.num_parameters()), 1, 0)
+    assert last.architecture.filters == (8, 8, 8)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"num_samples": 0}, {"max_epochs": 0}, {"reduction_factor": 1}, {"gpus_per_trial": -1.0}]
+    "wrong",
+    [{"num_samples": 0}, {"max_epochs": 0}, {"grace_epochs": 0}, {"reduction_factor": 1}, {"gpus_per_trial": -1.0}],
 )
 def test_a_budget_that_cannot_work_is_refused(wrong):
     with pytest.raises(ConfigurationError, match="what to do"):
         TuningConfig(**wrong)
-
-
-def test_a_search_is_read_back_as_it_was_written(tmp_path):
-    search = a_search()
-    search.write(Storage.open(tmp_path))
-    assert Search.read(Storage.open(tmp_path)) == search
-    assert Search.read(Storage.open(tmp_path)).candidates == search.candidates
-    with pytest.raises(ConfigurationError, match="no search that can go on"):
-        Search.read(Storage.open(tmp_path / "elsewhere"))
-
-
-def test_trials_are_read_back_and_a_damaged_note_means_its_trial_is_repeated(tmp_path):
-    run_dir = Storage.open(tmp_path)
-    written = [a_trial(0, "finished", 0.5, 0.6), a_trial(1, "diverged", epochs_trained=1)]
-    for trial in reversed(written):
-        searches.write_trial(run_dir, trial)
-    assert searches.read_trials(run_dir) == written
-    (run_dir / "trials" / "trial-01.json").write_bytes(b'{"number": 1, "status"')
-    assert searches.read_trials(run_dir) == written[:1]
-
-
-def test_a_trial_trains_like_the_winner_but_for_epochs_seed_and_learning_rate():
-    search = a_search()
-    trial, winner = search.network(2).recipe, search.winner(search.candidates[2])
-    assert trial.architecture == winner.architecture
-    assert replace(trial.training, epochs=winner.training.epochs) == winner.training
-    assert trial.training.epochs == 9
-
-
-def test_the_best_is_first_a_smaller_network_wins_a_tie_and_what_failed_has_no_rank():
-    best = a_trial(0, "finished", 0.2, 0.9)
-    larger = a_trial(1, "finished", 0.9, architecture=IMPROVED)
-    stopped = a_trial(2, "stopped early", 0.3)
-    diverged = a_trial(3, "diverged", 0.99, epochs_trained=2)
-    assert searches.ranked([diverged, stopped, larger, best]) == [best, larger, stopped]
-
-
-def test_epochs_saved_count_no_epoch_that_a_failed_trial_would_not_have_trained():
-    trials = [a_trial(0, "finished", 0.2, 0.9), a_trial(1, "stopped early", 0.1), a_trial(2, "failed", 0.1)]
-    assert searches.epochs_without_early_stopping(trials, 2) == 2 + 2 + 1
-
-
-def test_rows_are_csv_with_the_hyper_parameters(tmp_path):
-    rows = [a_trial(0, "finished", 0.5).to_row(), a_trial(1, "failed").to_row()]
-    header, first, second = searches.trials_csv(rows).decode().splitlines()
-    assert {"filters_1", "dropout_3", "dense_units", "learning_rate", "parameters", "score"} <= set(header.split(","))
-    assert first.startswith("trial-00,drawn,finished,8,16,32,")
-    assert second.startswith("trial-01,drawn,failed,")
-    json.dumps(rows, allow_nan=False)
-
-
-@settings(max_examples=80, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=8))
-def test_the_pareto_front_is_what_no_other_point_dominates(points):
-    scores, costs = np.array(points).T
-    expected = [
-        not any(s >= score and c <= cost and (s > score or c < cost) for s, c in points) for score, cost in points
-    ]
-    assert pareto_front(scores, costs).tolist() == expected
-
-
-def test_a_larger_network_takes_longer():
-    large = replace(IMPROVED, filters=(128, 128, 128), dropouts=(0, 0, 0))
-    assert 0 < measure_inference_milliseconds(BASELINE) < measure_inference_milliseconds(large)
