@@ -1,10 +1,12 @@
 """Exchanges the functions of a module that is imported already, so that its tests need not be collected again.
 
-A plugin of pytest: the tests are collected once, and each mutant runs them in a fork, those first that call what it
-changes. What a module does while it is imported cannot be exchanged.
+A plugin of pytest: the tests are collected once, and each mutant runs in a fork those that call what it changes, or
+all, these first, where what it changes may have been called for several. What a module does while it is imported cannot
+be exchanged.
 """
 
 import ast
+import functools
 import gc
 import inspect
 import json
@@ -12,8 +14,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 
@@ -24,8 +25,8 @@ from tests.mutation.mutants import Mutant
 
 Key = tuple[str, int]
 """Of a function: its qualified name and first line."""
-COLLECTION = ""
-"""Stands for a test's name while tests are collected."""
+COLLECTION, PREPARATION = "collection", "preparation"
+"""Stand for a test's name while tests are collected, and while what one or several of them need is prepared."""
 
 
 def key_of(code: CodeType) -> Key:
@@ -47,6 +48,14 @@ def own_part(code: CodeType) -> CodeType:
 
 def compiled(tree: ast.Module, file: Path) -> CodeType:
     return compile(tree, str(file), "exec")
+
+
+def called_once(file: Path) -> set[Key]:
+    """All functions of a file, where it keeps what one of them gave: it is called for several tests then."""
+    functions = [one for one in gc.get_objects() if isinstance(one, FunctionType)]
+    own = {key_of(one.__code__) for one in functions if one.__code__.co_filename == str(file)}
+    kept = [one.__wrapped__ for one in gc.get_objects() if isinstance(one, functools._lru_cache_wrapper)]
+    return own if any(one.__code__.co_filename == str(file) for one in kept if isinstance(one, FunctionType)) else set()
 
 
 class Exchange:
@@ -114,27 +123,38 @@ class Exchanging:
             of_file[item.path] += taken_s[item.nodeid]
         # Files stay together, since their tests share what they prepare; what is quick comes first.
         quickest = sorted(session.items, key=lambda item: (of_file[item.path], taken_s[item.nodeid]))
+        shared = called.get(PREPARATION, set()) | called_once(self.file)
         limit_s = self.limit_of(sum(taken_s.values()))
         for mutant in self.mutants:
             exchange = Exchange(original, mutant.tree, self.file)
             callers = [item for item in quickest if called.get(item.nodeid, set()) & exchange.changed]
-            others = [item for item in quickest if item not in callers]
+            others = [item for item in quickest if item not in callers] if exchange.changed & shared else []
             complete = exchange.is_complete(called.get(COLLECTION, set()))
             if not exchange.unique or not (complete or callers):
                 continue
-            work = partial(run_exchanged, session, [*callers, *others], exchange)
+            work = functools.partial(run_exchanged, session, [*callers, *others], exchange)
             survives = in_fork(work, limit_s) == 0
             if complete or not survives:
                 self.tell(mutant, survives)
         return True
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Tell what a test calls itself from what is prepared for it, and perhaps for others."""
+        self.calls.running = item.nodeid
+        try:
+            return (yield)
+        finally:
+            self.calls.running = PREPARATION
 
     def run_unchanged(self, session: pytest.Session) -> tuple[dict[str, set[Key]], dict[str, float]]:
         """Which functions each test calls, and its seconds."""
         noted = Path(str(session.config.option.basetemp) + ".json")
 
         def work() -> int:
+            self.calls.running = PREPARATION
             self.calls.watch()
-            failed = run(session, session.items, self.calls)
+            failed = run(session, session.items, self.calls.taken_s)
             called = {name: sorted(keys) for name, keys in self.calls.of.items()}
             noted.write_text(json.dumps([called, self.calls.taken_s]))
             return failed
@@ -150,15 +170,13 @@ def run_exchanged(session: pytest.Session, items: Sequence[pytest.Item], exchang
     return run(session, items)
 
 
-def run(session: pytest.Session, items: Sequence[pytest.Item], calls: Calls | None = None) -> int:
-    """Run tests until one fails: 0 if all passed."""
+def run(session: pytest.Session, items: Sequence[pytest.Item], taken_s: dict[str, float] | None = None) -> int:
+    """Run tests until one fails: 0 if all passed; notes the seconds of each."""
     for item, following in zip(items, [*items[1:], None], strict=True):
-        if calls is not None:
-            calls.running = item.nodeid
         started = time.monotonic()
         session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-        if calls is not None:
-            calls.taken_s[item.nodeid] += time.monotonic() - started
+        if taken_s is not None:
+            taken_s[item.nodeid] = time.monotonic() - started
         if session.testsfailed:
             return 1
     return 0

@@ -46,6 +46,7 @@ def test_a_lease_is_held_inside_its_block_and_leaves_nothing(folder):
             time.sleep(0.05)
         held.check()
     assert not (folder / FILE).exists()
+    assert not held.lost.wait(0.3), "what is given back is not renewed, so it cannot be found lost"
     with quick(folder):
         pass
 
@@ -53,11 +54,12 @@ def test_a_lease_is_held_inside_its_block_and_leaves_nothing(folder):
 def test_a_second_job_of_this_machine_is_refused_at_once_and_goes_in_after_a_kill(folder):
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
-    begun = time.monotonic()
-    second = Lease(folder, tell=print, patience_s=100)
+    begun, said = time.monotonic(), []
+    second = Lease(folder, tell=said.append, patience_s=100)
     for refused in (second.require_free, second.__enter__):
         with pytest.raises(ConfigurationError, match=f"process {holder.pid}"):
             refused()
+    assert not said, "nobody waits"
     holder.kill()
     holder.stdout.close()
     time.sleep(0.2)
