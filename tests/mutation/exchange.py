@@ -25,6 +25,8 @@ from tests.mutation.mutants import Mutant
 
 Key = tuple[str, int]
 """Of a function: its qualified name and first line."""
+UNKNOWN = 98
+"""Exit code of a fork in which a function could not be exchanged."""
 COLLECTION, PREPARATION = "collection", "preparation"
 """Stand for a test's name while tests are collected, and while what one or several of them need is prepared."""
 
@@ -63,10 +65,10 @@ class Exchange:
 
     def __init__(self, original: ast.Module, changed: ast.Module, file: Path) -> None:
         self.file = str(file)
-        before = {key_of(code): own_part(code) for code in codes_in(compiled(original, file))}
-        codes = list(codes_in(compiled(changed, file)))
+        originals, codes = (list(codes_in(compiled(tree, file))) for tree in (original, changed))
+        before = {key_of(code): own_part(code) for code in originals}
         self.codes = {key_of(code): code for code in codes}
-        self.unique = len(self.codes) == len(codes) == len(before)
+        self.unique = len(before) == len(originals) and len(self.codes) == len(codes)
         self.changed = {key for key, code in self.codes.items() if own_part(code) != before.get(key)}
 
     def is_complete(self, called_on_import: set[Key]) -> bool:
@@ -133,9 +135,9 @@ class Exchanging:
             if not exchange.unique or not (complete or callers):
                 continue
             work = functools.partial(run_exchanged, session, [*callers, *others], exchange)
-            survives = in_fork(work, limit_s) == 0
-            if complete or not survives:
-                self.tell(mutant, survives)
+            failed = in_fork(work, limit_s)
+            if failed != UNKNOWN and (complete or failed != 0):
+                self.tell(mutant, failed == 0)
         return True
 
     @pytest.hookimpl(wrapper=True)
@@ -165,8 +167,11 @@ class Exchanging:
 
 
 def run_exchanged(session: pytest.Session, items: Sequence[pytest.Item], exchange: Exchange) -> int:
-    """Run tests with exchanged functions until one fails: 0 if all passed."""
-    exchange.make()
+    """Run tests with exchanged functions until one fails: 0 if all passed, UNKNOWN if they cannot be exchanged."""
+    try:
+        exchange.make()
+    except (KeyError, ValueError):
+        return UNKNOWN
     return run(session, items)
 
 
