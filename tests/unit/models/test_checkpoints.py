@@ -116,6 +116,20 @@ def test_a_checkpoint_of_arrays_alone_holds_no_other_file_and_one_with_more_hold
     assert array.tolist() == [0, 1, 2]
 
 
+def test_a_finished_checkpoint_brings_its_network_for_both_kinds_of_images(tmp_path):
+    path = write_checkpoint(tmp_path / "one", graphs=(b"in grey", b"in colour"))
+    assert checkpoints.load(str(path)).graphs == (b"in grey", b"in colour")
+    (path / "colour.onnx").write_bytes(b"planted")
+    with pytest.raises(CheckpointError, match=r"one/colour\.onnx is damaged"):
+        checkpoints.load(str(path))
+    assert checkpoints.load(str(write_checkpoint(tmp_path / "two"))).graphs is None
+
+
+def test_what_is_no_plain_array_is_not_written():
+    with pytest.raises(ValueError, match="allow_pickle"):
+        checkpoints.pack_arrays({"bomb": np.array([Bomb()], dtype=object)})
+
+
 def test_a_file_that_is_not_there_or_not_in_the_record_is_refused(tmp_path):
     path = write_checkpoint(tmp_path / "one", optimizer={"000": np.arange(3)})
     record = checkpoints.load(str(path)).record
@@ -181,4 +195,19 @@ def test_infinite_and_double_weights_are_refused_by_their_names(tmp_path):
 def test_a_broken_best_json_is_a_clear_error(tmp_path, content):
     (tmp_path / "best.json").write_text(content)
     with pytest.raises(CheckpointError, match=r"best\.json"):
+        checkpoints.best_checkpoint(str(tmp_path))
+
+
+def test_best_json_names_a_checkpoint_inside_its_storage_path_or_in_full(tmp_path):
+    for named, path in (
+        ("run/x", f"{tmp_path}/run/x"),
+        ("/run/x", "/run/x"),
+        ("s3://bucket/x?region=us-east-1", "s3://bucket/x"),
+    ):
+        (tmp_path / "best.json").write_text(json.dumps({"checkpoint": named}))
+        assert checkpoints.best_checkpoint(str(tmp_path)).partition("?")[0] == path
+
+
+def test_without_a_best_json_it_is_said_what_makes_one(tmp_path):
+    with pytest.raises(CheckpointError, match=r"(?s)there is no .*/best\.json.*make train"):
         checkpoints.best_checkpoint(str(tmp_path))
