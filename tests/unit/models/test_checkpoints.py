@@ -110,6 +110,7 @@ def test_a_checkpoint_of_arrays_alone_holds_no_other_file_and_one_with_more_hold
     ]  # fmt: skip
     record = checkpoints.load(str(path)).record
     assert record["format"] == 1
+    assert (path / "checkpoint.json").read_text().startswith('{\n "format": 1,\n'), "people read it, too"
     assert set(record["sha256"]) == {"weights.npz", "optimizer.npz", "model.keras"}
     assert checkpoints.read_verified(Storage.open(path), record, "model.keras") == b"keras"
     (array,) = checkpoints.read_arrays(Storage.open(path), record, "optimizer.npz").values()
@@ -177,7 +178,9 @@ def test_a_checkpoint_that_was_not_calibrated_leaves_the_logits_as_they_are_and_
     assert checkpoint.temperature == 1
     assert checkpoint.path == str(tmp_path / "one")
     with pytest.raises(AttributeError):
-        checkpoint.path = "another"
+        checkpoint.record = {}
+    with pytest.raises(TypeError, match="takes 1 positional"):
+        checkpoints.Checkpoint(checkpoint.folder)
 
 
 def test_infinite_and_double_weights_are_refused_by_their_names(tmp_path):
