@@ -10,6 +10,7 @@ import functools
 import gc
 import inspect
 import json
+import os
 import sys
 import threading
 import time
@@ -84,12 +85,11 @@ class Exchange:
 
 
 class Calls:
-    """Notes which functions of a file each test calls, and its seconds; it is what Python tells of each call."""
+    """Notes which functions of a file each test calls; it is what Python tells of each call."""
 
     def __init__(self, file: Path) -> None:
         self.file, self.running = str(file), COLLECTION
         self.of: dict[str, set[Key]] = defaultdict(set)
-        self.taken_s: dict[str, float] = defaultdict(float)
 
     def __call__(self, frame: FrameType, event: str, argument: object) -> None:
         if frame.f_code.co_filename == self.file:
@@ -126,7 +126,7 @@ class Exchanging:
         # Files stay together, since their tests share what they prepare; what is quick comes first.
         quickest = sorted(session.items, key=lambda item: (of_file[item.path], taken_s[item.nodeid]))
         shared = called.get(PREPARATION, set()) | called_once(self.file)
-        limit_s = self.limit_of(sum(taken_s.values()))
+        limits_s = {name: self.limit_of(seconds) for name, seconds in taken_s.items()}
         for mutant in self.mutants:
             exchange = Exchange(original, mutant.tree, self.file)
             callers = [item for item in quickest if called.get(item.nodeid, set()) & exchange.changed]
@@ -134,8 +134,8 @@ class Exchanging:
             complete = exchange.is_complete(called.get(COLLECTION, set()))
             if not exchange.unique or not (complete or callers):
                 continue
-            work = functools.partial(run_exchanged, session, [*callers, *others], exchange)
-            failed = in_fork(work, limit_s)
+            work = functools.partial(run_exchanged, session, [*callers, *others], exchange, limits_s)
+            failed = in_fork(work, sum(limits_s.values()))
             if failed != UNKNOWN and (complete or failed != 0):
                 self.tell(mutant, failed == 0)
         return True
@@ -156,32 +156,41 @@ class Exchanging:
         def work() -> int:
             self.calls.running = PREPARATION
             self.calls.watch()
-            failed = run(session, session.items, self.calls.taken_s)
+            taken_s = {}
+            for item, following in zip(session.items, [*session.items[1:], None], strict=True):
+                started = time.monotonic()
+                run(item, following)
+                taken_s[item.nodeid] = time.monotonic() - started
             called = {name: sorted(keys) for name, keys in self.calls.of.items()}
-            noted.write_text(json.dumps([called, self.calls.taken_s]))
-            return failed
+            noted.write_text(json.dumps([called, taken_s]))
+            return min(session.testsfailed, 1)
 
         assert in_fork(work, 1200) == 0, "the tests fail unchanged"
         called, taken_s = json.loads(noted.read_text())
         return {name: {(qualified, line) for qualified, line in keys} for name, keys in called.items()}, taken_s
 
 
-def run_exchanged(session: pytest.Session, items: Sequence[pytest.Item], exchange: Exchange) -> int:
-    """Run tests with exchanged functions until one fails: 0 if all passed, UNKNOWN if they cannot be exchanged."""
+def run_exchanged(
+    session: pytest.Session, items: Sequence[pytest.Item], exchange: Exchange, limits_s: dict[str, float]
+) -> int:
+    """Run tests with exchanged functions until one fails: 0 if all passed, UNKNOWN if they cannot be exchanged.
+
+    A test that takes longer than its limit ends this process.
+    """
     try:
         exchange.make()
     except (KeyError, ValueError):
         return UNKNOWN
-    return run(session, items)
-
-
-def run(session: pytest.Session, items: Sequence[pytest.Item], taken_s: dict[str, float] | None = None) -> int:
-    """Run tests until one fails: 0 if all passed; notes the seconds of each."""
     for item, following in zip(items, [*items[1:], None], strict=True):
-        started = time.monotonic()
-        session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-        if taken_s is not None:
-            taken_s[item.nodeid] = time.monotonic() - started
+        clock = threading.Timer(limits_s[item.nodeid], os._exit, [1])
+        clock.start()
+        run(item, following)
+        clock.cancel()
         if session.testsfailed:
             return 1
     return 0
+
+
+def run(item: pytest.Item, following: pytest.Item | None) -> None:
+    """Run one test; what the following one needs, too, stays prepared."""
+    item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)

@@ -43,7 +43,9 @@ processes import everything anew, so that they see no change."""
 GUARDS = {
     "digits.service.limits": ("tests/unit/service/test_limits.py",),
     "digits.service.gate": ("tests/unit/service/test_gate.py",),
-    "digits.service.service": ("tests/unit/service/test_api.py", "tests/unit/service/test_read.py"),
+    "digits.service.service": tuple(
+        f"tests/unit/service/test_{name}.py" for name in ("api", "read", "refresh", "sheet")
+    ),
     "digits.service.model": ("tests/unit/service/test_api.py", "tests/unit/service/test_refresh.py"),
     "digits.service.api": ("tests/unit/service",),
     "digits.service.request_body": ("tests/unit/service",),
