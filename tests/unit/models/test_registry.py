@@ -10,7 +10,7 @@ import pytest
 from digits.config import BASELINE
 from digits.errors import CheckpointError
 from digits.models import checkpoints, registering
-from digits.models.registry import SHIPPED, Registry, find_best, has_best, measured, shipped_entry
+from digits.models.registry import SHIPPED, Registry, find_best, has_best, measured, shipped_entry, short
 from digits.storage import Storage
 from tests.unit.models.finished import DATA, finish, register
 
@@ -274,6 +274,31 @@ def test_a_record_that_cannot_be_read_is_named(storage, content):
     (storage / "registry/b--x-0.json").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"b--x-0\.json"):
         find_best(storage)
+
+
+def test_a_record_of_another_format_is_refused_even_where_it_could_be_read(storage):
+    register(storage, "a/x")
+    (name,) = (storage / "registry").files()
+    record = json.loads((storage / "registry" / name).read_bytes())
+    (storage / "registry" / name).write_bytes(json.dumps({**record, "format": 2}).encode())
+    with pytest.raises(CheckpointError, match="its format is 2"):
+        find_best(storage)
+
+
+def test_of_choices_that_do_not_know_each_other_the_later_one_holds(storage):
+    for name in ("a/x", "b/x"):
+        register(storage, name)
+        registering.choose(storage, name)
+    choices = [storage / "registry" / name for name in (storage / "registry").files() if name.startswith("choice-")]
+    records = {file: json.loads(file.read_bytes()) for file in choices}
+    (second,) = (file for file, record in records.items() if record["replaces"])
+    for made, holds in (("9999", "b/x"), ("0000", "a/x")):
+        second.write_bytes(json.dumps({**records[second], "replaces": [], "made": made}).encode())
+        assert find_best(storage) == storage / holds
+
+
+def test_only_what_is_as_long_as_a_fingerprint_is_shortened():
+    assert short(f"{'x' * 40}+{'y' * 41}") == f"{'x' * 40}+{'y' * 12}..."
 
 
 def write_many(path, worker, barrier):
