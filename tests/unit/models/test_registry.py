@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import random
+import re
 from dataclasses import replace
 
 import pytest
@@ -47,8 +48,9 @@ def test_the_best_checkpoint_is_replaced_only_by_a_better_one(storage):
 def test_a_record_says_what_the_score_is_and_was_measured_on(storage):
     register(storage, "run/x", photo_score=0.9)
     (name,) = (storage / "registry").files()
+    assert re.fullmatch(r"run--x-[0-9a-f]{12}\.json", name)
     record = json.loads((storage / "registry" / name).read_bytes())
-    assert record["checkpoint"] == "run/x" and record["score"] == 0.9
+    assert (record["format"], record["checkpoint"], record["score"]) == (1, "run/x", 0.9)
     assert record["measured_on"]["score_name"] == "photo_score"
     assert record["measured_on"]["protocol"] == "article"
     assert record["measured_on"]["fingerprint"] == DATA["fingerprint"]
@@ -218,6 +220,20 @@ def test_a_storage_path_of_an_earlier_version_goes_on(storage):
     assert [entry.checkpoint for entry in registry.entries] == ["old/x", "new/x"]
     register(storage, "newer/x", photo_score=0.95)
     assert best(storage) == "newer/x"
+
+
+def test_what_an_earlier_version_trained_can_be_chosen(storage):
+    finish(storage, "old/x", photo_score=0.9)
+    (storage / "best.json").write_bytes(b'{"checkpoint": "old/x", "score": 0.9}')
+    assert registering.choose(storage, "old/x").chosen.checkpoint == "old/x"
+
+
+def test_where_choices_are_dropped_and_the_best_is_damaged_the_next_one_is_the_best(storage):
+    register(storage, "a/x", photo_score=0.8)
+    register(storage, "b/x", photo_score=0.9)
+    (storage / "b/x/weights.npz").write_bytes(b"")
+    assert registering.choose(storage, None).best().checkpoint == "a/x"
+    assert best(storage) == "a/x"
 
 
 @pytest.mark.parametrize("content", ["", '{"checkpoint": "gone/x"}', '{"checkpoint": "/elsewhere"}', "[]"])
