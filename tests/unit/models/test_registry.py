@@ -13,7 +13,7 @@ from digits.errors import CheckpointError
 from digits.models import checkpoints, registering
 from digits.models.registry import SHIPPED, Registry, find_best, has_best, measured, shipped_entry, short
 from digits.storage import Storage
-from tests.unit.models.finished import DATA, finish, register
+from tests.unit.models.finished import DATA, WEIGHTS, finish, register
 
 
 def named_in_best_json(storage):
@@ -220,6 +220,21 @@ def test_a_storage_path_of_an_earlier_version_goes_on(storage):
     assert [entry.checkpoint for entry in registry.entries] == ["old/x", "new/x"]
     register(storage, "newer/x", photo_score=0.95)
     assert best(storage) == "newer/x"
+
+
+def test_where_there_are_records_best_json_adds_none(storage):
+    register(storage, "a/x", photo_score=0.8)
+    finish(storage, "b/x", photo_score=0.9)
+    (storage / "best.json").write_bytes(b'{"checkpoint": "b/x"}')
+    registry = register(storage, "c/x", photo_score=0.7)
+    assert [entry.checkpoint for entry in registry.entries] == ["a/x", "c/x"]
+
+
+def test_what_an_earlier_version_did_not_measure_is_not_recorded(storage):
+    record = {"name": "x", "architecture": BASELINE.to_dict()}
+    checkpoints.write(storage / "old/x", weights=WEIGHTS, record=record)
+    (storage / "best.json").write_bytes(b'{"checkpoint": "old/x"}')
+    assert [entry.checkpoint for entry in register(storage, "new/x").entries] == ["new/x"]
 
 
 def test_what_an_earlier_version_trained_can_be_chosen(storage):
