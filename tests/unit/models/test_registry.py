@@ -5,6 +5,7 @@ import multiprocessing
 import random
 import re
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
@@ -235,6 +236,22 @@ def test_what_an_earlier_version_did_not_measure_is_not_recorded(storage):
     checkpoints.write(storage / "old/x", weights=WEIGHTS, record=record)
     (storage / "best.json").write_bytes(b'{"checkpoint": "old/x"}')
     assert [entry.checkpoint for entry in register(storage, "new/x").entries] == ["new/x"]
+
+
+def test_what_lies_elsewhere_is_not_recorded(tmp_path):
+    storage = Storage.open(tmp_path) / "runs"
+    elsewhere = finish(storage.parent, "elsewhere/x")
+    (storage / "best.json").write_bytes(json.dumps({"checkpoint": elsewhere.path}).encode())
+    assert [entry.checkpoint for entry in register(storage, "new/x").entries] == ["new/x"]
+
+
+def test_moments_are_written_alike_so_that_they_can_be_sorted_as_text(storage, monkeypatch):
+    class Clock:
+        now = staticmethod(lambda zone: datetime(2026, 11, 29, tzinfo=zone))
+
+    monkeypatch.setattr(registering, "datetime", Clock)
+    (entry,) = register(storage, "a/x").entries
+    assert entry.registered == "2026-11-29T00:00:00.000000+00:00"
 
 
 def test_what_an_earlier_version_trained_can_be_chosen(storage):
