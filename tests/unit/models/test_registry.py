@@ -245,6 +245,21 @@ def test_what_lies_elsewhere_is_not_recorded(tmp_path):
     assert [entry.checkpoint for entry in register(storage, "new/x").entries] == ["new/x"]
 
 
+def test_people_read_records_choices_and_best_json_line_by_line(storage):
+    register(storage, "a/x")
+    registering.choose(storage, "a/x")
+    files = [storage / "best.json", *(storage / "registry" / name for name in (storage / "registry").files())]
+    assert len(files) == 3 and all(file.read_bytes().startswith(b'{\n "') for file in files)
+
+
+def test_a_score_that_is_no_number_is_not_recorded(storage):
+    checkpoint = finish(storage, "a/x")
+    record = {**checkpoint.record, "metrics": {"photo_score": float("nan")}}
+    with pytest.raises(ValueError, match="JSON"):
+        registering.register(storage, [replace(checkpoint, record=record)])
+    assert not Registry.read(storage).entries
+
+
 def test_moments_are_written_alike_so_that_they_can_be_sorted_as_text(storage, monkeypatch):
     class Clock:
         now = staticmethod(lambda zone: datetime(2026, 11, 29, tzinfo=zone))
