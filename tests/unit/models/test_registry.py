@@ -249,6 +249,7 @@ def test_people_read_records_choices_and_best_json_line_by_line(storage):
     register(storage, "a/x")
     registering.choose(storage, "a/x")
     files = [storage / "best.json", *(storage / "registry" / name for name in (storage / "registry").files())]
+    assert re.fullmatch(r"choice-[0-9a-f]{12}\.json", files[2].name)
     assert len(files) == 3 and all(file.read_bytes().startswith(b'{\n "') for file in files)
 
 
@@ -324,6 +325,18 @@ def test_after_a_training_of_the_articles_networks_the_shipped_one_serves_until_
     assert find_best(storage) == Storage.open(SHIPPED)
     registering.choose(storage, None)
     assert find_best(storage) == Storage.open(SHIPPED)
+
+
+def test_a_choice_holds_where_what_came_after_it_is_damaged_and_not_where_it_is_damaged_itself(storage):
+    shipped = shipped_entry()
+    register(storage, "a/x", photo_score=shipped.score - 0.02, **of_mnist())
+    register(storage, "b/x", photo_score=shipped.score - 0.03, **of_mnist())
+    registering.choose(storage, "a/x")
+    register(storage, "c/x", photo_score=shipped.score - 0.01, **of_mnist())
+    for damaged, serves in (("c/x", storage / "a/x"), ("a/x", Storage.open(SHIPPED))):
+        (storage / damaged / "weights.npz").write_bytes(b"")
+        registering.register(storage, [])
+        assert find_best(storage) == serves
 
 
 def test_what_was_trained_on_other_digits_serves(storage):
