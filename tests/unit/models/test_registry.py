@@ -4,7 +4,7 @@ import json
 import multiprocessing
 import random
 import re
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, fields, replace
 from datetime import datetime
 
 import pytest
@@ -246,6 +246,16 @@ def test_what_lies_elsewhere_is_not_recorded(tmp_path):
     elsewhere = finish(storage.parent, "elsewhere/x")
     (storage / "best.json").write_bytes(json.dumps({"checkpoint": elsewhere.path}).encode())
     assert [entry.checkpoint for entry in register(storage, "new/x").entries] == ["new/x"]
+
+
+def test_records_are_made_by_name_and_stay_as_they_are(storage):
+    register(storage, "a/x")
+    registry = registering.choose(storage, "a/x")
+    for one in (registry, registry.choice, registry.entries[0]):
+        with pytest.raises(FrozenInstanceError):
+            setattr(one, fields(one)[0].name, None)
+        with pytest.raises(TypeError, match="takes 1 positional"):
+            type(one)(None)
 
 
 def test_people_read_records_choices_and_best_json_line_by_line(storage):
