@@ -1,21 +1,22 @@
-"""Runs tests against mutants: each in a fork of this process, in which the module is imported with the change.
+"""Runs tests against mutants: each in a fork of this process, in which the module has the change.
 
-    python -m tests.mutation.run [MODULE ... | sample]
+    python -m tests.mutation.run [MODULE ... | sample [SIZE]]
+
+A smaller sample is the beginning of a larger one.
 
 Outcomes are kept in .mutants/, so that an interrupted run goes on where it was; a changed module or test begins anew.
 Why not mutmut or cosmic-ray: docs/log.md, "Tests of the tests".
 """
 
 import ast
-import contextlib
 import hashlib
 import importlib.abc
 import importlib.util
 import json
-import os
+import math
 import random
-import signal
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.mutation.exchange import Exchanging
+from tests.mutation.forks import in_fork
 from tests.mutation.mutants import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,12 +34,18 @@ EQUIVALENT = Path(__file__).with_name("equivalent.json")
 """Mutants that behave as the original, by module: their names, each with the reason."""
 SLOWER = 10
 """A mutant whose tests take so many times as long as the original's, and ten seconds, runs for ever: it is noticed."""
-OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-m", "not slow and not long", "-W", "ignore:Module already imported")
-"""Of pytest: it ends at the first failure, and libraries were imported before it began."""
+OPTIONS = (
+    *("-x", "-q", "-p", "no:cacheprovider", "-m", "not slow and not long", "-W", "ignore:Module already imported"),
+    *("--deselect", "tests/unit/models/test_registry.py::test_processes_that_finish_at_once_lose_nothing"),
+)
+"""Of pytest: it ends at the first failure; libraries were imported before it began; and a test is left out whose
+processes import everything anew, so that they see no change."""
 GUARDS = {
     "digits.service.limits": ("tests/unit/service/test_limits.py",),
     "digits.service.gate": ("tests/unit/service/test_gate.py",),
-    "digits.service.service": ("tests/unit/service/test_api.py", "tests/unit/service/test_read.py"),
+    "digits.service.service": tuple(
+        f"tests/unit/service/test_{name}.py" for name in ("api", "read", "refresh", "sheet")
+    ),
     "digits.service.model": ("tests/unit/service/test_api.py", "tests/unit/service/test_refresh.py"),
     "digits.service.api": ("tests/unit/service",),
     "digits.service.request_body": ("tests/unit/service",),
@@ -45,6 +54,8 @@ GUARDS = {
     "digits.lease": ("tests/unit/test_lease.py",),
     "digits.models.checkpoints": ("tests/unit/models/test_checkpoints.py",),
     "digits.models.registry": ("tests/unit/models/test_registry.py",),
+    "digits.models.registering": ("tests/unit/models/test_registry.py",),
+    "digits.heic.decoder": ("tests/unit/heic",),
     "digits.images": ("tests/unit/test_images.py", "tests/unit/heic"),
 }
 """Modules that guard safety or durability, and their own tests."""
@@ -104,26 +115,17 @@ def path_of(module: str) -> Path:
 
 def passes(module: str, tree: ast.Module, tests: Sequence[str], limit_s: float) -> bool:
     """Whether the tests pass with the module as the tree has it; one that takes longer than the limit fails."""
-    child = os.fork()
-    if child == 0:
-        os.setpgid(0, 0)
-        with contextlib.suppress(BaseException), Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
-            os.dup2(nowhere.fileno(), 2)
-            sys.meta_path.insert(0, Changed(module, tree))
-            os._exit(int(pytest.main([*OPTIONS, *tests])))
-        os._exit(99)
-    deadline = time.monotonic() + limit_s
-    while True:
-        pid, status = os.waitpid(child, os.WNOHANG)
-        if pid:
-            return os.waitstatus_to_exitcode(status) == 0
-        if time.monotonic() > deadline:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return False
-        time.sleep(0.02)
+
+    def work() -> int:
+        sys.meta_path.insert(0, Changed(module, tree))
+        return int(pytest.main([*OPTIONS, *tests]))
+
+    return in_fork(work, limit_s) == 0
+
+
+def limit_of(seconds: float) -> float:
+    """After how many seconds a mutant is given up whose tests, unchanged, take so many."""
+    return 10 + SLOWER * seconds
 
 
 class Outcomes:
@@ -135,8 +137,7 @@ class Outcomes:
         files = sorted(file for test in tests for file in [ROOT / test, *(ROOT / test).rglob("*.py")] if file.is_file())
         self.key = hashlib.sha256("".join([self.source, *(each.read_text() for each in files)]).encode()).hexdigest()
         self.file = KEPT / f"{module}.json"
-        kept = json.loads(self.file.read_text()) if self.file.exists() else {}
-        self.survived: dict[str, bool] = kept["survived"] if kept.get("key") == self.key else {}
+        self.survived = self.kept()
         self.limit_s = 0.0
 
     def try_mutant(self, mutant: Mutant) -> bool:
@@ -145,11 +146,34 @@ class Outcomes:
             if not self.limit_s:
                 started = time.monotonic()
                 assert passes(self.module, ast.parse(self.source), self.tests, 600), f"{self.tests} fail unchanged"
-                self.limit_s = 10 + SLOWER * (time.monotonic() - started)
-            self.survived[mutant.name] = passes(self.module, mutant.tree, self.tests, self.limit_s)
-            KEPT.mkdir(exist_ok=True)
-            self.file.write_text(json.dumps({"key": self.key, "survived": self.survived}, indent=1))
+                self.limit_s = limit_of(time.monotonic() - started)
+            self.note(mutant, passes(self.module, mutant.tree, self.tests, self.limit_s))
         return self.survived[mutant.name]
+
+    def exchange(self, mutants: Sequence[Mutant]) -> None:
+        """Try those mutants that need no new import of the module: quickly, since their tests are collected once."""
+        untried = [mutant for mutant in mutants if mutant.name not in self.survived]
+        if not untried:
+            return
+        with tempfile.TemporaryDirectory() as folder:
+
+            def work() -> int:
+                plugin = Exchanging(path_of(self.module), untried, self.note, limit_of)
+                return int(pytest.main([*OPTIONS, "-s", f"--basetemp={folder}/tests", *self.tests], plugins=[plugin]))
+
+            assert in_fork(work, math.inf) == 0, f"{self.tests} fail unchanged"
+        self.survived = self.kept()
+
+    def note(self, mutant: Mutant, survives: bool) -> None:
+        """Keep what became of a mutant."""
+        self.survived[mutant.name] = survives
+        KEPT.mkdir(exist_ok=True)
+        self.file.write_text(json.dumps({"key": self.key, "survived": self.survived}, indent=1))
+
+    def kept(self) -> dict[str, bool]:
+        """What is known of the module and tests as they are: whether each mutant survives, by name."""
+        kept = json.loads(self.file.read_text()) if self.file.exists() else {}
+        return kept["survived"] if kept.get("key") == self.key else {}
 
 
 def equivalent(module: str) -> dict[str, str]:
@@ -161,6 +185,7 @@ def survivors(module: str, tests: Sequence[str]) -> tuple[list[Mutant], int]:
     """The mutants of a module that its tests do not notice, but for equivalent ones, and how many there are in all."""
     outcomes = Outcomes(module, tests)
     mutants = [mutant for mutant in mutants_of(outcomes.source) if mutant.name not in equivalent(module)]
+    outcomes.exchange(mutants)
     return [mutant for mutant in mutants if outcomes.try_mutant(mutant)], len(mutants)
 
 
@@ -173,8 +198,11 @@ def sample(seed: int, size: int) -> list[tuple[str, Mutant]]:
 
 def sample_survivors(seed: int, size: int) -> list[tuple[str, Mutant]]:
     """Those of a sample that the tests do not notice."""
-    outcomes = {module: Outcomes(module, tests) for module, tests in SAMPLED.items()}
-    return [(module, mutant) for module, mutant in sample(seed, size) if outcomes[module].try_mutant(mutant)]
+    drawn = sample(seed, size)
+    outcomes = {module: Outcomes(module, SAMPLED[module]) for module, _ in drawn}
+    for module, each in outcomes.items():
+        each.exchange([mutant for name, mutant in drawn if name == module])
+    return [(module, mutant) for module, mutant in drawn if outcomes[module].try_mutant(mutant)]
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -182,11 +210,12 @@ def main(arguments: Sequence[str]) -> None:
     for name in LIBRARIES:
         importlib.import_module(name)
     found: dict[str, list[str]] = {}
-    if arguments == ["sample"]:
-        for module, mutant in sample_survivors(SEED, SIZE):
+    sampled = list(arguments[:1]) == ["sample"]
+    if sampled:
+        for module, mutant in sample_survivors(SEED, int([*arguments, SIZE][1])):
             found.setdefault(module, []).append(mutant.name)
             print(f"{module}, line {mutant.line}: {mutant.name}", flush=True)
-    for module in [] if arguments == ["sample"] else arguments or GUARDS:
+    for module in [] if sampled else arguments or GUARDS:
         survived, total = survivors(module, GUARDS.get(module) or SAMPLED[module])
         found[module] = [mutant.name for mutant in survived]
         print(f"{module}: {len(survived)} of {total} mutants survive", flush=True)

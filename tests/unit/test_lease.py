@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -45,7 +46,9 @@ def test_a_lease_is_held_inside_its_block_and_leaves_nothing(folder):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         held.check()
+        assert all(thread.daemon for thread in threading.enumerate() if "renew" in thread.name), "none outlives its job"
     assert not (folder / FILE).exists()
+    assert not held.lost.wait(0.3), "what is given back is not renewed, so it cannot be found lost"
     with quick(folder):
         pass
 
@@ -53,11 +56,12 @@ def test_a_lease_is_held_inside_its_block_and_leaves_nothing(folder):
 def test_a_second_job_of_this_machine_is_refused_at_once_and_goes_in_after_a_kill(folder):
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
-    begun = time.monotonic()
-    second = Lease(folder, tell=print, patience_s=100)
+    begun, said = time.monotonic(), []
+    second = Lease(folder, tell=said.append, patience_s=100)
     for refused in (second.require_free, second.__enter__):
         with pytest.raises(ConfigurationError, match=f"process {holder.pid}"):
             refused()
+    assert not said, "nobody waits"
     holder.kill()
     holder.stdout.close()
     time.sleep(0.2)
@@ -77,9 +81,11 @@ def test_a_lease_from_elsewhere_is_watched_taken_over_when_it_stands_still_and_r
     assert len(said) == 1 and "run was in use a moment ago" in said[0]
 
     elsewhere(folder)
-    monkeypatch.setattr(lease.time, "sleep", lambda seconds: elsewhere(folder, renewals=1))
+    pauses = []
+    monkeypatch.setattr(lease.time, "sleep", lambda seconds: pauses.append(seconds) or elsewhere(folder, renewals=1))
     with pytest.raises(ConfigurationError, match=r"in use: a job on far \(process 7\)"):
-        quick(folder).require_free()
+        Lease(folder, tell=said.append).require_free()
+    assert pauses == [0.5], "it is looked at twice a second"
     assert json.loads((folder / FILE).read_bytes())["job"] == "other"
 
     monkeypatch.setattr(lease.time, "sleep", lambda seconds: (folder / FILE).delete())
@@ -108,6 +114,7 @@ def test_a_process_that_has_the_number_of_one_that_ended_is_another(folder):
     assert lease.has_ended({**mine, "started": mine["started"] - 1})
     assert not lease.has_ended({**mine, "machine": "another", "started": 0})
     assert not lease.is_of_this_machine({"machine": None})
+    assert not lease.has_ended({"machine": mine["machine"]}), "it names no process that could have ended"
 
 
 def test_a_lease_is_renewed_often_enough_for_those_who_watch_it(folder):

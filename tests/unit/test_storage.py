@@ -1,6 +1,7 @@
 """Folders and buckets: files are replaced in one step, options survive, keys stay hidden, errors are clear."""
 
 import dataclasses
+import os
 import pickle
 import re
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
+from digits import storage as storage_module
 from digits.errors import ConfigurationError
 from digits.storage import Storage
 
@@ -44,6 +46,49 @@ def test_a_bucket_is_used_like_a_folder():
     (bucket / "best.json").write_bytes(b"{}")
     assert (bucket / "best.json").read_bytes() == b"{}"
     assert str(bucket / "best.json") == "s3://bucket/runs/best.json"
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def place(request, tmp_path):
+    """A storage where nothing lies yet, of either kind."""
+    if request.param == "folder":
+        return Storage.open(tmp_path) / "runs"
+    files = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    return Storage(files, "bucket/runs", "s3://bucket", len("bucket"))
+
+
+def test_folders_and_buckets_list_and_delete_alike(place):
+    assert place.files() == [] == place.folders()
+    for name in ("b.json", "a.json", "two/x/weights.npz", "one/y"):
+        (place / name).write_bytes(name.encode())
+    assert (place.files(), place.folders()) == (["a.json", "b.json"], ["one", "two"])
+    file, folder, nothing = place / "a.json", place / "two", place / "three"
+    assert [each.is_file() for each in (file, folder, nothing)] == [True, False, False]
+    assert [each.exists() for each in (file, folder, nothing)] == [True, True, False]
+    file.delete()
+    folder.delete()
+    assert (place.files(), place.folders()) == (["b.json"], ["one"])
+    for gone in (file, folder):
+        with pytest.raises(OSError):
+            gone.delete()
+    assert (place / "b.json").read_bytes() == b"b.json"
+
+
+def test_pyarrow_reads_what_was_written_to_either(place):
+    (place / "one").write_bytes(b"content")
+    with place.filesystem.open_input_stream((place / "one").path) as stream:
+        assert stream.read() == b"content"
+
+
+def test_pyarrow_is_imported_where_a_bucket_is_opened_and_not_before():
+    assert not hasattr(storage_module, "fs")
+
+
+def test_what_is_written_is_on_the_disk_before_it_takes_its_place(tmp_path, monkeypatch):
+    file, synced = Storage.open(tmp_path) / "best.json", []
+    monkeypatch.setattr("os.fsync", lambda number: synced.append((os.fstat(number).st_size, file.exists())))
+    file.write_bytes(b"content")
+    assert synced == [(len(b"content"), False)]
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):

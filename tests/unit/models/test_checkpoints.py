@@ -110,10 +110,25 @@ def test_a_checkpoint_of_arrays_alone_holds_no_other_file_and_one_with_more_hold
     ]  # fmt: skip
     record = checkpoints.load(str(path)).record
     assert record["format"] == 1
+    assert (path / "checkpoint.json").read_text().startswith('{\n "format": 1,\n'), "people read it, too"
     assert set(record["sha256"]) == {"weights.npz", "optimizer.npz", "model.keras"}
     assert checkpoints.read_verified(Storage.open(path), record, "model.keras") == b"keras"
     (array,) = checkpoints.read_arrays(Storage.open(path), record, "optimizer.npz").values()
     assert array.tolist() == [0, 1, 2]
+
+
+def test_a_finished_checkpoint_brings_its_network_for_both_kinds_of_images(tmp_path):
+    path = write_checkpoint(tmp_path / "one", graphs=(b"in grey", b"in colour"))
+    assert checkpoints.load(str(path)).graphs == (b"in grey", b"in colour")
+    (path / "colour.onnx").write_bytes(b"planted")
+    with pytest.raises(CheckpointError, match=r"one/colour\.onnx is damaged"):
+        checkpoints.load(str(path))
+    assert checkpoints.load(str(write_checkpoint(tmp_path / "two"))).graphs is None
+
+
+def test_what_is_no_plain_array_is_not_written():
+    with pytest.raises(ValueError, match="allow_pickle"):
+        checkpoints.pack_arrays({"bomb": np.array([Bomb()], dtype=object)})
 
 
 def test_a_file_that_is_not_there_or_not_in_the_record_is_refused(tmp_path):
@@ -163,7 +178,9 @@ def test_a_checkpoint_that_was_not_calibrated_leaves_the_logits_as_they_are_and_
     assert checkpoint.temperature == 1
     assert checkpoint.path == str(tmp_path / "one")
     with pytest.raises(AttributeError):
-        checkpoint.path = "another"
+        checkpoint.record = {}
+    with pytest.raises(TypeError, match="takes 1 positional"):
+        checkpoints.Checkpoint(checkpoint.folder)
 
 
 def test_infinite_and_double_weights_are_refused_by_their_names(tmp_path):
@@ -181,4 +198,19 @@ def test_infinite_and_double_weights_are_refused_by_their_names(tmp_path):
 def test_a_broken_best_json_is_a_clear_error(tmp_path, content):
     (tmp_path / "best.json").write_text(content)
     with pytest.raises(CheckpointError, match=r"best\.json"):
+        checkpoints.best_checkpoint(str(tmp_path))
+
+
+def test_best_json_names_a_checkpoint_inside_its_storage_path_or_in_full(tmp_path):
+    for named, path in (
+        ("run/x", f"{tmp_path}/run/x"),
+        ("/run/x", "/run/x"),
+        ("s3://bucket/x?region=us-east-1", "s3://bucket/x"),
+    ):
+        (tmp_path / "best.json").write_text(json.dumps({"checkpoint": named}))
+        assert checkpoints.best_checkpoint(str(tmp_path)).partition("?")[0] == path
+
+
+def test_without_a_best_json_it_is_said_what_makes_one(tmp_path):
+    with pytest.raises(CheckpointError, match=r"(?s)there is no .*/best\.json.*make train"):
         checkpoints.best_checkpoint(str(tmp_path))

@@ -3,16 +3,18 @@
 import json
 import multiprocessing
 import random
-from dataclasses import replace
+import re
+from dataclasses import FrozenInstanceError, fields, replace
+from datetime import datetime
 
 import pytest
 
 from digits.config import BASELINE
 from digits.errors import CheckpointError
 from digits.models import checkpoints, registering
-from digits.models.registry import SHIPPED, Registry, find_best, has_best, measured, shipped_entry
+from digits.models.registry import SHIPPED, Registry, find_best, has_best, measured, shipped_entry, short
 from digits.storage import Storage
-from tests.unit.models.finished import DATA, finish, register
+from tests.unit.models.finished import DATA, WEIGHTS, finish, register
 
 
 def named_in_best_json(storage):
@@ -47,8 +49,9 @@ def test_the_best_checkpoint_is_replaced_only_by_a_better_one(storage):
 def test_a_record_says_what_the_score_is_and_was_measured_on(storage):
     register(storage, "run/x", photo_score=0.9)
     (name,) = (storage / "registry").files()
+    assert re.fullmatch(r"run--x-[0-9a-f]{12}\.json", name)
     record = json.loads((storage / "registry" / name).read_bytes())
-    assert record["checkpoint"] == "run/x" and record["score"] == 0.9
+    assert (record["format"], record["checkpoint"], record["score"]) == (1, "run/x", 0.9)
     assert record["measured_on"]["score_name"] == "photo_score"
     assert record["measured_on"]["protocol"] == "article"
     assert record["measured_on"]["fingerprint"] == DATA["fingerprint"]
@@ -60,7 +63,10 @@ def test_records_are_never_changed(storage):
     register(storage, "run/x")
     (name,) = (storage / "registry").files()
     before = (storage / "registry" / name).read_bytes()
-    registering.register(storage, [checkpoints.load(storage / "run/x")])
+    checkpoint = checkpoints.load(storage / "run/x")
+    reordered = {**checkpoint.record, "data": dict(reversed(checkpoint.record["data"].items()))}
+    for same in (checkpoint, replace(checkpoint, record=reordered)):
+        registering.register(storage, [same])
     assert (storage / "registry").files() == [name]
     assert (storage / "registry" / name).read_bytes() == before
 
@@ -220,6 +226,77 @@ def test_a_storage_path_of_an_earlier_version_goes_on(storage):
     assert best(storage) == "newer/x"
 
 
+def test_where_there_are_records_best_json_adds_none(storage):
+    register(storage, "a/x", photo_score=0.8)
+    finish(storage, "b/x", photo_score=0.9)
+    (storage / "best.json").write_bytes(b'{"checkpoint": "b/x"}')
+    registry = register(storage, "c/x", photo_score=0.7)
+    assert [entry.checkpoint for entry in registry.entries] == ["a/x", "c/x"]
+
+
+def test_what_an_earlier_version_did_not_measure_is_not_recorded(storage):
+    record = {"name": "x", "architecture": BASELINE.to_dict()}
+    checkpoints.write(storage / "old/x", weights=WEIGHTS, record=record)
+    (storage / "best.json").write_bytes(b'{"checkpoint": "old/x"}')
+    assert [entry.checkpoint for entry in register(storage, "new/x").entries] == ["new/x"]
+
+
+def test_what_lies_elsewhere_is_not_recorded(tmp_path):
+    storage = Storage.open(tmp_path) / "runs"
+    elsewhere = finish(storage.parent, "elsewhere/x")
+    (storage / "best.json").write_bytes(json.dumps({"checkpoint": elsewhere.path}).encode())
+    assert [entry.checkpoint for entry in register(storage, "new/x").entries] == ["new/x"]
+
+
+def test_records_are_made_by_name_and_stay_as_they_are(storage):
+    register(storage, "a/x")
+    registry = registering.choose(storage, "a/x")
+    for one in (registry, registry.choice, registry.entries[0]):
+        with pytest.raises(FrozenInstanceError):
+            setattr(one, fields(one)[0].name, None)
+        with pytest.raises(TypeError, match="takes 1 positional"):
+            type(one)(None)
+
+
+def test_people_read_records_choices_and_best_json_line_by_line(storage):
+    register(storage, "a/x")
+    registering.choose(storage, "a/x")
+    files = [storage / "best.json", *(storage / "registry" / name for name in (storage / "registry").files())]
+    assert re.fullmatch(r"choice-[0-9a-f]{12}\.json", files[2].name)
+    assert len(files) == 3 and all(file.read_bytes().startswith(b'{\n "') for file in files)
+
+
+def test_a_score_that_is_no_number_is_not_recorded(storage):
+    checkpoint = finish(storage, "a/x")
+    record = {**checkpoint.record, "metrics": {"photo_score": float("nan")}}
+    with pytest.raises(ValueError, match="JSON"):
+        registering.register(storage, [replace(checkpoint, record=record)])
+    assert not Registry.read(storage).entries
+
+
+def test_moments_are_written_alike_so_that_they_can_be_sorted_as_text(storage, monkeypatch):
+    class Clock:
+        now = staticmethod(lambda zone: datetime(2026, 11, 29, tzinfo=zone))
+
+    monkeypatch.setattr(registering, "datetime", Clock)
+    (entry,) = register(storage, "a/x").entries
+    assert entry.registered == "2026-11-29T00:00:00.000000+00:00"
+
+
+def test_what_an_earlier_version_trained_can_be_chosen(storage):
+    finish(storage, "old/x", photo_score=0.9)
+    (storage / "best.json").write_bytes(b'{"checkpoint": "old/x", "score": 0.9}')
+    assert registering.choose(storage, "old/x").chosen.checkpoint == "old/x"
+
+
+def test_where_choices_are_dropped_and_the_best_is_damaged_the_next_one_is_the_best(storage):
+    register(storage, "a/x", photo_score=0.8)
+    register(storage, "b/x", photo_score=0.9)
+    (storage / "b/x/weights.npz").write_bytes(b"")
+    assert registering.choose(storage, None).best().checkpoint == "a/x"
+    assert best(storage) == "a/x"
+
+
 @pytest.mark.parametrize("content", ["", '{"checkpoint": "gone/x"}', '{"checkpoint": "/elsewhere"}', "[]"])
 def test_an_unusable_best_json_of_an_earlier_version_is_replaced(storage, content):
     (storage / "best.json").write_bytes(content.encode())
@@ -263,6 +340,18 @@ def test_after_a_training_of_the_articles_networks_the_shipped_one_serves_until_
     assert find_best(storage) == Storage.open(SHIPPED)
 
 
+def test_a_choice_holds_where_what_came_after_it_is_damaged_and_not_where_it_is_damaged_itself(storage):
+    shipped = shipped_entry()
+    register(storage, "a/x", photo_score=shipped.score - 0.02, **of_mnist())
+    register(storage, "b/x", photo_score=shipped.score - 0.03, **of_mnist())
+    registering.choose(storage, "a/x")
+    register(storage, "c/x", photo_score=shipped.score - 0.01, **of_mnist())
+    for damaged, serves in (("c/x", storage / "a/x"), ("a/x", Storage.open(SHIPPED))):
+        (storage / damaged / "weights.npz").write_bytes(b"")
+        registering.register(storage, [])
+        assert find_best(storage) == serves
+
+
 def test_what_was_trained_on_other_digits_serves(storage):
     register(storage, "own/x", photo_score=0.5)
     assert find_best(storage) == storage / "own/x"
@@ -274,6 +363,31 @@ def test_a_record_that_cannot_be_read_is_named(storage, content):
     (storage / "registry/b--x-0.json").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"b--x-0\.json"):
         find_best(storage)
+
+
+def test_a_record_of_another_format_is_refused_even_where_it_could_be_read(storage):
+    register(storage, "a/x")
+    (name,) = (storage / "registry").files()
+    record = json.loads((storage / "registry" / name).read_bytes())
+    (storage / "registry" / name).write_bytes(json.dumps({**record, "format": 2}).encode())
+    with pytest.raises(CheckpointError, match="its format is 2"):
+        find_best(storage)
+
+
+def test_of_choices_that_do_not_know_each_other_the_later_one_holds(storage):
+    for name in ("a/x", "b/x"):
+        register(storage, name)
+        registering.choose(storage, name)
+    choices = [storage / "registry" / name for name in (storage / "registry").files() if name.startswith("choice-")]
+    records = {file: json.loads(file.read_bytes()) for file in choices}
+    (second,) = (file for file, record in records.items() if record["replaces"])
+    for made, holds in (("9999", "b/x"), ("0000", "a/x")):
+        second.write_bytes(json.dumps({**records[second], "replaces": [], "made": made}).encode())
+        assert find_best(storage) == storage / holds
+
+
+def test_only_what_is_as_long_as_a_fingerprint_is_shortened():
+    assert short(f"{'x' * 40}+{'y' * 41}") == f"{'x' * 40}+{'y' * 12}..."
 
 
 def write_many(path, worker, barrier):

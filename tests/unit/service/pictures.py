@@ -17,16 +17,18 @@ class RecordingMetrics:
     """Remembers what was counted."""
 
     def __init__(self):
-        self.digits, self.reasons, self.stages, self.swaps = [], [], [], []
+        self.digits, self.confidences, self.reasons, self.stages, self.seconds, self.swaps = [], [], [], [], [], []
 
     def predicted(self, digit, confidence):
         self.digits.append(digit)
+        self.confidences.append(confidence)
 
     def rejected(self, reason):
         self.reasons.append(reason)
 
     def took(self, stage, seconds):
         self.stages.append(stage)
+        self.seconds.append(seconds)
 
     def swapped(self, accepted):
         self.swaps.append(accepted)

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -271,7 +272,17 @@ def test_a_choice_that_cannot_be_is_refused(service, choice):
 def test_answers_are_counted_by_digit_and_stage(client, metrics):
     answer = client.post("/predict", content=SEVEN).json()
     assert metrics.digits == [answer["digit"]]
+    assert metrics.confidences == [pytest.approx(answer["confidence"], abs=1e-6)]
     assert sorted(metrics.stages) == ["decode", "predict", "prepare"]
+    assert all(0 < seconds < 60 for seconds in metrics.seconds)
+
+
+def test_answers_and_models_are_made_by_name_and_stay_as_they_are(service):
+    for one in (*service.recognise(service.model, [SEVEN, b""]), service.model):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(one, dataclasses.fields(one)[0].name, None)
+        with pytest.raises(TypeError, match="takes 1 positional"):
+            type(one)(None)
 
 
 def test_bugs_of_ours_have_the_error_shape_and_tell_nothing(client, service, monkeypatch):

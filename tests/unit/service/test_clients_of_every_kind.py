@@ -129,6 +129,26 @@ def test_what_is_no_data_url_is_refused(client, metrics, request_of):
     assert metrics.reasons == ["data_url"]
 
 
+@pytest.mark.parametrize(
+    ("headers", "length", "status"),
+    [
+        ({"content-type": "x" * 200}, 100, 415),
+        ({"content-encoding": "x" * 200}, 50, 415),
+        ({"content-type": "text/plain"}, 30, 422),
+    ],
+    ids=["type", "encoding", "text"],
+)
+def test_of_what_a_client_sent_only_the_beginning_is_repeated(client, headers, length, status):
+    detail = assert_problem(client.post("/predict", content="x" * 200, headers=headers), status)
+    assert "x" * length in detail and "x" * (length + 1) not in detail
+
+
+def test_as_many_fields_as_files_may_be_sent_and_no_more(client):
+    field = ("image", (None, URL))
+    assert len(client.post("/predict", files=[field] * 16).json()["predictions"]) == 16
+    assert_problem(client.post("/predict", files=[field] * 17), 400)
+
+
 @pytest.mark.parametrize("path", ["/", "/docs", "/health", "/model", "/v2", "/v2/health/live", "/v2/health/ready"])
 def test_head_is_answered_as_get_is(client, path):
     assert client.head(path).status_code == client.get(path).status_code == 200

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import json
 
 import pytest
@@ -11,6 +12,7 @@ from digits.errors import ConfigurationError
 from digits.service.gate import OPEN_PATHS, Gate, problem, read_api_key
 
 KEY = "0123456789abcdef"
+PACKED = gzip.compress(b"12345")
 
 
 class Passed:
@@ -142,11 +144,41 @@ def test_a_body_that_is_streamed_is_counted_and_ends_where_it_is_too_large():
     assert (passed.bodies, passed.refusals) == ([b"12345", b"67890"], ["too_large"])
 
 
+@pytest.mark.parametrize("encoding", ["gzip", " GZIP "])
+def test_a_packed_body_comes_through_unpacked_and_is_whole_with_its_last_piece(encoding):
+    passed = Passed(key=None, most=len(PACKED)).request(PACKED[:15], PACKED[15:], content_encoding=encoding)
+    assert (b"".join(passed.bodies), passed.refusals) == (b"12345", [])
+
+
+def test_a_body_that_is_called_not_packed_comes_through_as_it_is():
+    assert Passed(key=None).request(b"12345", content_encoding="Identity").bodies == [b"12345", None]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason"),
+    [(PACKED[:-3], 400, "encoding"), (b"no gzip", 400, "encoding"), (gzip.compress(bytes(41)), 413, "too_large")],
+)
+def test_a_packed_body_that_is_damaged_or_holds_too_much_is_refused(body, status, reason):
+    passed = Passed(key=None, most=40)
+    with pytest.raises(HTTPException) as refused:
+        passed.request(body, content_encoding="gzip")
+    assert (refused.value.status_code, refused.value.headers) == (status, {"connection": "close"})
+    assert passed.refusals == [reason] and "expected: " in refused.value.detail
+
+
+def test_a_body_that_is_packed_in_another_way_is_refused_unread():
+    passed = Passed(key=None).request(b"1", content_encoding="br")
+    assert (passed.status, passed.refusals, passed.scopes) == (415, ["encoding"], [])
+    assert passed.headers["connection"] == "close" and "encoded as br" in passed.answer["detail"]
+
+
 def test_every_error_has_one_shape_and_under_v2_also_the_key_of_the_protocol():
     plain, protocol = problem("/predict", 404, "gone"), problem("/v2/models", 418, "gone", {"x": "y"})
     assert json.loads(plain.body) == {"detail": "gone"}
     assert json.loads(protocol.body) == {"detail": "gone", "error": "gone"}
     assert (plain.status_code, protocol.status_code, protocol.headers["x"]) == (404, 418, "y")
+    refused = json.loads(problem("/v2/models", 422, "gone", reason="blank").body)
+    assert refused == {"detail": "gone", "error": "gone", "reason": "blank"}
     assert plain.media_type == protocol.headers["content-type"] == "application/json"
 
 

@@ -134,6 +134,8 @@ def test_what_cannot_be_read_is_refused_with_the_reason(client, metrics, data, s
 def test_reading_is_counted_by_digit_and_stage(client, metrics, sheet):
     answer = client.post("/read", content=sheet).json()
     assert metrics.digits == [one["digit"] for one in answer["digits"]] and metrics.stages == ["read"]
+    assert metrics.confidences == pytest.approx([one["confidence"] for one in answer["digits"]], abs=1e-6)
+    assert 0 < metrics.seconds[0] < 60
 
 
 def test_without_a_model_nothing_is_read(sheet):

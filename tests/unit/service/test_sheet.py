@@ -49,7 +49,8 @@ def test_each_box_is_answered_by_both_networks_and_what_they_read_is_counted_up(
     assert answer["written"] == 48 and answer["model"] == "recommended-seed0"
     assert answer["read"] == sum(box["digit"] == box["label"] for box in boxes) >= 47
     assert answer["baseline_read"] == sum(box["baseline"] == box["label"] for box in boxes) < 40
-    assert metrics.stages == ["sheet"] and metrics.digits == [box["digit"] for box in boxes if not box["empty"]]
+    assert metrics.stages == ["sheet"] and 0 < metrics.seconds[0] < 60
+    assert metrics.digits == [box["digit"] for box in boxes if not box["empty"]]
 
 
 def test_explain_adds_a_picture_of_each_box_and_forms_are_taken(client, photo):
