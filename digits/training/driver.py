@@ -98,7 +98,8 @@ def groups_for(task: TrainingTask, shares: Sequence[Workers], max_failures: int)
     One of several that finds too few nodes waits, until another one has done its work if need be.
     """
     alone = len(shares) == 1
-    # All have one folder of Ray Train. Each looks for its note there when it starts, before any can have an epoch.
+    # All have one folder of Ray Train, which keeps a note there. A group reads it once, when it starts and none has an
+    # epoch, and takes nothing from it.
     return [
         worker_group(
             train_worker,
