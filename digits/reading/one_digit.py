@@ -21,6 +21,7 @@ from digits.reading.cut_out import cut_out, with_pictures
 from digits.reading.detect import FINE_SIDE
 from digits.reading.merge import Found, likely, merged
 from digits.reading.reader import Reader
+from digits.reading.tight import shown
 
 GLANCE_SIDE = 192
 """Longer side of the reduced picture that is glanced at, in pixels."""
@@ -194,7 +195,8 @@ def glance(photo: np.ndarray, reader: Reader) -> tuple[list[Found], tuple[int, .
         size = tuple(max(1, round(side * scale)) for side in photo.shape[1::-1])
         photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
-    return merged(reader.detector.whole(grey, (0,)), grey.shape), grey.shape
+    seen = shown(grey)
+    return seen.as_it_came(merged(reader.detector.whole(seen.grey, (0,)), seen.grey.shape)), grey.shape
 
 
 def prepare_at(photo: np.ndarray, box: Box) -> Prepared:

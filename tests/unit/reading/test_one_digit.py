@@ -197,3 +197,45 @@ def test_noise_of_28x28_is_no_digit():
         except (NotADigit, NoDigitFound, SeveralDigits):
             continue
     assert answered <= 1
+
+
+def eight_by_eight(image):
+    """A digit uint8 (28, 28) as scikit-learn's load_digits has it: cut to its ink, its height over all rows, counted."""
+    large = (cv2.resize(image, (112, 112), interpolation=cv2.INTER_CUBIC) > 110).astype(np.uint8)
+    x, y, width, height = cv2.boundingRect(large)
+    wide = min(32, max(1, round(32 * width / height)))
+    cut = cv2.resize(255 * large[y : y + height, x : x + width], (wide, 32), interpolation=cv2.INTER_AREA) > 127
+    bitmap = np.zeros((32, 32), np.uint8)
+    bitmap[:, (32 - wide) // 2 : (32 - wide) // 2 + wide] = cut
+    return (bitmap.reshape(8, 4, 8, 4).sum((1, 3)) * 255 // 16).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "enlarged",
+    [lambda tiny: tiny, lambda tiny: 255 - tiny, lambda tiny: cv2.resize(tiny, (28, 28), interpolation=cv2.INTER_CUBIC)],
+    ids=["8x8", "dark on light", "28x28"],
+)
+def test_a_digit_of_8x8_pixels_that_touches_its_frame_is_read(digits, enlarged):
+    networks, right = shipped(), 0
+    for image, label in zip(digits[0][:40], digits[1][:40], strict=True):
+        try:
+            look = look_at(to_rgb(enlarged(eight_by_eight(image))), networks.reader)
+            right += look.answer(networks.classifier.probabilities).argmax() == label
+        except (NotADigit, NoDigitFound, SeveralDigits):
+            continue
+    assert right >= 36
+
+
+def test_a_digit_that_touches_its_frame_has_its_box_in_the_picture(reader, digits):
+    read = 0
+    for image, label in zip(digits[0][:20], digits[1][:20], strict=True):
+        tiny = eight_by_eight(image)
+        try:
+            (one,) = reader.read(tiny).digits
+        except (NotADigit, ValueError):
+            continue
+        left, top, width, height = one.box
+        read += one.digit == label
+        assert 0 <= left and left + width <= 8 and 0 <= top and top + height <= 8
+        assert height > 6 and abs(left + width / 2 - 4) < 1.5
+    assert read >= 14
