@@ -15,7 +15,7 @@ import numpy as np
 from digits.config import IMAGE_SIZE
 from digits.errors import NoDigitFound, NotADigit, SeveralDigits
 from digits.images import decode_image, upright_size
-from digits.preprocessing.prepare import Prepared, prepare
+from digits.preprocessing.prepare import TINY, Prepared, prepare
 from digits.reading.answer import ReadDigit, Reading
 from digits.reading.cut_out import cut_out, with_pictures
 from digits.reading.detect import FINE_SIDE
@@ -51,7 +51,8 @@ class Look:
 
     images: np.ndarray
     """uint8 (K, 28, 28): what the digit network is to read, the digit as MNIST would draw it. A picture of 28x28 is
-    itself the last one, since what is drawn of it lacks what clutter touches."""
+    itself the last one, since what is drawn of it lacks what clutter touches; so is a smaller one, with paper around
+    it."""
     box: Box
     found: Found | None
     """The likeliest digit at that place; None where no glance was needed, or nothing was seen."""
@@ -129,6 +130,7 @@ def look_at(photo: np.ndarray, reader: Reader) -> Look:
             return seen_alone(photo, answered[0], shape)
     here = [one for one in every if share_of_smaller(prepared.box, box_of(one, shape)) > 0.5]
     found = max(here, key=lambda one: one.confidence, default=None)
+    whole = whole if whole is not None else in_paper(photo)
     if whole is not None:
         images = np.concatenate([prepared.image[None], whole])
         return Look(images=images, box=prepared.box, found=found, is_whole=True)
@@ -157,6 +159,14 @@ def whole_of(photo: np.ndarray) -> np.ndarray | None:
     if photo.shape[:2] != (IMAGE_SIZE, IMAGE_SIZE):
         return None
     return cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[None]
+
+
+def in_paper(photo: np.ndarray) -> np.ndarray | None:
+    """A small picture whose digit touches its frame, with paper around it, uint8 (1, 28, 28); None for any other."""
+    seen = shown(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)) if max(photo.shape[:2]) <= TINY else None
+    if seen is None or not seen.paper:
+        return None
+    return cv2.resize(seen.grey, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA)[None]
 
 
 def seen_alone(photo: np.ndarray, found: Found, shape: tuple[int, ...]) -> Look:
