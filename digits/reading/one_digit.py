@@ -12,21 +12,24 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from digits.config import IMAGE_SIZE
 from digits.errors import NoDigitFound, NotADigit, SeveralDigits
 from digits.images import decode_image, upright_size
-from digits.preprocessing.prepare import TINY, Prepared, prepare
+from digits.preprocessing.prepare import Prepared, prepare
 from digits.reading.answer import ReadDigit, Reading
+from digits.reading.confidence import log_odds
 from digits.reading.cut_out import cut_out, with_pictures
 from digits.reading.detect import FINE_SIDE
 from digits.reading.merge import Found, likely, merged
 from digits.reading.reader import Reader
-from digits.reading.tight import shown
+from digits.reading.tight import in_paper, shown, whole_of
 
 GLANCE_SIDE = 192
 """Longer side of the reduced picture that is glanced at, in pixels."""
-AGREEMENT = 0.25
+AGREEMENT = 0.235
 """Confidence in the digit that is answered, at that place, below which there is none; chosen on simulated pictures."""
+CERTAIN, DOUBT = 0.99, 0.2
+"""Where the digit network is less than certain of any digit, more agreement is needed: by so much of the log-odds that
+it lacks."""
 SURE_OF_WHOLE = 0.9
 """The digit network's probability, of a whole picture of 28x28, from which it answers whatever the glance saw; of 60
 pictures of noise that small none reaches it."""
@@ -34,6 +37,13 @@ WEIGHT = 0.5
 """Of the page network's logarithms in the pool, beside 1 for the digit network's."""
 MARGIN = 0.4
 """Paper around a digit that preparation overlooked, as a fraction of its longer side."""
+UNSURE, OPINION = 0.6, 0.25
+"""A page's digit that the page network gives less probability is looked at by the digit network, too, whose logarithms
+weigh so much in the pool; chosen on simulated pages."""
+CLOSE = 0.15
+"""Paper around such a digit, as a fraction of its longer side: more would show its neighbours."""
+LEAST = 1e-4
+"""Added to probabilities before they are pooled, so that neither network forbids a digit."""
 SPECK = 0.04
 """Fraction of the ink that a second piece of a digit in MNIST's form may have before it is looked at."""
 GRAIN = 1.5
@@ -86,7 +96,8 @@ class Look:
         seen = self.found.probabilities
         pooled = mean * seen**WEIGHT if self.is_prepared else seen
         agreed = self.found.confidence * seen[pooled.argmax()] / seen.max()
-        if agreed < AGREEMENT and not self.is_digit:
+        doubt = DOUBT * (log_odds(CERTAIN) - log_odds(min(CERTAIN, float(mean.max())))) if self.is_prepared else 0.0
+        if log_odds(agreed) - doubt < log_odds(AGREEMENT) and not self.is_digit:
             raise unlike()
         return (pooled / pooled.sum()).astype(np.float32)
 
@@ -154,21 +165,6 @@ def look_at_box(photo: np.ndarray, reader: Reader) -> Look:
     return Look(images=prepared.image[None], box=prepared.box, found=None, is_digit=True)
 
 
-def whole_of(photo: np.ndarray) -> np.ndarray | None:
-    """A picture of 28x28 as the digit network takes it, uint8 (1, 28, 28); None for any other size."""
-    if photo.shape[:2] != (IMAGE_SIZE, IMAGE_SIZE):
-        return None
-    return cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[None]
-
-
-def in_paper(photo: np.ndarray) -> np.ndarray | None:
-    """A small picture whose digit touches its frame, with paper around it, uint8 (1, 28, 28); None for any other."""
-    seen = shown(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)) if max(photo.shape[:2]) <= TINY else None
-    if seen is None or not seen.paper:
-        return None
-    return cv2.resize(seen.grey, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA)[None]
-
-
 def seen_alone(photo: np.ndarray, found: Found, shape: tuple[int, ...]) -> Look:
     """What only the page network can read, found in a reduced photo of this height and width."""
     height, width = photo.shape[:2]
@@ -209,14 +205,17 @@ def glance(photo: np.ndarray, reader: Reader) -> tuple[list[Found], tuple[int, .
     return seen.as_it_came(merged(reader.detector.whole(seen.grey, (0,)), seen.grey.shape)), grey.shape
 
 
-def prepare_at(photo: np.ndarray, box: Box) -> Prepared:
-    """Prepare what is at a place where preparation saw nothing by itself; NoDigitFound where it still does not."""
+def prepare_at(photo: np.ndarray, box: Box, around: float = MARGIN, turns: int = 0) -> Prepared:
+    """Prepare what is at a place of a photo, with paper around it as a fraction of its longer side.
+
+    The place is turned clockwise by quarter turns before. NoDigitFound where preparation sees nothing there.
+    """
     height, width = photo.shape[:2]
     left, top, right, bottom = np.array(box) * (width, height, width, height)
-    margin = MARGIN * max(right - left, bottom - top)
+    margin = around * max(right - left, bottom - top)
     x0, y0 = max(0, int(left - margin)), max(0, int(top - margin))
     x1, y1 = min(width, int(np.ceil(right + margin))), min(height, int(np.ceil(bottom + margin)))
-    prepared = prepare(np.ascontiguousarray(photo[y0:y1, x0:x1]))
+    prepared = prepare(np.ascontiguousarray(np.rot90(photo[y0:y1, x0:x1], -turns)))
     return Prepared(image=prepared.image, box=box, as_it_came=False)
 
 
@@ -260,7 +259,8 @@ def read_photo(photo: np.ndarray, size: tuple[int, int], reader: Reader, classif
     except NotADigit as error:
         refusal = error
     if reading is not None and len(reading.digits) > 1:
-        return reading
+        seconds = (second_look(one, photo, size, reading.rotation // 90, classify) for one in reading.digits)
+        return replace(reading, digits=tuple(seconds))
     try:
         look = look_at(photo, reader)
         probabilities = look.answer(classify)
@@ -270,6 +270,19 @@ def read_photo(photo: np.ndarray, size: tuple[int, int], reader: Reader, classif
             raise refusal from None
         return reading
     return Reading(digits=(_alone(look, probabilities, reading, size),), rotation=0)
+
+
+def second_look(one: ReadDigit, photo: np.ndarray, size: tuple[int, int], turns: int, classify: Classify) -> ReadDigit:
+    """A digit of a page, by the digit network too where the page network is unsure which one it is."""
+    if one.probabilities.max() >= UNSURE:
+        return one
+    left, top, width, height = np.array(one.box) / (*size, *size)
+    try:
+        prepared = prepare_at(photo, (left, top, left + width, top + height), CLOSE, turns)
+    except NoDigitFound:
+        return one
+    pooled = (one.probabilities + LEAST) * (classify(prepared.image[None])[0] + LEAST) ** OPINION
+    return replace(one, digit=int(pooled.argmax()), probabilities=(pooled / pooled.sum()).astype(np.float32))
 
 
 def _alone(look: Look, probabilities: np.ndarray, reading: Reading | None, size: tuple[int, int]) -> ReadDigit:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from digits.config import IMAGE_SIZE
 from digits.preprocessing.ink import percentile, resize_to
 from digits.preprocessing.prepare import TINY
 from digits.reading.detect import SMALL_SIDE
@@ -58,3 +59,18 @@ def shown(grey: np.ndarray) -> Shown:
     paper = max(1, round(PAPER * longer))
     framed = cv2.copyMakeBorder(grey, paper, paper, paper, paper, cv2.BORDER_CONSTANT, value=colour)
     return Shown(grey=resize_to(framed, SMALL_SIDE), paper=paper, scale=SMALL_SIDE / max(framed.shape))
+
+
+def in_paper(photo: np.ndarray) -> np.ndarray | None:
+    """A small picture whose digit touches its frame, with paper around it, uint8 (1, 28, 28); None for any other."""
+    seen = shown(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)) if max(photo.shape[:2]) <= TINY else None
+    if seen is None or not seen.paper:
+        return None
+    return cv2.resize(seen.grey, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA)[None]
+
+
+def whole_of(photo: np.ndarray) -> np.ndarray | None:
+    """A picture of 28x28 as the digit network takes it, uint8 (1, 28, 28); None for any other size."""
+    if photo.shape[:2] != (IMAGE_SIZE, IMAGE_SIZE):
+        return None
+    return cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[None]
