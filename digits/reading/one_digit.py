@@ -89,14 +89,15 @@ class Look:
         mean: np.ndarray = probabilities.mean(axis=0)
         if self.as_it_came or (self.is_whole and probabilities[-1].max() >= SURE_OF_WHOLE):
             return mean
+        if self.found is None and self.is_digit:
+            return mean
         if self.found is None:
-            if self.is_digit:
-                return mean
             raise unlike()
         seen = self.found.probabilities
         pooled = mean * seen**WEIGHT if self.is_prepared else seen
         agreed = self.found.confidence * seen[pooled.argmax()] / seen.max()
-        doubt = DOUBT * (log_odds(CERTAIN) - log_odds(min(CERTAIN, float(mean.max())))) if self.is_prepared else 0.0
+        surest = min(CERTAIN, float(probabilities.max())) if self.is_prepared else CERTAIN
+        doubt = DOUBT * (log_odds(CERTAIN) - log_odds(surest))
         if log_odds(agreed) - doubt < log_odds(AGREEMENT) and not self.is_digit:
             raise unlike()
         return (pooled / pooled.sum()).astype(np.float32)
