@@ -28,8 +28,7 @@ GLANCE_SIDE = 192
 AGREEMENT = 0.235
 """Confidence in the digit that is answered, at that place, below which there is none; chosen on simulated pictures."""
 CERTAIN, DOUBT = 0.99, 0.2
-"""Where the digit network is less than certain of any digit, more agreement is needed: by so much of the log-odds that
-it lacks."""
+"""Where the digit network is less certain of a digit, more agreement is needed: this share of the log-odds it lacks."""
 SURE_OF_WHOLE = 0.9
 """The digit network's probability, of a whole picture of 28x28, from which it answers whatever the glance saw; of 60
 pictures of noise that small none reaches it."""
