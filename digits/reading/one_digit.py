@@ -12,20 +12,23 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from digits.config import IMAGE_SIZE
 from digits.errors import NoDigitFound, NotADigit, SeveralDigits
 from digits.images import decode_image, upright_size
 from digits.preprocessing.prepare import Prepared, prepare
 from digits.reading.answer import ReadDigit, Reading
+from digits.reading.confidence import log_odds
 from digits.reading.cut_out import cut_out, with_pictures
 from digits.reading.detect import FINE_SIDE
 from digits.reading.merge import Found, likely, merged
 from digits.reading.reader import Reader
+from digits.reading.tight import in_paper, shown, whole_of
 
 GLANCE_SIDE = 192
 """Longer side of the reduced picture that is glanced at, in pixels."""
-AGREEMENT = 0.25
+AGREEMENT = 0.235
 """Confidence in the digit that is answered, at that place, below which there is none; chosen on simulated pictures."""
+CERTAIN, DOUBT = 0.99, 0.2
+"""Where the digit network is less certain of a digit, more agreement is needed: this share of the log-odds it lacks."""
 SURE_OF_WHOLE = 0.9
 """The digit network's probability, of a whole picture of 28x28, from which it answers whatever the glance saw; of 60
 pictures of noise that small none reaches it."""
@@ -33,6 +36,13 @@ WEIGHT = 0.5
 """Of the page network's logarithms in the pool, beside 1 for the digit network's."""
 MARGIN = 0.4
 """Paper around a digit that preparation overlooked, as a fraction of its longer side."""
+UNSURE, OPINION = 0.6, 0.25
+"""A page's digit that the page network gives less probability is looked at by the digit network, too, whose logarithms
+weigh so much in the pool; chosen on simulated pages."""
+CLOSE = 0.15
+"""Paper around such a digit, as a fraction of its longer side: more would show its neighbours."""
+LEAST = 1e-4
+"""Added to probabilities before they are pooled, so that neither network forbids a digit."""
 SPECK = 0.04
 """Fraction of the ink that a second piece of a digit in MNIST's form may have before it is looked at."""
 GRAIN = 1.5
@@ -50,7 +60,8 @@ class Look:
 
     images: np.ndarray
     """uint8 (K, 28, 28): what the digit network is to read, the digit as MNIST would draw it. A picture of 28x28 is
-    itself the last one, since what is drawn of it lacks what clutter touches."""
+    itself the last one, since what is drawn of it lacks what clutter touches; so is a smaller one, with paper around
+    it."""
     box: Box
     found: Found | None
     """The likeliest digit at that place; None where no glance was needed, or nothing was seen."""
@@ -77,14 +88,16 @@ class Look:
         mean: np.ndarray = probabilities.mean(axis=0)
         if self.as_it_came or (self.is_whole and probabilities[-1].max() >= SURE_OF_WHOLE):
             return mean
+        if self.found is None and self.is_digit:
+            return mean
         if self.found is None:
-            if self.is_digit:
-                return mean
             raise unlike()
         seen = self.found.probabilities
         pooled = mean * seen**WEIGHT if self.is_prepared else seen
         agreed = self.found.confidence * seen[pooled.argmax()] / seen.max()
-        if agreed < AGREEMENT and not self.is_digit:
+        surest = min(CERTAIN, float(probabilities.max())) if self.is_prepared else CERTAIN
+        doubt = DOUBT * (log_odds(CERTAIN) - log_odds(surest))
+        if log_odds(agreed) - doubt < log_odds(AGREEMENT) and not self.is_digit:
             raise unlike()
         return (pooled / pooled.sum()).astype(np.float32)
 
@@ -128,6 +141,7 @@ def look_at(photo: np.ndarray, reader: Reader) -> Look:
             return seen_alone(photo, answered[0], shape)
     here = [one for one in every if share_of_smaller(prepared.box, box_of(one, shape)) > 0.5]
     found = max(here, key=lambda one: one.confidence, default=None)
+    whole = whole if whole is not None else in_paper(photo)
     if whole is not None:
         images = np.concatenate([prepared.image[None], whole])
         return Look(images=images, box=prepared.box, found=found, is_whole=True)
@@ -149,13 +163,6 @@ def look_at_box(photo: np.ndarray, reader: Reader) -> Look:
     except NoDigitFound:
         prepared = prepare(cv2.GaussianBlur(photo, (0, 0), GRAIN))
     return Look(images=prepared.image[None], box=prepared.box, found=None, is_digit=True)
-
-
-def whole_of(photo: np.ndarray) -> np.ndarray | None:
-    """A picture of 28x28 as the digit network takes it, uint8 (1, 28, 28); None for any other size."""
-    if photo.shape[:2] != (IMAGE_SIZE, IMAGE_SIZE):
-        return None
-    return cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[None]
 
 
 def seen_alone(photo: np.ndarray, found: Found, shape: tuple[int, ...]) -> Look:
@@ -194,17 +201,21 @@ def glance(photo: np.ndarray, reader: Reader) -> tuple[list[Found], tuple[int, .
         size = tuple(max(1, round(side * scale)) for side in photo.shape[1::-1])
         photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
-    return merged(reader.detector.whole(grey, (0,)), grey.shape), grey.shape
+    seen = shown(grey)
+    return seen.as_it_came(merged(reader.detector.whole(seen.grey, (0,)), seen.grey.shape)), grey.shape
 
 
-def prepare_at(photo: np.ndarray, box: Box) -> Prepared:
-    """Prepare what is at a place where preparation saw nothing by itself; NoDigitFound where it still does not."""
+def prepare_at(photo: np.ndarray, box: Box, around: float = MARGIN, turns: int = 0) -> Prepared:
+    """Prepare what is at a place of a photo, with paper around it as a fraction of its longer side.
+
+    The place is turned clockwise by quarter turns before. NoDigitFound where preparation sees nothing there.
+    """
     height, width = photo.shape[:2]
     left, top, right, bottom = np.array(box) * (width, height, width, height)
-    margin = MARGIN * max(right - left, bottom - top)
+    margin = around * max(right - left, bottom - top)
     x0, y0 = max(0, int(left - margin)), max(0, int(top - margin))
     x1, y1 = min(width, int(np.ceil(right + margin))), min(height, int(np.ceil(bottom + margin)))
-    prepared = prepare(np.ascontiguousarray(photo[y0:y1, x0:x1]))
+    prepared = prepare(np.ascontiguousarray(np.rot90(photo[y0:y1, x0:x1], -turns)))
     return Prepared(image=prepared.image, box=box, as_it_came=False)
 
 
@@ -248,7 +259,8 @@ def read_photo(photo: np.ndarray, size: tuple[int, int], reader: Reader, classif
     except NotADigit as error:
         refusal = error
     if reading is not None and len(reading.digits) > 1:
-        return reading
+        seconds = (second_look(one, photo, size, reading.rotation // 90, classify) for one in reading.digits)
+        return replace(reading, digits=tuple(seconds))
     try:
         look = look_at(photo, reader)
         probabilities = look.answer(classify)
@@ -258,6 +270,19 @@ def read_photo(photo: np.ndarray, size: tuple[int, int], reader: Reader, classif
             raise refusal from None
         return reading
     return Reading(digits=(_alone(look, probabilities, reading, size),), rotation=0)
+
+
+def second_look(one: ReadDigit, photo: np.ndarray, size: tuple[int, int], turns: int, classify: Classify) -> ReadDigit:
+    """A digit of a page, by the digit network too where the page network is unsure which one it is."""
+    if one.probabilities.max() >= UNSURE:
+        return one
+    left, top, width, height = np.array(one.box) / (*size, *size)
+    try:
+        prepared = prepare_at(photo, (left, top, left + width, top + height), CLOSE, turns)
+    except NoDigitFound:
+        return one
+    pooled = (one.probabilities + LEAST) * (classify(prepared.image[None])[0] + LEAST) ** OPINION
+    return replace(one, digit=int(pooled.argmax()), probabilities=(pooled / pooled.sum()).astype(np.float32))
 
 
 def _alone(look: Look, probabilities: np.ndarray, reading: Reading | None, size: tuple[int, int]) -> ReadDigit:

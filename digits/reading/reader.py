@@ -21,6 +21,7 @@ from digits.reading.detect import FINE_SIDE, Candidates, Detector
 from digits.reading.ink_strength import with_strength
 from digits.reading.lines import lines_of, numbers_of
 from digits.reading.merge import Found, Thresholds, likely, merged
+from digits.reading.tight import shown
 from digits.storage import Storage
 
 READER = "reader"
@@ -123,6 +124,11 @@ class Reader:
         turned where that is much surer and shows several digits. Of two turns the one whose digits are surer on
         average wins a near tie: the other way up, an edge may be one more digit.
         """
+        picture = shown(grey)
+        found, turn = self._find(picture.grey)
+        return picture.as_it_came(found), turn
+
+    def _find(self, grey: np.ndarray) -> tuple[list[Found], int]:
         seen = self.detector.whole(grey, (0, 1, 2, 3))
         votes = [surety(merged(seen[seen.turns == turn], grey.shape)) for turn in range(4)]
         upright = self._closer(grey, seen[seen.turns == 0])

@@ -1,6 +1,7 @@
 """A picture of one digit: both networks look at it, and the digit network answers only where a digit is seen."""
 
 import re
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -8,14 +9,16 @@ import pytest
 
 from digits.errors import NoDigitFound, NotADigit, SeveralDigits
 from digits.evaluation.corruptions import corrupt
+from digits.evaluation.pages.score import edit_distance
 from digits.evaluation.pages.simulated import CONDITIONS, simulated_page
 from digits.evaluation.pages.without_digits import WITHOUT_DIGITS, page_without_digits
 from digits.evaluation.photo_score import everyday_photos
 from digits.evaluation.simulated_photos import PhotoConditions, photo_set
 from digits.images import encode_png, to_rgb
 from digits.reading import one_digit
+from digits.reading.answer import ReadDigit
 from digits.reading.networks import shipped
-from digits.reading.one_digit import is_one_piece, look_at, look_at_box, read_photo, read_picture
+from digits.reading.one_digit import is_one_piece, look_at, look_at_box, read_photo, read_picture, second_look
 
 
 def always(digit):
@@ -197,3 +200,95 @@ def test_noise_of_28x28_is_no_digit():
         except (NotADigit, NoDigitFound, SeveralDigits):
             continue
     assert answered <= 1
+
+
+def eight_by_eight(image):
+    """A digit uint8 (28, 28) as scikit-learn's load_digits has it: cut to its ink, as high as the frame."""
+    large = (cv2.resize(image, (112, 112), interpolation=cv2.INTER_CUBIC) > 110).astype(np.uint8)
+    x, y, width, height = cv2.boundingRect(large)
+    wide = min(32, max(1, round(32 * width / height)))
+    cut = cv2.resize(255 * large[y : y + height, x : x + width], (wide, 32), interpolation=cv2.INTER_AREA) > 127
+    bitmap = np.zeros((32, 32), np.uint8)
+    bitmap[:, (32 - wide) // 2 : (32 - wide) // 2 + wide] = cut
+    return (bitmap.reshape(8, 4, 8, 4).sum((1, 3)) * 255 // 16).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "enlarged",
+    [
+        lambda tiny: tiny,
+        lambda tiny: 255 - tiny,
+        lambda tiny: cv2.resize(tiny, (28, 28), interpolation=cv2.INTER_CUBIC),
+    ],
+    ids=["8x8", "dark on light", "28x28"],
+)
+def test_a_digit_of_8x8_pixels_that_touches_its_frame_is_read(digits, enlarged):
+    networks, right = shipped(), 0
+    for image, label in zip(digits[0][:40], digits[1][:40], strict=True):
+        try:
+            look = look_at(to_rgb(enlarged(eight_by_eight(image))), networks.reader)
+            right += look.answer(networks.classifier.probabilities).argmax() == label
+        except (NotADigit, NoDigitFound, SeveralDigits):
+            continue
+    assert right >= 36
+
+
+def test_a_digit_that_touches_its_frame_has_its_box_in_the_picture(reader, digits):
+    read = 0
+    for image, label in zip(digits[0][:20], digits[1][:20], strict=True):
+        tiny = eight_by_eight(image)
+        try:
+            (one,) = reader.read(tiny).digits
+        except (NotADigit, ValueError):
+            continue
+        left, top, width, height = one.box
+        read += one.digit == label
+        assert min(left, top) >= 0 and max(left + width, top + height) <= 8
+        assert height > 6 and abs(left + width / 2 - 4) < 1.5
+    assert read >= 14
+
+
+def test_a_digit_of_a_page_of_which_the_page_network_is_unsure_is_asked_of_the_digit_network_too(reader, digits):
+    """Whichever way the page lies: simulated pages have fewer errors."""
+    networks, alone, both = shipped(), 0, 0
+    for seed, name in ((21, "table"), (31, "show-through"), (21, "turned")):
+        place = list(CONDITIONS).index(name)
+        for number in range(4):
+            page = simulated_page(*digits, np.random.default_rng((seed, place, number)), CONDITIONS[name])
+            alone += edit_distance("".join(reader.read(page.picture).text.split()), page.digits)
+            both += edit_distance("".join(networks.read(page.picture).text.split()), page.digits)
+    assert both < alone
+
+
+@pytest.mark.parametrize("turns", [0, 1, 3])
+def test_only_an_unsure_digit_gets_a_second_look(digits, turns):
+    page = simulated_page(*digits, np.random.default_rng((84, 1)), CONDITIONS["one digit"])
+    photo = np.ascontiguousarray(np.rot90(page.picture, turns))
+    right, other = int(page.digits), (int(page.digits) + 1) % 10
+    left, top, width, height = page.boxes[0]
+    for _ in range(turns):
+        left, top, width, height = top, photo.shape[0] - left - width, height, width
+    shares = np.full(10, 0.02, np.float32)
+    shares[other], shares[right] = 0.44, 0.4
+    unsure = ReadDigit(
+        box=(left, top, width, height), digit=other, confidence=0.5, probabilities=shares, line=0, number=0
+    )
+    classify, size = shipped().classifier.probabilities, photo.shape[1::-1]
+    settled = second_look(unsure, photo, size, turns, classify)
+    assert settled.digit == right and settled.probabilities.sum() == pytest.approx(1, abs=1e-5)
+    sure = replace(unsure, probabilities=np.eye(10, dtype=np.float32)[other])
+    assert second_look(sure, photo, size, turns, classify) is sure
+    nothing = np.full_like(photo, 200)
+    assert second_look(unsure, nothing, size, turns, classify) is unsure
+
+
+def test_more_agreement_is_needed_where_the_digit_network_is_not_certain(reader, digits):
+    page = simulated_page(*digits, np.random.default_rng((84, 2)), CONDITIONS["one digit"])
+    right = int(page.digits)
+    look = look_at(page.picture, reader)
+    seen = replace(look, found=replace(look.found, confidence=0.3))
+    certain, unsure = (np.full((1, 10), (1 - p) / 9, np.float32) for p in (0.999, 0.3))
+    certain[0, right], unsure[0, right] = 0.999, 0.3
+    assert seen.judge(certain).argmax() == right
+    with pytest.raises(NotADigit):
+        seen.judge(unsure)
