@@ -32,9 +32,9 @@ def wall() -> bytes:
     return encode_png(page_without_digits("texture", np.random.default_rng((79, 0))))
 
 
-def test_every_digit_of_a_page_is_answered_as_the_reader_reads_it(client, page, sheet):
+def test_every_digit_of_a_page_is_answered_as_the_networks_in_service_read_it(client, service, page, sheet):
     answer = client.post("/read", content=sheet).json()
-    reading = read(page.picture)
+    reading = service.model.networks.read(page.picture)
     assert (answer["text"], answer["numbers"]) == (reading.text, reading.numbers)
     assert (answer["rotation"], answer["model"]) == (0, "baseline")
     assert len(answer["digits"]) == len(reading.digits) > 5
