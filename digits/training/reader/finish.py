@@ -180,15 +180,15 @@ def finish(run: PageRun, run_dir: Storage, files: DigitFiles) -> dict[str, Any]:
     return record
 
 
-def confidence_of(confidences: np.ndarray, right: np.ndarray) -> dict[str, float]:
-    """How well confidences, float (N,), hold for digits that were right, bool (N,)."""
+def confidence_of(confidences: np.ndarray, right: np.ndarray) -> dict[str, float | None]:
+    """How well confidences, float (N,), hold for digits that were right, bool (N,); None for a mean of no digit."""
     sure = confidences > SURE
     return {
         "digits": len(right),
-        "right": float(np.mean(right)),
-        "expected_calibration_error": calibration_gap(confidences, right),
-        "over_0.9": float(np.mean(sure)),
-        "right_over_0.9": float(np.mean(right[sure])) if sure.any() else 0.0,
+        "right": float(np.mean(right)) if len(right) else None,
+        "expected_calibration_error": calibration_gap(confidences, right) if len(right) else None,
+        "over_0.9": float(np.mean(sure)) if len(right) else None,
+        "right_over_0.9": float(np.mean(right[sure])) if sure.any() else None,
     }
 
 
