@@ -43,14 +43,9 @@ test: install
 	$(BIN)/python -m pytest -m "not slow and not long" --durations 10 --numprocesses 2 --dist loadfile tests/unit tests/mutation $(WITHOUT_RAY) $(ARGS)
 	$(BIN)/python -m pytest -m "not slow and not long" --durations 10 tests/end_to_end tests/integration tests/regression $(addprefix --ignore=,$(WITHOUT_RAY)) $(ARGS)
 
-# The long ones: real processes, kills, several nodes. Those that wait for no deadline run in two processes at a time
-WITHOUT_DEADLINES := $(addprefix tests/end_to_end/test_,benchmark.py check.py install.py missing_gpu.py read_job.py \
-  relative_paths.py) \
-  $(addprefix tests/integration/test_,gpus.py inference_equality.py training.py tuning.py) tests/regression
-
+# The long ones: real processes, kills, several nodes. One at a time: a Ray that starts beside others may not be up in time
 test-slow: install .venv-s3/installed
-	$(BIN)/python -m pytest -m "slow and not long" --durations 15 --numprocesses 2 --dist loadfile $(WITHOUT_DEADLINES) $(ARGS)
-	$(BIN)/python -m pytest -m "slow and not long" --durations 25 tests/end_to_end $(addprefix --ignore=,$(WITHOUT_DEADLINES)) $(ARGS)
+	$(BIN)/python -m pytest -m "slow and not long" --durations 25 $(ARGS)
 
 # Soaks, and every command of the documents: before a release
 test-long: install .venv-s3/installed
