@@ -95,7 +95,7 @@ def lowest(requirement):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("age", ["oldest", "newest"])
+@pytest.mark.parametrize("age", ["oldest", pytest.param("newest", marks=pytest.mark.long)])
 def test_two_lines_of_python_read_where_only_the_wheel_was_installed(age, wheel, page, tmp_path):
     """The oldest Python with the oldest packages that are allowed, and the newest with the newest."""
     old, new = interpreters()

@@ -94,7 +94,7 @@ def idx_files(tmp_path) -> str:
     return "idx"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_shipped_shards_are_made_again_from_mnists_own_files(idx_files, tmp_path):
     document = run("make_shards", idx_files, "--output", "made", folder=tmp_path)
     names = sorted(file.name for file in SHIPPED.glob("*.parquet"))
@@ -104,7 +104,7 @@ def test_the_shipped_shards_are_made_again_from_mnists_own_files(idx_files, tmp_
         assert pq.read_table(tmp_path / "made" / name).equals(pq.read_table(SHIPPED / name)), name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_folder_of_photos_becomes_digits_to_train_on(tmp_path, environment):
     """By a job that is killed on the way and typed again."""

@@ -86,6 +86,7 @@ def test_two_workers_end_with_the_weights_of_one(uninterrupted, tiny_mnist, tmp_
             assert other.validation_loss == pytest.approx(one.validation_loss, abs=1e-3)
 
 
+@pytest.mark.long
 def test_networks_that_train_side_by_side_end_as_one_after_another(uninterrupted, tiny_mnist, tmp_path):
     _, _, in_turn = uninterrupted
     run_dir = Storage.open(tmp_path) / "side-by-side"
