@@ -95,30 +95,19 @@ def measure(scope: Scope, results: Results) -> None:
 def compare(turns: Mapping[str, Sequence[Measured]]) -> list[Figure]:
     """The service beside the other servers, in what each turn measured of them."""
 
-    def sides(other: str, value: Callable[[Measured], float]) -> dict[str, Any]:
-        return {"ours": [value(turn) for turn in turns["service"]], "theirs": [value(turn) for turn in turns[other]]}
+    def figure(other: str, what: str, unit: str, value: Callable[[Measured], float], **more: Any) -> Figure:
+        ours, theirs = ([value(turn) for turn in turns[side]] for side in ("service", other))
+        better = "higher" if unit == "requests/s" else "lower"
+        shared = {"part": "service", "against": SERVERS[other], "better": better}
+        return Figure(what=what, unit=unit, ours=ours, theirs=theirs, **{**shared, **more})
 
     def throughput(other: str, kind: load.Kind, aim: float | None) -> Figure:
-        return Figure(
-            part="service",
-            what=f"{kind}, {connections_for(kind)} connections, {NETWORK}",
-            unit="requests/s",
-            against=SERVERS[other],
-            **sides(other, lambda turn: turn.results[kind].per_second),
-            better="higher",
-            aim=aim,
-        )
+        what = f"{kind}, {connections_for(kind)} connections, {NETWORK}"
+        return figure(other, what, "requests/s", lambda turn: turn.results[kind].per_second, aim=aim)
 
     def slowest(other: str, kind: load.Kind, aim: float | None) -> Figure:
-        return Figure(
-            part="service",
-            what=f"{kind}, {connections_for(kind)} connections, p99",
-            unit="ms",
-            against=SERVERS[other],
-            **sides(other, lambda turn: turn.results[kind].p99_ms),
-            better="lower",
-            aim=aim,
-        )
+        what = f"{kind}, {connections_for(kind)} connections, p99"
+        return figure(other, what, "ms", lambda turn: turn.results[kind].p99_ms, aim=aim)
 
     return [
         *(throughput("bare", kind, aim) for kind, aim in AIMS.items()),
@@ -127,22 +116,14 @@ def compare(turns: Mapping[str, Sequence[Measured]]) -> list[Figure]:
         slowest("keras", "png", None),
         *(throughput("onnx", kind, None) for kind in OF_PLAIN_SERVERS),
         slowest("onnx", "png", None),
-        Figure(
-            part="service",
-            what=f"12-megapixel JPEG, {FEW_CONNECTIONS} connections, p50",
-            unit="ms",
+        figure(
+            "onnx",
+            f"12-megapixel JPEG, {FEW_CONNECTIONS} connections, p50",
+            "ms",
+            lambda turn: turn.results["photo"].p50_ms,
             against="FastAPI + uvicorn, Pillow full decode + resize",
-            **sides("onnx", lambda turn: turn.results["photo"].p50_ms),
-            better="lower",
             aim=0.5,
             remark="ours finds paper and ink in the photo, theirs only shrinks it",
         ),
-        Figure(
-            part="service",
-            what="start-up to first answer",
-            unit="s",
-            against=SERVERS["keras"],
-            **sides("keras", lambda turn: turn.start_s),
-            better="lower",
-        ),
+        figure("keras", "start-up to first answer", "s", lambda turn: turn.start_s),
     ]
