@@ -101,11 +101,11 @@ def looks_like(files: DigitFiles, side: np.ndarray) -> np.ndarray:
     Pixels are compared by 64 bits of their BLAKE2b hash, so that few images are held at a time.
     """
     everything = np.ones(files.num_digits, bool)
-    parts = [
-        [hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in images]
+    parts = (
+        b"".join(hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in images)
         for images, _ in iterate_without_ray(files, everything)
-    ]
-    hashes = np.frombuffer(b"".join(b"".join(part) for part in parts), np.uint64)
+    )
+    hashes = np.frombuffer(b"".join(parts), np.uint64)
     return np.isin(hashes, hashes[side])
 
 
