@@ -6,24 +6,28 @@ BIN := .venv/bin
 
 install: .venv/dev
 
-# One environment that grows: make serve needs no TensorFlow, make train adds it, make test adds the tools
+# One environment that grows: make serve needs no TensorFlow, make train adds it, make test adds the tools.
+# The newest pip, and compilation by all cores rather than by pip, take two thirds of the time (docs/log.md)
+PIP_INSTALL := pip install --quiet --disable-pip-version-check --no-compile
+
 .venv/serve .venv/train .venv/dev: pyproject.toml constraints.txt
-	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(@F)]'
+	test -x $(BIN)/pip || $(PYTHON) -m venv --upgrade-deps .venv
+	$(BIN)/$(PIP_INSTALL) --constraint constraints.txt --editable '.[$(@F)]'
+	$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 	touch $@ $(if $(filter dev,$(@F)),.venv/serve .venv/train)
 
 # The S3 server that a slow test trains and serves from, apart from what is tested
 .venv-s3/installed: tests/end_to_end/s3_server/requirements.txt
-	$(PYTHON) -m venv .venv-s3
-	.venv-s3/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	$(PYTHON) -m venv --upgrade-deps .venv-s3
+	.venv-s3/bin/$(PIP_INSTALL) --requirement $<
 	touch $@
 
 # What the benchmark's part `reading` is set beside, apart from what is measured
 peers: .venv-peers/installed
 
 .venv-peers/installed: digits/benchmarks/peers/requirements.txt
-	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	$(PYTHON) -m venv --upgrade-deps .venv-peers
+	.venv-peers/bin/$(PIP_INSTALL) --requirement $<
 	touch $@
 
 # The article's two networks on the real digits; ARGS adds flags: make train ARGS="--seeds 0 1 2"

@@ -54,7 +54,7 @@ _PAGE_HEADERS = {
 }
 _STATUS_OF_REFUSAL = {"unknown_format": 415, "no_heic_decoder": 415, "too_many_pixels": 413}
 _OF_PICTURES: dict[str, Any] = {
-    "responses": {status: PROBLEMS[status] for status in (400, 413, 415, 422, 503)},
+    "responses": {status: PROBLEMS[status] for status in (400, 403, 413, 415, 422, 503)},
     "openapi_extra": {"requestBody": PICTURE_BODY},
 }
 _Result = TypeVar("_Result")
@@ -104,7 +104,11 @@ def create_api(
         generate_unique_id_function=lambda route: route.name,  # what generated clients call their functions
     )
     api.add_middleware(
-        Gate, max_body_bytes=limits.max_body_bytes, api_key=api_key, on_rejected=service.metrics.rejected
+        Gate,
+        max_body_bytes=limits.max_body_bytes,
+        api_key=api_key,
+        on_rejected=service.metrics.rejected,
+        origins=cors_origins,
     )
     if cors_origins:  # outside of the gate: a browser asks whether it may ask, and sends no key with that
         api.add_middleware(

@@ -1,4 +1,4 @@
-"""What every request passes through first: the check of its API key and of its body's size, declared or streamed.
+"""What every request passes through first: the check of its origin, its API key and its body's size.
 
 Bodies that a client packed (Content-Encoding) are unpacked here too.
 """
@@ -7,7 +7,7 @@ import base64
 import binascii
 import hmac
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from starlette.datastructures import Headers
@@ -19,6 +19,8 @@ from digits.errors import RequestError, require
 from digits.service.request_body import Unpacked
 from digits.service.settings import ROOT
 
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that ask for nothing to be done: browsers send them from everywhere, as for a link."""
 OPEN_PATHS = frozenset({"/health", "/v2/health/live", "/v2/health/ready"})
 """Paths that need no API key, for load balancers."""
 
@@ -30,11 +32,18 @@ class Gate:
     """ASGI middleware that refuses what is not allowed before reading it, and counts the bytes of what is read."""
 
     def __init__(
-        self, app: ASGIApp, *, max_body_bytes: int, api_key: str | None, on_rejected: Callable[[str], None]
+        self,
+        app: ASGIApp,
+        *,
+        max_body_bytes: int,
+        api_key: str | None,
+        on_rejected: Callable[[str], None],
+        origins: Sequence[str] = (),
     ) -> None:
         self.app = app
         self.max_body_bytes = max_body_bytes
         self.api_key = None if api_key is None else api_key.encode()
+        self.origins = frozenset(origins)
         self.on_rejected = on_rejected
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,6 +51,10 @@ class Gate:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        if scope["method"] not in SAFE_METHODS and not self._is_welcome(headers):
+            self.on_rejected("origin")
+            await problem(scope["path"], 403, self._foreign(headers["origin"]), _HANG_UP)(scope, receive, send)
+            return
         if self.api_key is not None and scope["path"] not in OPEN_PATHS and not self._has_key(headers):
             self.on_rejected("api_key")
             detail = "the API key is missing or wrong\n  what to do: send the header Authorization: Bearer KEY"
@@ -94,6 +107,28 @@ class Gate:
                 f"the body is larger than {self.max_body_bytes:,} bytes",
                 "at most that many",
                 "send a smaller picture; 2,000 pixels a side are more than enough",
+            )
+        )
+
+    def _is_welcome(self, headers: Headers) -> bool:
+        """Whether no browser sends this, or one does for a page of this service or of an origin that is named.
+
+        Any page on the web can have a browser post to 127.0.0.1. The browser says whose page it is (Origin), and which
+        name it asked (Host, or X-Forwarded-Host behind a gateway that changes Host; no page can set that unasked).
+        """
+        origin = headers.get("origin")
+        if origin is None or not self.origins.isdisjoint({origin, "*"}):
+            return True
+        host = origin.partition("://")[2]
+        return host != "" and host in (headers.get("host"), headers.get("x-forwarded-host"))
+
+    @staticmethod
+    def _foreign(origin: str) -> str:
+        return str(
+            RequestError(
+                f"a web page of {origin} sent this",
+                "requests of programs, of the service's own page, and of the origins in cors_origins",
+                "if the page may use the service, add its origin to cors_origins; behind a gateway, pass Host on",
             )
         )
 

@@ -109,6 +109,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     for status, description in {
         400: "The request cannot be parsed",
         401: "The API key is missing or wrong, where one is configured",
+        403: "A web page of another origin sent this, and is not allowed to",
         413: "The body or the picture is too large",
         415: "Not a picture in a format that is read here",
         422: "No digit or sheet was found, or several where one is asked for; the file or a parameter is invalid",

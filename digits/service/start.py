@@ -21,6 +21,15 @@ from digits.service.model import find_checkpoint
 from digits.service.settings import CONFIG, Settings, check_ports, read_settings
 from digits.tokens import use_private_token
 
+HELP = """digits serve [config.yaml] [key=value ...]: the service on this machine, or on the cluster of RAY_ADDRESS
+
+    storage_path=FOLDER    a folder or bucket: its best checkpoint serves, if it is better than the shipped one
+    checkpoint=WHICH       this one serves: shipped, best, or the path of one
+    api_key_file=FILE      ask for the key in the first line of this file
+    port=8000              where to listen
+
+Every other setting stands in a configuration file such as serve/config.yaml. Ctrl-C ends the service."""
+
 
 def is_local() -> bool:
     """Whether the service gets a Ray of its own on this machine: no other is named."""
@@ -61,6 +70,9 @@ def run(settings: Settings) -> None:
     options = [f"--runtime-env-json={json.dumps(interpreter)}"] if (interpreter := quoted_interpreter()) else []
     if is_local():
         use_private_token()
+        # Else each replica stays open for half a minute at its end, for load balancers of a cloud; HAProxy of this
+        # machine turns to another one at once.
+        os.environ.setdefault("RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", "1")
         ray.init(address="local", namespace="serve", num_cpus=usable_cores(), runtime_env=interpreter)
     else:
         ray.init(namespace="serve", runtime_env=interpreter)
@@ -83,6 +95,9 @@ def check_nodes(settings: Settings) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Check what `arguments` ask for, then serve it."""
+    if {"-h", "--help"} & set(arguments):
+        print(HELP)
+        return
     try:
         settings, name = prepare(arguments)
     except (CheckpointError, ConfigurationError) as error:

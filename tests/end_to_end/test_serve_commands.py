@@ -209,6 +209,7 @@ def test_two_services_run_beside_each_other(ray_folder, storage_path):
     environment = private_environment(ray_folder)
     for name in [name for name in environment if name.startswith("RAY_SERVE_HAPROXY")]:
         del environment[name]
+    del environment["RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S"]  # as it is for users: Ctrl-C ends it at once
     ports = [24_000 + os.getpid() % 1000, 25_000 + os.getpid() % 1000]
     processes = []
     for port, name in zip(ports, ("first", "second"), strict=True):
@@ -225,6 +226,7 @@ def test_two_services_run_beside_each_other(ray_folder, storage_path):
         )
     os.kill(processes[0].pid, signal.SIGINT)
     assert processes[0].wait(90) == 0
+    assert "failed to shut down" not in (ray_folder / "first.log").read_text()
     assert get_json(f"http://127.0.0.1:{ports[1]}/health") == {"status": "ok", "model": "second"}
     os.kill(processes[1].pid, signal.SIGINT)
     assert processes[1].wait(90) == 0

@@ -12,6 +12,7 @@ import pytest
 from digits import __main__ as command
 from digits.evaluation.pages.simulated import PLAIN, simulated_page
 from digits.images import encode_png
+from digits.service.settings import KEYS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,6 +49,13 @@ def test_every_job_has_its_name(asked, capsys):
     assert all(name in command.__doc__ for name in command.JOBS)
     assert asked() == asked("--help") == 0
     assert "digits read" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_the_service_tells_its_settings(asked, capsys, flag):
+    asked("serve", flag)
+    told = capsys.readouterr().out
+    assert all(f"    {key}=" in told for key in KEYS), told
 
 
 def test_what_is_no_command_is_told_in_three_parts(asked, capsys):

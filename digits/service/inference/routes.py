@@ -22,7 +22,7 @@ _MODEL = f"/v2/models/{protocol.MODEL_NAME}"
 _WITH_VERSION = f"{_MODEL}/versions/{protocol.VERSION}"
 _V1 = f"/v1/models/{protocol.MODEL_NAME}"
 _NOT_READY = {503: PROBLEMS[503]}
-_OF_TENSORS: dict[int | str, dict[str, Any]] = {status: PROBLEMS[status] for status in (400, 413, 503)}
+_OF_TENSORS: dict[int | str, dict[str, Any]] = {status: PROBLEMS[status] for status in (400, 403, 413, 503)}
 
 
 class InThread(Protocol):

@@ -1,4 +1,4 @@
-"""What every request passes first, by itself: its API key, and the size of its body, declared or streamed."""
+"""What every request passes first, by itself: its origin, its API key, and the size of its body."""
 
 import asyncio
 import base64
@@ -18,9 +18,9 @@ PACKED = gzip.compress(b"12345", mtime=0)
 class Passed:
     """What came through a gate, and what it answered itself."""
 
-    def __init__(self, *, key=KEY, most=10):
+    def __init__(self, *, key=KEY, most=10, origins=()):
         self.refusals, self.bodies, self.sent, self.scopes = [], [], [], []
-        self.gate = Gate(self.app, max_body_bytes=most, api_key=key, on_rejected=self.refusals.append)
+        self.gate = Gate(self.app, max_body_bytes=most, api_key=key, on_rejected=self.refusals.append, origins=origins)
 
     async def app(self, scope, receive, send):
         self.scopes.append(scope)
@@ -30,7 +30,7 @@ class Passed:
             if not message.get("more_body"):
                 break
 
-    def request(self, *parts, path="/predict", kind="http", **headers):
+    def request(self, *parts, path="/predict", kind="http", method="POST", **headers):
         """Send a request in parts; gives back this object."""
         messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
         messages.append({"type": "http.request"})  # the body may be left out
@@ -42,7 +42,7 @@ class Passed:
         async def send(message):
             self.sent.append(message)
 
-        asyncio.run(self.gate({"type": kind, "path": path, "headers": raw}, receive, send))
+        asyncio.run(self.gate({"type": kind, "method": method, "path": path, "headers": raw}, receive, send))
         return self
 
     @property
@@ -205,3 +205,50 @@ def test_a_file_without_a_key_of_sixteen_characters_is_refused(tmp_path):
         assert str(file) in refused.value.remedy and "16 characters" in refused.value.expected
     with pytest.raises(ConfigurationError):
         read_api_key(tmp_path)
+
+
+HERE, ELSEWHERE = "http://127.0.0.1:8000", "https://elsewhere.example"
+
+
+@pytest.mark.parametrize(
+    ("origin", "headers", "origins"),
+    [
+        pytest.param(HERE, {"host": "127.0.0.1:8000"}, (), id="own page"),
+        pytest.param("https://digits.example", {"host": "digits.example"}, (), id="own page over TLS"),
+        pytest.param(
+            "https://digits.example",
+            {"host": "10.0.0.7:8000", "x_forwarded_host": "digits.example"},
+            (),
+            id="own page behind a gateway",
+        ),
+        pytest.param(ELSEWHERE, {"host": "127.0.0.1:8000"}, (ELSEWHERE,), id="named"),
+        pytest.param(ELSEWHERE, {"host": "127.0.0.1:8000"}, ("*",), id="all are named"),
+        pytest.param("null", {"host": "127.0.0.1:8000"}, ("*",), id="a page from a file, where all are named"),
+    ],
+)
+def test_pages_of_the_service_and_of_named_origins_may_post(origin, headers, origins):
+    passed = Passed(key=None, origins=origins).request(b"123", origin=origin, **headers)
+    assert passed.status is None and passed.bodies[0] == b"123" and passed.refusals == []
+
+
+@pytest.mark.parametrize(
+    "origin", [ELSEWHERE, "http://127.0.0.1:8001", "http://127.0.0.1", "http://localhost:8000", "null", "", "file://"]
+)
+@pytest.mark.parametrize("host", [{"host": "127.0.0.1:8000"}, {}, {"host": ""}], ids=["host", "no host", "empty host"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_pages_of_other_origins_may_not_post(origin, host, method):
+    passed = Passed(origins=["https://another.example"]).request(b"123", method=method, origin=origin, **host)
+    assert passed.status == 403 and passed.scopes == [] and passed.refusals == ["origin"]
+    assert passed.headers["connection"] == "close"
+    detail = passed.answer["detail"]
+    assert f"page of {origin} sent" in detail and "what to do: " in detail and "cors_origins" in detail
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_pages_of_other_origins_may_look(method):
+    passed = Passed(key=None).request(method=method, path="/", origin=ELSEWHERE, host="127.0.0.1:8000")
+    assert passed.status is None and len(passed.scopes) == 1
+
+
+def test_programs_send_no_origin_and_are_not_asked_for_one():
+    assert Passed(key=None).request(b"123", host="127.0.0.1:8000").bodies[0] == b"123"
