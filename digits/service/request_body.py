@@ -5,14 +5,17 @@ Bodies in gzip or deflate are unpacked as they come, and never to more than a bo
 
 import base64
 import binascii
+import contextlib
 import json
+import sys
 import zlib
+from collections.abc import AsyncIterator
 from typing import Self
 
 from fastapi import Request
-from python_multipart.exceptions import FormParserError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from digits.errors import RequestError
 
@@ -100,15 +103,11 @@ def _no_data_url(happened: str) -> Refused:
 
 async def _read_files(request: Request, max_files: int) -> list[bytes]:
     """The content of every form field named `file` or `image`, in order: files, or data URLs as text."""
-    try:
-        async with request.form(max_files=max_files, max_fields=max_files) as form:
-            fields = [value for name, value in form.multi_items() if name in ("file", "image")]
-            pictures = [
-                await field.read() if isinstance(field, UploadFile) else from_data_url(field.encode())
-                for field in fields
-            ]
-    except FormParserError as error:
-        raise Refused(400, "form", f"the form cannot be parsed: {error}") from error
+    async with _form_of(request, max_files) as form:
+        fields = [value for name, value in form.multi_items() if name in ("file", "image")]
+        pictures = [
+            await field.read() if isinstance(field, UploadFile) else from_data_url(field.encode()) for field in fields
+        ]
     if not pictures:
         raise Refused.because(
             422,
@@ -120,6 +119,29 @@ async def _read_files(request: Request, max_files: int) -> list[bytes]:
             ),
         )
     return pictures
+
+
+@contextlib.asynccontextmanager
+async def _form_of(request: Request, max_files: int) -> AsyncIterator[FormData]:
+    """The fields of a form; Refused where it is none. Request.form would tell it in its own words."""
+    # Of any size: the body as a whole is bounded by the gate.
+    limits = {"max_files": max_files, "max_fields": max_files, "max_part_size": sys.maxsize}
+    try:
+        form = await MultiPartParser(request.headers, request.stream(), **limits).parse()
+    except MultiPartException as error:
+        raise Refused.because(
+            400,
+            RequestError(
+                f"the form cannot be parsed: {error.message}",
+                f"multipart/form-data with its boundary, and at most {max_files} fields",
+                "send each picture as a form field named file, as curl -F file=@seven.jpg does",
+                reason="form",
+            ),
+        ) from error
+    try:
+        yield form
+    finally:
+        await form.close()
 
 
 class Unpacked:

@@ -44,12 +44,18 @@ GUARDS = {
     "digits.service.limits": ("tests/unit/service/test_limits.py",),
     "digits.service.gate": ("tests/unit/service/test_gate.py",),
     "digits.service.service": tuple(
-        f"tests/unit/service/test_{name}.py" for name in ("api", "read", "refresh", "sheet")
+        f"tests/unit/service/test_{name}.py" for name in ("service", "api", "read", "refresh", "sheet")
     ),
     "digits.service.model": ("tests/unit/service/test_api.py", "tests/unit/service/test_refresh.py"),
-    "digits.service.api": ("tests/unit/service",),
-    "digits.service.request_body": ("tests/unit/service",),
-    "digits.service.responses": ("tests/unit/service",),
+    "digits.service.api": tuple(
+        f"tests/unit/service/test_{name}.py" for name in ("api", "read", "sheet", "clients_of_every_kind")
+    ),
+    "digits.service.request_body": tuple(
+        f"tests/unit/service/test_{name}.py" for name in ("request_body", "api", "clients_of_every_kind")
+    ),
+    "digits.service.responses": tuple(
+        f"tests/unit/service/test_{name}.py" for name in ("responses", "api", "read", "sheet", "inference_protocol")
+    ),
     "digits.storage": ("tests/unit/test_storage.py",),
     "digits.lease": ("tests/unit/test_lease.py",),
     "digits.models.checkpoints": ("tests/unit/models/test_checkpoints.py",),

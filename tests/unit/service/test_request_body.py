@@ -1,0 +1,100 @@
+"""The bytes of a request's pictures: packed bodies piece by piece, and forms that are none."""
+
+import base64
+import gzip
+import zlib
+
+import numpy as np
+import pytest
+
+from digits.errors import RequestError
+from digits.images import encode_png
+from digits.service.request_body import Unpacked
+from tests.unit.service.pictures import assert_problem
+
+CONTENT = np.random.default_rng(0).integers(0, 4, 3000, dtype=np.uint8).tobytes()
+
+
+def raw_deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(data) + packer.flush()
+
+
+WAYS = {
+    "gzip": ("gzip", lambda data: gzip.compress(data, mtime=0)),
+    "deflate": ("deflate", zlib.compress),
+    "deflate without a header": ("deflate", raw_deflate),
+}
+ways = pytest.mark.parametrize(("encoding", "pack"), WAYS.values(), ids=WAYS)
+
+
+def unpack(body: bytes, encoding: str, size: int, most: int = len(CONTENT)) -> bytes:
+    """A body that comes in pieces of so many bytes."""
+    unpacked = Unpacked(encoding, most)
+    pieces = [unpacked.feed(body[start : start + size]) for start in range(0, len(body), size)]
+    unpacked.end()
+    return b"".join(pieces)
+
+
+@ways
+@pytest.mark.parametrize("size", [1, 2, 3, 100, 100_000])
+def test_a_packed_body_is_unpacked_however_it_comes(encoding, pack, size):
+    assert unpack(pack(CONTENT), encoding, size) == CONTENT
+
+
+@ways
+@pytest.mark.parametrize("size", [1, 64, 100_000])
+def test_it_may_hold_as_much_as_an_unpacked_one_and_not_a_byte_more(encoding, pack, size):
+    assert unpack(pack(CONTENT), encoding, size, most=len(CONTENT)) == CONTENT
+    with pytest.raises(RequestError, match="more than 2,999 bytes when it is unpacked") as refused:
+        unpack(pack(CONTENT), encoding, size, most=len(CONTENT) - 1)
+    assert refused.value.reason == "too_large"
+
+
+@ways
+@pytest.mark.parametrize("size", [1, 64, 100_000])
+def test_one_that_ends_early_goes_on_or_is_damaged_is_refused(encoding, pack, size):
+    body = pack(CONTENT)
+    for damaged in (body[:-5], body + b"more", body[:40] + bytes(40) + body[80:]):
+        with pytest.raises(RequestError, match=f"no whole {encoding} data") as refused:
+            unpack(damaged, encoding, size)
+        assert refused.value.reason == "encoding"
+
+
+@pytest.mark.parametrize("body", [b"", b"\x78", b"not packed at all, but text"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_what_was_never_packed_is_refused(body, encoding):
+    with pytest.raises(RequestError, match=f"no whole {encoding} data"):
+        unpack(body, encoding, 100)
+
+
+def test_other_encodings_are_refused_by_name():
+    with pytest.raises(RequestError, match="encoded as br") as refused:
+        Unpacked("br", 10)
+    assert refused.value.reason == "encoding"
+    with pytest.raises(RequestError) as refused:
+        Unpacked("x" * 60, 10)
+    assert "x" * 50 in str(refused.value) and "x" * 51 not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "boundary", "told"),
+    [
+        (b"--other\r\nno form\r\n", "; boundary=edge", "Invalid multipart data"),
+        (b"x", "", "Missing boundary"),
+        (b'--edge\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n' * 17, "; boundary=edge", "Too many fields"),
+    ],
+)
+def test_a_form_that_cannot_be_parsed_is_told_as_such(client, metrics, content, boundary, told):
+    answer = client.post("/predict", content=content, headers={"content-type": f"multipart/form-data{boundary}"})
+    detail = assert_problem(answer, 400)
+    assert f"the form cannot be parsed: {told}" in detail and "at most 16 fields" in detail and "what to do: " in detail
+    assert metrics.reasons == ["form"]
+
+
+def test_the_data_url_in_a_form_may_be_as_large_as_a_photo(client):
+    noise = np.random.default_rng(0).integers(0, 256, (800, 800, 3), dtype=np.uint8)
+    url = f"data:image/png;base64,{base64.b64encode(encode_png(noise)).decode()}"
+    assert len(url) > 2_000_000
+    as_text = client.post("/predict", files={"image": (None, url)})
+    assert as_text.json() == client.post("/predict", content=encode_png(noise)).json()

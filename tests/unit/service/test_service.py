@@ -1,0 +1,54 @@
+"""The model in service, without HTTP: what it counts, and what it says where nothing changed or nothing was seen."""
+
+import cv2
+import numpy as np
+import pytest
+
+from digits.errors import NotADigit
+from digits.service import service as service_module
+from digits.service.service import Refusal, Service
+from digits.storage import Storage
+from tests.unit.models.finished import register
+from tests.unit.service.pictures import SEVEN
+
+
+@pytest.fixture
+def two_threads():
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    yield
+    cv2.setNumThreads(before)
+
+
+def test_a_request_keeps_to_one_thread(two_threads):
+    Service()
+    assert cv2.getNumThreads() == 1
+
+
+def test_answers_to_tensors_are_counted(service, metrics):
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
+    probabilities = service.predict(service.model, images)
+    assert metrics.digits == list(probabilities.argmax(axis=1)) and metrics.stages == ["predict"]
+    assert metrics.confidences == pytest.approx(probabilities.max(axis=1))
+
+
+def test_what_both_networks_do_not_agree_on_is_refused_and_counted(service, metrics, monkeypatch):
+    class Unlike:
+        def answer(self, classify):
+            raise NotADigit("nothing that looks like a digit")
+
+    monkeypatch.setattr(service_module, "look_at", lambda photo, reader: Unlike())
+    (refusal,) = service.recognise(service.model, [SEVEN])
+    assert isinstance(refusal, Refusal) and refusal.reason == refusal.counted == "not_a_digit"
+    assert metrics.reasons == ["not_a_digit"] and metrics.digits == []
+
+
+def test_a_storage_that_can_be_read_again_is_no_longer_refused(tmp_path, metrics, monkeypatch):
+    register(Storage.open(tmp_path), "a/first", photo_score=0.8)
+    service = Service(metrics)
+    service.swap({"storage_path": str(tmp_path)})
+    with monkeypatch.context() as unreachable:
+        unreachable.setattr(service_module, "find_checkpoint", lambda choice: (_ for _ in ()).throw(OSError("gone")))
+        assert not service.follow() and service.refused == "gone"
+    assert not service.follow() and service.refused is None and service.model.name == "first"
+    assert metrics.swaps == [True]
