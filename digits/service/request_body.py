@@ -27,7 +27,7 @@ ENCODINGS = ("gzip", "deflate")
 _GZIP, _ZLIB, _NO_HEADER = 31, 15, -15
 """How zlib is told what is around the data: gzip's header, zlib's own, or nothing."""
 _HEADER = 2
-"""Bytes of zlib's header: by then it is seen whether there is one."""
+"""Bytes of zlib's header."""
 
 
 class Refused(HTTPException):
@@ -156,23 +156,21 @@ class Unpacked:
                 "send the body as it is",
                 reason="encoding",
             )
-        self.encoding, self.most, self.size, self._raw = encoding, most, 0, False
-        self._unpacker = zlib.decompressobj(_GZIP if encoding == "gzip" else _ZLIB)
-        self._head = b""
-        """What came before anything was unpacked: it may have to be read in the other way."""
+        self.encoding, self.most, self.size, self._head = encoding, most, 0, b""
+        self._unpacker = zlib.decompressobj(_GZIP) if encoding == "gzip" else None
 
     def feed(self, data: bytes) -> bytes:
         """What a piece holds. RequestError where it is damaged, or reason too_large where the body holds too much."""
+        if self._unpacker is None:
+            data = self._head = self._head + data
+            if len(data) < _HEADER:
+                return b""
+            # Some clients leave zlib's header out, as the name says and the standard does not.
+            self._unpacker = zlib.decompressobj(_ZLIB if _has_zlib_header(data) else _NO_HEADER)
         try:
             unpacked = self._unpacker.decompress(data, self.most - self.size + 1)
         except zlib.error as error:
-            if self.size or self._raw or self.encoding != "deflate":
-                raise self._damaged() from error
-            # Some clients leave zlib's header out, as the name says and the standard does not.
-            self._unpacker, self._raw = zlib.decompressobj(_NO_HEADER), True
-            return self.feed(self._head + data)
-        if not self.size and not self._raw and len(self._head) < _HEADER:
-            self._head += data
+            raise self._damaged() from error
         self.size += len(unpacked)
         if self.size > self.most:
             raise RequestError(
@@ -185,7 +183,7 @@ class Unpacked:
 
     def end(self) -> None:
         """RequestError where the body ended too early, or went on behind its end."""
-        if not self._unpacker.eof or self._unpacker.unused_data:
+        if self._unpacker is None or not self._unpacker.eof or self._unpacker.unused_data:
             raise self._damaged()
 
     def _damaged(self) -> RequestError:
@@ -195,3 +193,8 @@ class Unpacked:
             "send it again, or without Content-Encoding",
             reason="encoding",
         )
+
+
+def _has_zlib_header(data: bytes) -> bool:
+    """Whether data begin as RFC 1950 says; deflate's own never do, since what pads a stored block is zero."""
+    return data[0] & 15 == 8 and int.from_bytes(data[:_HEADER], "big") % 31 == 0

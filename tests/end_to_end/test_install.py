@@ -69,7 +69,7 @@ def pip(*arguments, python=sys.executable):
 
 def environment(python, folder, *requirements):
     """The interpreter of a new environment with some requirements in it."""
-    subprocess.run([python, "-m", "venv", folder], check=True, timeout=120)
+    subprocess.run([python, "-m", "venv", "--upgrade-deps", folder], check=True, timeout=120)
     inside = folder / "bin" / "python"
     pip("install", *requirements, python=inside)
     return inside
@@ -127,6 +127,7 @@ def test_the_wheel_holds_the_package_alone(wheel):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1500)
 def test_an_installed_wheel_trains_and_serves_from_an_empty_folder(wheel, tmp_path):
     """First what serves, which brings no TensorFlow, then what trains, into the same environment."""
     pins = ("--constraint", ROOT / "constraints.txt")

@@ -17,6 +17,7 @@ from tests.unit.heic.making import declaring, exif, heic, page, several, with_ex
 
 BRANDS = b"\x00\x00\x00\x1cftyp%b\x00\x00\x00\x00%b%b"
 PHOTO = heic(page())
+CHILD = child.__file__
 
 
 def png(picture: Image.Image, orientation: int = 1) -> bytes:
@@ -42,7 +43,7 @@ def refusal(data: bytes) -> UnreadableImage:
 def instead_of_the_child(monkeypatch, tmp_path, program: str) -> None:
     """Start another program in its place; `bound()` is how the child bounds itself."""
     script = tmp_path / "child.py"
-    start = f"import os, runpy, sys, time\nchild = runpy.run_path({child.__file__!r})\n"
+    start = f"import os, runpy, sys, time\nchild = runpy.run_path({CHILD!r})\n"
     script.write_text(f"{start}bound = lambda: child['bound_this_process'](1000)\n{program}\n")
     monkeypatch.setattr(child, "__file__", str(script))
 
@@ -204,6 +205,7 @@ def test_a_decoder_that_hangs_is_killed(monkeypatch, tmp_path):
         ("", "b''", "damaged"),
         ("RGB 2 2", "b''", "damaged"),
         ("RGB 2 -2\n", "b'0' * 12", "damaged"),
+        ("RGB -2 2\n", "b'0' * 12", "damaged"),
         ("RGB 2\n", "b'0' * 12", "damaged"),
         ("RGB 2 2\n", "b'0' * 11", "damaged"),
         ("RGB 0 2\n", "b'0' * 12", "damaged"),
@@ -226,6 +228,24 @@ def test_the_process_gets_the_file_and_no_secret(monkeypatch, tmp_path):
     assert decode_image(PHOTO)[0, :, 0].tolist() == [0, 1]
 
 
+def test_the_process_finds_the_libraries_that_are_found_here(monkeypatch, tmp_path):
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/libraries")
+    program = "found = os.environ.get('LD_LIBRARY_PATH') == '/opt/libraries'\n"
+    instead_of_the_child(monkeypatch, tmp_path, program + answering("L 1 1\n", "bytes([found])"))
+    assert decode_image(PHOTO)[0, 0, 0] == 1
+    monkeypatch.delenv("LD_LIBRARY_PATH")
+    program = "found = 'LD_LIBRARY_PATH' in os.environ\n"
+    instead_of_the_child(monkeypatch, tmp_path, program + answering("L 1 1\n", "bytes([found])"))
+    assert decode_image(PHOTO)[0, 0, 0] == 0
+
+
+def test_the_process_says_nothing_and_hears_no_control_c(monkeypatch, tmp_path, capfd):
+    program = f"apart = os.getsid(0) != {os.getsid(0)}\nprint('noise of a library', file=sys.stderr)\n"
+    instead_of_the_child(monkeypatch, tmp_path, program + answering("L 1 1\n", "bytes([apart])"))
+    assert decode_image(PHOTO)[0, 0, 0] == 1
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     "program",
     [
@@ -245,7 +265,7 @@ def test_the_process_is_bounded(monkeypatch, tmp_path, program):
 def test_its_processor_time_is_bounded_and_bounds_of_before_are_kept():
     program = (
         "import resource, runpy\nresource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))\n"
-        f"runpy.run_path({child.__file__!r})['bound_this_process'](10**6)\n"
+        f"runpy.run_path({CHILD!r})['bound_this_process'](10**6)\n"
         "print(*(resource.getrlimit(getattr(resource, f'RLIMIT_{kind}')) for kind in ('CPU', 'FSIZE', 'CORE')))"
     )
     told = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, text=True, check=True).stdout

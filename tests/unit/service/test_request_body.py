@@ -6,11 +6,12 @@ import zlib
 
 import numpy as np
 import pytest
+from starlette.datastructures import FormData
 
 from digits.errors import RequestError
 from digits.images import encode_png
 from digits.service.request_body import Unpacked
-from tests.unit.service.pictures import assert_problem
+from tests.unit.service.pictures import SEVEN, assert_problem
 
 CONTENT = np.random.default_rng(0).integers(0, 4, 3000, dtype=np.uint8).tobytes()
 
@@ -61,6 +62,15 @@ def test_one_that_ends_early_goes_on_or_is_damaged_is_refused(encoding, pack, si
         assert refused.value.reason == "encoding"
 
 
+@pytest.mark.parametrize("level", range(10))
+@pytest.mark.parametrize("window", [9, 12, 15])
+@pytest.mark.parametrize("content", [b"", b"x", CONTENT, bytes(3000), np.random.default_rng(1).bytes(3000)])
+def test_deflate_has_a_header_or_none(level, window, content):
+    for wbits in (window, -window):
+        packer = zlib.compressobj(level=level, wbits=wbits)
+        assert unpack(packer.compress(content) + packer.flush(), "deflate", 1) == content
+
+
 @pytest.mark.parametrize("body", [b"", b"\x78", b"not packed at all, but text"])
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_what_was_never_packed_is_refused(body, encoding):
@@ -98,3 +108,27 @@ def test_the_data_url_in_a_form_may_be_as_large_as_a_photo(client):
     assert len(url) > 2_000_000
     as_text = client.post("/predict", files={"image": (None, url)})
     assert as_text.json() == client.post("/predict", content=encode_png(noise)).json()
+
+
+@pytest.mark.parametrize("data", ["@@@@", "a", "iVBO*Rw0", "iVBORw0KGgo=extra"])
+def test_a_data_url_that_is_no_base64_is_told_as_such(client, metrics, data):
+    answer = client.post("/predict", content=f"data:image/png;base64,{data}", headers={"content-type": "text/plain"})
+    assert "what follows the comma is no base64" in assert_problem(answer, 422) and metrics.reasons == ["data_url"]
+
+
+def test_a_form_without_pictures_is_counted_as_a_form(client, metrics):
+    assert_problem(client.post("/predict", files={"other": ("a", b"x")}), 422)
+    assert metrics.reasons == ["form"]
+
+
+def test_files_of_a_form_are_closed(client, monkeypatch):
+    closed = []
+    close = FormData.close
+
+    async def note(self):
+        await close(self)
+        closed.extend(field.file.closed for _, field in self.multi_items())
+
+    monkeypatch.setattr(FormData, "close", note)
+    client.post("/predict", files=[("file", ("a", SEVEN)), ("file", ("b", b"no picture"))])
+    assert closed == [True, True]
