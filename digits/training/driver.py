@@ -169,7 +169,14 @@ def refuse_machine(errors: Iterable[BaseException]) -> None:
 
 
 def cause_of(error: BaseException) -> str:
-    """The line of an error's message that names the exception, where Ray shows a whole remote traceback."""
+    """The line of an error's message that names the exception, where Ray shows a whole remote traceback.
+
+    Of a group's errors the first one; of TensorFlow's, what ended a sum between workers, not the way to its operation.
+    """
+    if failures := getattr(getattr(error, "cause", error), "worker_failures", None):
+        return cause_of(next(iter(failures.values())))
+    if aborted := re.search(r"Collective ops is aborted by: (.+)", str(error)):
+        return f"a sum between workers was aborted: {aborted[1].strip()}"
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     named = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Died|Interrupt)\b", line)]
     return (named or lines or [type(error).__name__])[-1]

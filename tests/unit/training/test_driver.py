@@ -9,7 +9,7 @@ import ray.train
 
 from digits.errors import MachineError, TrainingError
 from digits.storage import Storage
-from digits.training.driver import Events, divergence, fit
+from digits.training.driver import Events, cause_of, divergence, fit
 
 PATIENCE_S = 30
 
@@ -56,3 +56,37 @@ def test_a_divergence_names_its_network_where_there_are_several_and_a_lower_rate
     assert divergence(event).happened == "the loss is not finite in epoch 2, with a learning rate of 0.5"
     assert divergence({**event, "network": "twin-seed1"}).happened.startswith("the loss of twin-seed1 is not finite")
     assert "--learning-rate 0.001" in divergence(event).remedy
+
+
+class GroupError(RuntimeError):
+    def __init__(self, failures):
+        super().__init__("Training failed due to worker errors:\n[Rank 0 Error Snippet]: ...")
+        self.worker_failures = failures
+
+
+ABORTED = RuntimeError(
+    "Graph execution error:\n\nDetected at node while/adam/CollectiveReduceV2 defined at (most recent call last):\n"
+    "Collective ops is aborted by: UNAVAILABLE: Task /job:worker/replica:0/task:0 heartbeat timeout. \n\n"
+    "The error could be from a previous operation.\n\t [[{{node while/adam}}]] [Op:__inference_train_stretch_1]"
+)
+TOLD = "a sum between workers was aborted: UNAVAILABLE: Task /job:worker/replica:0/task:0 heartbeat timeout."
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        pytest.param(ValueError("it is full"), "it is full", id="plain"),
+        pytest.param(RuntimeError(), "RuntimeError", id="without a word"),
+        pytest.param(
+            RuntimeError("ray::train()\n  File x, line 1\nOSError: disk full\n  more"),
+            "OSError: disk full",
+            id="remote",
+        ),
+        pytest.param(ABORTED, TOLD, id="TensorFlow"),
+        pytest.param(GroupError({1: ABORTED, 0: ValueError("later")}), TOLD, id="group"),
+        pytest.param(SimpleNamespace(cause=GroupError({0: ABORTED})), TOLD, id="group in a task"),
+        pytest.param(GroupError({}), "[Rank 0 Error Snippet]: ...", id="group that tells nothing"),
+    ],
+)
+def test_what_ended_a_training_is_told_in_a_line(error, cause):
+    assert cause_of(error) == cause
