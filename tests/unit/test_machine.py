@@ -1,6 +1,7 @@
 """What a process finds of its machine, with the system's files pretended: cores, quotas, the interpreter's path."""
 
 import os
+import subprocess
 import sys
 
 import pytest
@@ -119,35 +120,40 @@ def test_a_classifier_computes_in_as_many_threads(quota_of_three, monkeypatch):
 
 
 THREADS = """
-import sys
+import os, sys
 from pathlib import Path
 from digits import machine
 machine.usable_cores.__defaults__ = (Path(sys.argv[1]),)
-import os
 os.sched_getaffinity = lambda pid: set(range(8))
-{prepare}
 import tensorflow as tf
-print(tf.config.threading.get_inter_op_parallelism_threads(), tf.config.threading.get_intra_op_parallelism_threads())
+from digits.training import batch_parts
+from digits.training.reader import worker
+
+def threads():
+    threading = tf.config.threading
+    return threading.get_inter_op_parallelism_threads(), threading.get_intra_op_parallelism_threads()
+
+# TensorFlow is prepared once in a process.
+for call in sys.argv[2:]:
+    if os.fork() == 0:
+        eval(call)
+        print(*threads(), flush=True)
+        os._exit(0)
+    assert os.wait()[1] == 0
 """
 
 
-@pytest.mark.parametrize(
-    ("prepare", "threads"),
-    [
-        # Three cores, in three parts of a batch, or in one that all of them work on.
-        ("from digits.training.batch_parts import prepare_tensorflow; prepare_tensorflow(1, 48)", "3 1"),
-        ("from digits.training.batch_parts import prepare_tensorflow; prepare_tensorflow(1, 16)", "3 3"),
-        ("from digits.training.reader.worker import prepare_tensorflow; prepare_tensorflow(1)", "3 2"),
-    ],
-    ids=["parts", "one part", "reader"],
-)
-def test_training_computes_in_as_many_threads(pretended, prepare, threads):
-    import subprocess
-
+def test_training_computes_in_as_many_threads(pretended):
+    """Three cores: in three parts of a batch, in one that all of them work on, and beside the reader's pages."""
+    expected = {
+        "batch_parts.prepare_tensorflow(1, 48)": "3 1",
+        "batch_parts.prepare_tensorflow(1, 16)": "3 3",
+        "worker.prepare_tensorflow(1)": "3 2",
+    }
     root = pretended("0::/\n", {"sys/fs/cgroup/cpu.max": "300000 100000\n"})
-    command = [sys.executable, "-c", THREADS.format(prepare=prepare), root]
+    command = [sys.executable, "-c", THREADS, root, *expected]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.stdout.split("\n")[-2:-1] == [threads], done.stderr
+    assert done.stdout.splitlines() == list(expected.values()), done.stderr
 
 
 def test_no_other_code_counts_cores():

@@ -99,6 +99,7 @@ def test_of_several_pictures_the_primary_one_is_read():
         (PHOTO[:30], True),
         (BRANDS % (b"heic", b"mif1", b"miaf"), True),
         (BRANDS % (b"mif1", b"mif1", b"heic"), True),
+        (BRANDS % (b"mif1", b"heic", b"miaf"), True),
         (BRANDS % (b"msf1", b"msf1", b"hevc"), True),
         (BRANDS % (b"avif", b"mif1", b"heic"), False),
         (BRANDS % (b"mif1", b"avif", b"miaf"), False),
@@ -203,6 +204,7 @@ def test_a_decoder_that_hangs_is_killed(monkeypatch, tmp_path):
     ("line", "pixels", "reason"),
     [
         ("", "b''", "damaged"),
+        ("", "bytes([255]) + b' 2 2' + bytes([10])", "damaged"),
         ("RGB 2 2", "b''", "damaged"),
         ("RGB 2 -2\n", "b'0' * 12", "damaged"),
         ("RGB -2 2\n", "b'0' * 12", "damaged"),

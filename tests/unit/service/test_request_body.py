@@ -53,6 +53,22 @@ def test_it_may_hold_as_much_as_an_unpacked_one_and_not_a_byte_more(encoding, pa
 
 
 @ways
+def test_no_more_is_unpacked_than_shows_that_it_is_too_much(encoding, pack):
+    body = pack(CONTENT[:100] + bytes(1_000_000))
+    unpacked = Unpacked(encoding, 1000)
+    with pytest.raises(RequestError, match="more than 1,000 bytes"):
+        for start in range(0, len(body), 200):
+            unpacked.feed(body[start : start + 200])
+    assert unpacked.size == 1001
+
+
+@pytest.mark.parametrize("data", [zlib.compress(CONTENT), raw_deflate(CONTENT)], ids=["zlib", "raw"])
+def test_what_is_announced_as_gzip_is_gzip(data):
+    with pytest.raises(RequestError, match="no whole gzip data"):
+        unpack(data, "gzip", 100)
+
+
+@ways
 @pytest.mark.parametrize("size", [1, 64, 100_000])
 def test_one_that_ends_early_goes_on_or_is_damaged_is_refused(encoding, pack, size):
     body = pack(CONTENT)
