@@ -62,7 +62,7 @@ GUARDS = {
     "digits.models.registry": ("tests/unit/models/test_registry.py",),
     "digits.models.registering": ("tests/unit/models/test_registry.py",),
     "digits.heic.decoder": ("tests/unit/heic",),
-    "digits.images": ("tests/unit/test_images.py", "tests/unit/heic"),
+    "digits.images": ("tests/unit/test_images.py",),
 }
 """Modules that guard safety or durability, and their own tests."""
 SAMPLED = {

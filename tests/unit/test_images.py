@@ -10,18 +10,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from digits import images
 from digits.errors import UnreadableImage
 from digits.images import (
     DECODED_SIZE,
     FORMATS,
     MAX_JPEG_SCANS,
     MAX_PIXELS,
+    declared_pixels,
     decode_image,
     encode_png,
     invert,
+    is_picture,
     resize_photo,
     to_rgb,
+    upright_size,
 )
+from tests.unit.heic.making import heic, page
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # damaged files make Pillow talk
 
@@ -177,10 +182,49 @@ def test_too_many_pixels_are_refused_before_they_are_decoded():
     assert refusal(declared_png(side - 2, side - 2)).reason == "damaged"  # allowed, but there are no pixels
 
 
+def test_as_many_pixels_as_are_read_are_read(monkeypatch):
+    monkeypatch.setattr(images, "MAX_PIXELS", 960)
+    assert decode_image(encode(corner_picture())).shape == (24, 40, 3)
+    monkeypatch.setattr(images, "MAX_PIXELS", 959)
+    refused = refusal(encode(corner_picture()))
+    assert refused.reason == "too_many_pixels" and "40 x 24 pixels" in str(refused)
+
+
+def test_a_file_tells_its_size_before_it_is_decoded():
+    assert declared_pixels(encode(corner_picture())) == 960
+    assert declared_pixels(b"no picture") == declared_pixels(b"") == 0
+    assert upright_size(encode(corner_picture())) == (40, 24)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_file_tells_its_size_upright(orientation):
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    data = encode(corner_picture(), "JPEG", exif=tags)
+    assert upright_size(data) == ((24, 40) if orientation >= 5 else (40, 24))
+
+
+def test_pictures_are_known_by_their_beginning_even_if_they_are_damaged():
+    assert all(is_picture(encode(corner_picture(), format)[:100]) for format in ("PNG", "JPEG", "WEBP", "GIF"))
+    assert is_picture(declared_png(2**31 - 1, 2**31 - 1))
+    assert not is_picture(b"no picture at all") and not is_picture(b"")
+
+
+def test_heic_is_read_beside_the_others():
+    data = heic(page())
+    height, width = decode_image(data).shape[:2]
+    assert is_picture(data[:40]) and upright_size(data) == (width, height) and declared_pixels(data) == MAX_PIXELS
+    assert max(decode_image(data, longer_side=100).shape) < 200
+
+
 def test_an_excessively_progressive_jpeg_is_refused():
     data = encode(corner_picture(), "JPEG", progressive=True)
     assert decode_image(data).shape == (24, 40, 3)
-    assert refusal(data + b"\xff\xda" * (MAX_JPEG_SCANS + 1)).reason == "too_many_scans"
+    left = MAX_JPEG_SCANS - data.count(b"\xff\xda")
+    assert decode_image(data + b"\xff\xda" * left).shape == (24, 40, 3)
+    assert refusal(data + b"\xff\xda" * (left + 1)).reason == "too_many_scans"
+    png = encode(corner_picture())
+    assert decode_image(png + b"\xff\xda" * (MAX_JPEG_SCANS + 1)).shape == (24, 40, 3)
 
 
 @pytest.mark.parametrize(

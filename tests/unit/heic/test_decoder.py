@@ -106,7 +106,8 @@ def test_of_several_pictures_the_primary_one_is_read():
         (BRANDS % (b"isom", b"iso2", b"mp41"), False),
         (BRANDS[:4] + b"free" + b"heic" * 4, False),
         (b"\x00\x00\x00\x14ftypisom" + bytes(8) + b"heic", False),
-        (b"\xff\xff\xff\xffftypisom" + b"mp41" * 300 + b"heic", False),
+        (b"\xff\xff\xff\xffftypisom" + b"mp41" * 246 + b"heic", True),  # at byte 996
+        (b"\xff\xff\xff\xffftypisom" + b"mp41" * 247 + b"heic", False),
         (b"", False),
     ],
 )
@@ -208,6 +209,8 @@ def test_a_decoder_that_hangs_is_killed(monkeypatch, tmp_path):
         ("RGB 2 2", "b''", "damaged"),
         ("RGB 2 -2\n", "b'0' * 12", "damaged"),
         ("RGB -2 2\n", "b'0' * 12", "damaged"),
+        ("RGB two 2\n", "b'0' * 12", "damaged"),
+        ("RGB 2 two\n", "b'0' * 12", "damaged"),
         ("RGB 2\n", "b'0' * 12", "damaged"),
         ("RGB 2 2\n", "b'0' * 11", "damaged"),
         ("RGB 0 2\n", "b'0' * 12", "damaged"),
