@@ -36,8 +36,8 @@ train: .venv/train
 
 # What a change must pass, in at most five minutes. What starts no Ray runs in two processes at a time; the others have
 # one of their own, since a Ray that starts beside another one on a busy machine may not be up in time
-WITHOUT_RAY := $(addprefix tests/end_to_end/test_,abuse.py audit.py clients.py page.py reader_job.py serve_commands.py \
-  tune_job.py job_submit.py benchmark.py) \
+WITHOUT_RAY := tests/regression $(addprefix tests/end_to_end/test_,abuse.py audit.py clients.py page.py reader_job.py \
+  serve_commands.py tune_job.py job_submit.py benchmark.py relative_paths.py install.py) \
   $(addprefix tests/integration/test_,gpus.py inference_equality.py loop.py page_network.py)
 
 test: install
@@ -45,7 +45,7 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not slow and not long" --durations 10 --numprocesses 2 --dist loadfile tests/unit tests/mutation $(WITHOUT_RAY) $(ARGS)
-	$(BIN)/python -m pytest -m "not slow and not long" --durations 10 tests/end_to_end tests/integration tests/regression $(addprefix --ignore=,$(WITHOUT_RAY)) $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not long" --durations 10 tests/end_to_end tests/integration $(addprefix --ignore=,$(WITHOUT_RAY)) $(ARGS)
 
 # The long ones: real processes, kills, several nodes. One at a time: a Ray that starts beside others may not be up in time
 test-slow: install .venv-s3/installed

@@ -66,6 +66,12 @@ def test_explain_adds_each_digit_in_28x28_upright(client, page, sheet):
         assert np.corrcoef(images[0].ravel(), images[1].ravel())[0, 1] > 0.7
 
 
+def test_pictures_of_digits_are_made_only_where_somebody_asks(service, sheet):
+    (plain,) = service.read(service.model, [sheet])
+    (explained,) = service.read(service.model, [sheet], explain=True)
+    assert all(one.seen is None for one in plain.digits) and all(one.seen is not None for one in explained.digits)
+
+
 def test_several_files_keep_their_order_and_a_bad_one_spoils_none(client, metrics, page, sheet):
     files = [("file", ("a", sheet)), ("file", ("b", b"text")), ("file", ("c", wall())), ("file", ("d", SEVEN))]
     first, second, third, fourth = client.post("/read", files=files).json()["pictures"]
