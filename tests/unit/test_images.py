@@ -123,6 +123,7 @@ def test_exif_turn_is_undone(orientation):
 def test_damaged_exif_is_no_reason_to_refuse():
     decoded = decode_image(encode(corner_picture(), "JPEG", exif=b"Exif\x00\x00MM\x00\x2a\xff\xff\xff\xff\x00"))
     assert decoded.shape == (24, 40, 3)
+    assert decoded[:10, :18].max() < 20 and decoded[14:].min() > 235 and decoded[:, 22:].min() > 235  # not turned
 
 
 def test_transparent_paper_is_white_under_dark_ink_and_black_under_light_ink():
@@ -140,6 +141,32 @@ def test_a_photo_with_transparent_corners_lies_on_white():
     pixels[..., 3] = 255
     pixels[:4, :4, 3] = 0
     assert (decode_image(encode(Image.fromarray(pixels)))[0, 0] == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("luminance", "alpha", "paper"),
+    [(128, 255, 255), (129, 255, 0), (255, 128, 0), (255, 127, 255)],
+    ids=["just seen on white", "just lost on white", "just visible", "just invisible"],
+)
+def test_what_is_visible_decides_the_paper(luminance, alpha, paper):
+    pixels = np.zeros((20, 20, 4), np.uint8)
+    pixels[:10] = (luminance, luminance, luminance, alpha)
+    assert decode_image(encode(Image.fromarray(pixels)))[15, 5, 0] == paper
+
+
+def test_a_single_visible_pixel_decides_too():
+    pixels = np.array([[[255, 255, 255, 255], [0, 0, 0, 0]]], np.uint8)
+    assert decode_image(encode(Image.fromarray(pixels)))[0, :, 0].tolist() == [255, 0]
+    pixels[..., 3] = 0
+    assert decode_image(encode(Image.fromarray(pixels)))[0, :, 0].tolist() == [255, 255]
+
+
+def test_a_hundredth_of_dark_ink_is_enough_for_white_paper():
+    pixels = np.zeros((100, 100, 4), np.uint8)
+    pixels[:50] = 255
+    for number, paper in ((45, 0), (75, 255)):
+        pixels[0, :number] = (0, 0, 0, 255)
+        assert decode_image(encode(Image.fromarray(pixels)))[80, 5, 0] == paper
 
 
 def test_of_an_animation_only_the_first_frame_is_decoded():
@@ -163,6 +190,21 @@ def test_large_pictures_come_at_a_reduced_scale_with_their_shape(format, size):
     assert DECODED_SIZE <= max(width, height) < 2 * DECODED_SIZE
     assert width / height == pytest.approx(size[0] / size[1], rel=0.01)
     assert decoded[height // 4, width // 4].max() < 20 and decoded[-height // 4, -width // 4].min() > 235
+
+
+@pytest.mark.parametrize(
+    ("format", "size", "shape"),
+    [
+        ("PNG", (2 * DECODED_SIZE - 1, 20), (20, 2 * DECODED_SIZE - 1, 3)),
+        ("PNG", (2 * DECODED_SIZE, 20), (10, DECODED_SIZE, 3)),
+        ("PNG", (4000, 3000), (600, 800, 3)),
+        ("JPEG", (4000, 3000), (750, 1000, 3)),  # a quarter, by the decoder itself, which is quicker
+        ("JPEG", (3000, 4000), (1000, 750, 3)),
+        ("JPEG", (1600, 20), (10, 800, 3)),
+    ],
+)
+def test_pictures_are_reduced_as_far_as_their_longer_side_allows(format, size, shape):
+    assert decode_image(encode(Image.new("RGB", size), format)).shape == shape
 
 
 def test_small_pictures_keep_every_pixel():
@@ -194,6 +236,25 @@ def test_a_file_tells_its_size_before_it_is_decoded():
     assert declared_pixels(encode(corner_picture())) == 960
     assert declared_pixels(b"no picture") == declared_pixels(b"") == 0
     assert upright_size(encode(corner_picture())) == (40, 24)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([100.0, 550.0, 1100.0], [23, 127, 255]),  # from 0
+        ([-1.0, 0.0, 1.0], [0, 127, 255]),  # or from the least
+        ([0.2, 0.4, 0.8], [63, 127, 255]),
+        ([np.nan, 1.0, 2.0], [0, 127, 255]),
+        ([np.inf, -np.inf, 2.0], [255, 0, 255]),
+        ([np.inf, -np.inf, np.nan], [255, 0, 0]),
+        ([-np.inf, -4.0, 4.0], [0, 0, 255]),
+        ([np.nan, -4.0, 4.0], [0, 0, 255]),
+        ([0.0, 0.0, 0.0], [0, 0, 0]),
+    ],
+)
+def test_deep_pixels_are_spread_from_black_to_white(values, expected):
+    data = encode(Image.fromarray(np.array([values], np.float32)), "TIFF")
+    assert decode_image(data)[0, :, 0].tolist() == expected
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from digits.config import BASELINE
-from digits.errors import ConfigurationError
+from digits.errors import CheckpointError, ConfigurationError
 from digits.images import decode_image, encode_png, to_rgb
 from digits.models import checkpoints
 from digits.models.inference import Classifier
@@ -22,7 +22,7 @@ from digits.reading.networks import shipped
 from digits.reading.one_digit import look_at
 from digits.service.api import create_api
 from digits.service.limits import Limits
-from digits.service.model import find_checkpoint
+from digits.service.model import find_checkpoint, load_model
 from digits.service.service import Service
 from digits.storage import Storage
 from tests.unit.models.finished import register
@@ -130,8 +130,9 @@ def test_a_form_without_boundary_and_too_many_files_are_refused(client):
     assert_problem(client.post("/predict", files=[("file", ("a", SEVEN))] * 17), 400)
 
 
-def test_an_invalid_parameter_is_refused(client):
+def test_an_invalid_parameter_is_refused(client, metrics):
     assert "explain" in assert_problem(client.post("/predict?explain=perhaps", content=SEVEN), 422)
+    assert metrics.reasons == ["parameter"]
 
 
 def test_unknown_paths_and_methods_have_the_same_shape(client):
@@ -181,6 +182,10 @@ def test_health_and_model_describe_what_answers(client):
     assert model["metrics"] == {"validation_accuracy": 0.99}
     assert model["calibration"]["expected_calibration_error"] == 0.01
     assert "history" not in model and "path" not in model
+    measured = shipped().reader.record["simulated_pages"]
+    kept = ("character_error_rate", "exact", "answered_without_digits")
+    assert model["reader"]["shipped"] is True
+    assert model["reader"]["simulated_pages"] == {key: measured[key] for key in kept}
 
 
 def test_without_a_model_it_is_alive_but_not_ready():
@@ -205,6 +210,17 @@ def test_a_new_checkpoint_answers_and_a_broken_one_is_refused(client, service, m
     assert "SHA-256" in health["refused"]
     assert client.post("/predict", content=SEVEN).json()["model"] == "second"
     assert metrics.swaps == [True, True, False]
+
+
+def test_a_checkpoint_that_answers_with_no_numbers_is_refused(service, tmp_path):
+    """Its weights are finite, and what they are multiplied to is not."""
+    weights = {name: np.sign(values) * np.float32(1e30) for name, values in random_weights(0).items()}
+    record = {"name": "huge", "architecture": BASELINE.to_dict()}
+    checkpoints.write(Storage.open(tmp_path / "huge"), weights=weights, record=record)
+    with pytest.raises(CheckpointError, match="answer with numbers that are not finite"):
+        load_model(str(tmp_path / "huge"))
+    service.swap({"checkpoint": str(tmp_path / "huge")})
+    assert "not finite" in service.refused and service.model.name == "baseline"
 
 
 @pytest.mark.parametrize("choice", [{"storage_path": "SECRET"}, {"checkpoint": "SECRET"}, {"chekpoint": "SECRET"}])

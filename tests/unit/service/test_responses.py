@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import digits
 from digits.images import decode_image
 from digits.reading.answer import ReadDigit, Reading
 from digits.service.api import create_api
@@ -43,6 +44,7 @@ def document() -> dict:
 
 def test_the_document_is_the_one_that_clients_know():
     assert document() == json.loads(RECORDED.read_text(encoding="utf-8")), __doc__
+    assert create_api(Service()).openapi()["info"]["version"] == digits.__version__
 
 
 def digit(seen=None) -> ReadDigit:
