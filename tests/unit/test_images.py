@@ -126,6 +126,16 @@ def test_damaged_exif_is_no_reason_to_refuse():
     assert decoded[:10, :18].max() < 20 and decoded[14:].min() > 235 and decoded[:, 22:].min() > 235  # not turned
 
 
+def test_exif_that_cannot_be_read_turns_nothing(monkeypatch):
+    def fail(picture):
+        raise SyntaxError("not a TIFF file")
+
+    monkeypatch.setattr(Image.Image, "getexif", fail)
+    data = encode(corner_picture())
+    np.testing.assert_array_equal(decode_image(data), np.asarray(corner_picture()))
+    assert upright_size(data) == (40, 24)
+
+
 def test_transparent_paper_is_white_under_dark_ink_and_black_under_light_ink():
     for ink, paper in ((0, 255), (255, 0)):
         pixels = np.full((20, 20, 4), ink, dtype=np.uint8)
