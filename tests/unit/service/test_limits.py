@@ -46,10 +46,23 @@ def test_limits_are_named_and_stay_as_they_are():
         ([encode_png(drawn_digit(28))] * 16, True),
         ([encode_png(drawn_digit(280))] * 2, False),
         ([encode_png(np.zeros((1000, 1000), np.uint8))], False),
+        ([encode_png(np.zeros((250, 400), np.uint8))], True),
+        ([encode_png(np.zeros((250, 400), np.uint8)), encode_png(np.zeros((1, 1), np.uint8))], False),
+        ([bytes(25_000)] * 2, True),
         ([bytes(50_001)], False),
         ([b"no picture at all"], True),
     ],
-    ids=["canvas", "sixteen", "two together", "few bytes of many pixels", "many bytes", "refused at once"],
+    ids=[
+        "canvas",
+        "sixteen",
+        "two together",
+        "few bytes of many pixels",
+        "most pixels",
+        "one pixel more",
+        "most bytes",
+        "one byte more",
+        "refused at once",
+    ],
 )
 def test_what_is_small_is_so_in_bytes_and_in_pixels(pictures, small):
     assert are_small(pictures) is small
