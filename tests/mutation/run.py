@@ -65,10 +65,11 @@ GUARDS = {
     "digits.images": ("tests/unit/test_images.py",),
 }
 """Modules that guard safety or durability, and their own tests."""
+PREPARATION = ("tests/unit/preprocessing", "tests/regression/test_recorded_numbers.py")
 SAMPLED = {
-    "digits.preprocessing.prepare": ("tests/unit/preprocessing",),
-    "digits.preprocessing.ink": ("tests/unit/preprocessing",),
-    "digits.preprocessing.mnist_form": ("tests/unit/preprocessing",),
+    "digits.preprocessing.prepare": PREPARATION,
+    "digits.preprocessing.ink": PREPARATION,
+    "digits.preprocessing.mnist_form": PREPARATION,
     "digits.data.split": ("tests/unit/data",),
     "digits.data.files": ("tests/unit/data",),
     "digits.data.batches": ("tests/unit/data",),

@@ -8,7 +8,7 @@ import pytest
 from digits.config import DataConfig
 from digits.data.files import find_digits
 from digits.data.read import invert_batch, read_without_ray
-from digits.data.split import split_rows
+from digits.data.split import Split, split_rows
 from digits.errors import DataError
 
 
@@ -49,6 +49,40 @@ def test_the_literatures_protocol_holds_out_the_original_ten_thousand():
     pairs = zip(files.paths, files.labels, strict=True)
     held_out = np.concatenate([labels for path, labels in pairs if "/test-" in path])
     assert np.array_equal(np.concatenate(files.labels)[validates], held_out)
+
+
+def test_training_takes_every_row_of_its_side_or_some_evenly_spread(tmp_path):
+    write_digits(tmp_path / "a.parquet", labels=[n % 10 for n in range(100)], images=digits_of_noise(100))
+    split = Split.make(find_digits(str(tmp_path)), DataConfig(inverted_copies=False))
+    rows = np.flatnonzero(split.trains)
+    assert len(rows) == 80 and np.array_equal(np.unique(split.training().rows), rows)
+    some = np.unique(split.training(9).rows)
+    assert np.array_equal(some, rows[np.linspace(0, 79, 9).astype(int)])
+    assert np.array_equal(np.unique(split.training(1000).rows), rows)
+
+
+def test_labels_with_equal_claims_to_a_row_get_it_in_their_order(tmp_path):
+    write_digits(tmp_path / "a.parquet", labels=[n % 10 for n in range(150)])
+    validates = split_rows(find_digits(str(tmp_path)), DataConfig(validation_fraction=0.1))
+    assert np.bincount(np.arange(150)[validates] % 10).tolist() == [2] * 5 + [1] * 5
+
+
+def test_weights_that_cannot_be_had_are_refused_when_the_split_is_made(tmp_path):
+    for name, count in (("few", 10), ("many", 90)):
+        (tmp_path / name).mkdir()
+        write_digits(
+            tmp_path / name / "a.parquet", labels=[n % 10 for n in range(count)], images=digits_of_noise(count)
+        )
+    paths = (str(tmp_path / "few"), str(tmp_path / "many"))
+    files = find_digits(paths)
+    Split.make(files, DataConfig(path=paths, weights=(1, 1), validation_fraction=0.3))
+    with pytest.raises(DataError):
+        Split.make(files, DataConfig(path=paths, weights=(1e-9, 1), validation_fraction=0.3))
+
+
+def digits_of_noise(count):
+    """So many different images."""
+    return np.random.default_rng(count).integers(0, 256, (count, 28, 28), dtype=np.uint8)
 
 
 def test_an_inverted_copy_follows_its_original():
