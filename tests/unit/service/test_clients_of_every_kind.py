@@ -188,6 +188,8 @@ def test_an_origin_that_is_named_is_allowed_and_asks_without_a_key(service, allo
         headers = {"origin": ORIGIN, "authorization": "Bearer right"}
         answer = client.post("/predict", content=SEVEN, headers=headers)
         assert answer.status_code == 200 and answer.headers["access-control-allow-origin"] in (ORIGIN, "*")
+        exposed = answer.headers["access-control-expose-headers"].lower().split(", ")
+        assert exposed == ["inference-header-content-length", "retry-after"]
 
 
 @pytest.mark.parametrize("shape", [(2, 28, 28), (2, 28, 28, 1), (2, 28, 28, 3)])

@@ -98,6 +98,7 @@ def test_the_api_describes_it_and_without_a_model_nothing_is_read(client, photo)
 def test_the_sheet_can_be_fetched(client, paper):
     response = client.get(f"/sheet.pdf?paper={paper}")
     assert response.headers["content-type"] == "application/pdf" and response.content.startswith(b"%PDF")
+    assert response.headers["content-disposition"] == 'inline; filename="sheet.pdf"'
     assert client.head("/sheet.pdf").status_code == 200
     assert_problem(client.get("/sheet.pdf?paper=a5"), 422)
 
