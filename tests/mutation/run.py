@@ -48,7 +48,8 @@ GUARDS = {
     ),
     "digits.service.model": ("tests/unit/service/test_api.py", "tests/unit/service/test_refresh.py"),
     "digits.service.api": tuple(
-        f"tests/unit/service/test_{name}.py" for name in ("responses", "api", "read", "sheet", "clients_of_every_kind")
+        f"tests/unit/service/test_{name}.py"
+        for name in ("responses", "api", "read", "sheet", "clients_of_every_kind", "limits", "heic")
     ),
     "digits.service.request_body": tuple(
         f"tests/unit/service/test_{name}.py" for name in ("request_body", "api", "clients_of_every_kind")

@@ -72,6 +72,12 @@ def test_pictures_of_digits_are_made_only_where_somebody_asks(service, sheet):
     assert all(one.seen is None for one in plain.digits) and all(one.seen is not None for one in explained.digits)
 
 
+@pytest.mark.parametrize(("path", "key"), [("/read", "pictures"), ("/predict", "predictions")])
+def test_two_files_are_several(client, path, key):
+    answer = client.post(path, files=[("file", ("a", SEVEN)), ("file", ("b", SEVEN))]).json()
+    assert answer == {key: [client.post(path, content=SEVEN).json()] * 2}
+
+
 def test_several_files_keep_their_order_and_a_bad_one_spoils_none(client, metrics, page, sheet):
     files = [("file", ("a", sheet)), ("file", ("b", b"text")), ("file", ("c", wall())), ("file", ("d", SEVEN))]
     first, second, third, fourth = client.post("/read", files=files).json()["pictures"]
