@@ -208,7 +208,8 @@ class Machine:
                 ours.chmod(0o755)
             else:
                 ours.symlink_to(script)
-        (venv / "installed").touch()
+        for extra in ("serve", "train", "dev"):
+            (venv / extra).touch()
 
     def type(self, command: str) -> Typed:
         """Start a command in a terminal in which what changes a terminal was typed before."""

@@ -11,6 +11,7 @@ from digits.config import BASELINE, Recipe, TrainingConfig
 from digits.data.batches import Columns
 from digits.models.layers import Dropout
 from digits.models.network import build_model, build_training_model
+from digits.training import loop
 from digits.training.batch_parts import in_parts, parts_of
 from digits.training.loop import Device, WorkerDigits, fit
 from digits.training.state import Diverged
@@ -56,6 +57,67 @@ def test_photos_without_a_digit_count_as_errors_and_have_no_loss(digits):
     assert among_others.photo_loss == pytest.approx(alone.photo_loss, rel=1e-5)
     assert among_others.photo_score == pytest.approx(alone.photo_score / 2)
     assert among_others.validation_loss != among_others.photo_loss
+
+
+def fitted(epochs, validation, *, batch_size=20, photos=None, **settings):
+    """States after training the baseline on the digits of each epoch, and what was told of the progress."""
+    training = TrainingConfig(epochs=len(epochs), global_batch_size=batch_size, **settings)
+    own = WorkerDigits(epochs=epochs, validation=validation, photos=lambda: photos or validation)
+    states, told = [], []
+    fit(
+        Recipe(architecture=BASELINE, training=training),
+        Columns.of(100, batch_size, inverted_copies=False),
+        own,
+        report=states.append,
+        progress=lambda epoch, fraction: told.append((epoch, fraction)),
+    )
+    return states, told
+
+
+def test_each_epoch_trains_on_its_own_digits_which_are_moved_once_where_they_are_equal(digits, monkeypatch):
+    images, labels = digits
+    moved = []
+    on_device = loop.on_device
+    monkeypatch.setattr(loop, "on_device", lambda each: moved.append(each) or on_device(each))
+    others = (images[::-1].copy(), labels)
+    states = [fitted(epochs, digits)[0][-1] for epochs in ([digits, digits], [digits, others])]
+    assert states[0].history[0].train_loss == states[1].history[0].train_loss
+    assert states[0].history[1].train_loss != pytest.approx(states[1].history[1].train_loss, rel=1e-3)
+    assert sum(each is digits for each in moved) == 2 and sum(each is others for each in moved) == 1
+
+
+def test_progress_is_told_from_the_first_epoch_to_the_end_of_the_last(digits):
+    _, told = fitted([digits, digits], digits)
+    for epoch in (1, 2):
+        fractions = [fraction for number, fraction in told if number == epoch]
+        assert fractions == sorted(fractions) and fractions[0] > 0 and fractions[-1] == 1
+    assert {number for number, _ in told} == {1, 2}
+
+
+def test_an_epoch_of_one_step_trains(digits):
+    states, _ = fitted([digits], digits, batch_size=100)
+    assert states[0].history[0].train_loss > 1  # the mean over all digits of that one step
+
+
+def test_losses_are_means_whatever_the_labels_are(digits):
+    zeros = digits[0][:40], np.zeros(40, np.int64)
+    twice = tuple(np.concatenate([each, each]) for each in zeros)
+    losses = [fitted([digits], digits, photos=photos)[0][0].history[0].photo_loss for photos in (zeros, twice)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_a_cosine_ends_near_nothing_and_a_constant_rate_stays(digits):
+    rates = {
+        schedule: [
+            epoch.learning_rate
+            for epoch in fitted([digits] * 2, digits, learning_rate_schedule=schedule)[0][-1].history
+        ]
+        for schedule in ("constant", "cosine")
+    }
+    first = TrainingConfig(epochs=2).learning_rate
+    assert rates["constant"] == pytest.approx([first, first])
+    # Ten steps, from the first rate to nothing: after the fifth, four ninths of the way.
+    assert rates["cosine"] == pytest.approx([first * (1 + np.cos(4 / 9 * np.pi)) / 2, 0], abs=first / 1000)
 
 
 @pytest.mark.parametrize("rate", [0.15, 0.5])

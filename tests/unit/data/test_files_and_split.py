@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from digits.config import DataConfig
-from digits.data.files import find_digits
+from digits.data import batches
+from digits.data.files import DigitFiles, find_digits
 from digits.data.read import invert_batch, read_without_ray
 from digits.data.split import Split, split_rows
 from digits.errors import DataError
@@ -78,6 +79,28 @@ def test_weights_that_cannot_be_had_are_refused_when_the_split_is_made(tmp_path)
     Split.make(files, DataConfig(path=paths, weights=(1, 1), validation_fraction=0.3))
     with pytest.raises(DataError):
         Split.make(files, DataConfig(path=paths, weights=(1e-9, 1), validation_fraction=0.3))
+
+
+def test_what_describes_digits_is_made_by_name_and_stays_as_it_is():
+    for described in (Split, DigitFiles, batches.Columns, batches.Stretch):
+        assert described.__dataclass_params__.frozen
+        with pytest.raises(TypeError, match="takes 1 positional argument"):
+            described(0)
+    assert not Split.__dataclass_params__.eq  # arrays have no one answer to whether they are equal
+
+
+def test_the_fingerprint_is_of_the_whole_footer(tmp_path):
+    fingerprints = set()
+    for note in ("one", "two"):
+        folder = tmp_path / note
+        folder.mkdir()
+        write_digits(folder / "a.parquet", labels=[1, 2, 3])
+        table = pq.read_table(folder / "a.parquet")
+        pq.write_table(
+            table.replace_schema_metadata({**(table.schema.metadata or {}), "note": note}), folder / "a.parquet"
+        )
+        fingerprints.add((find_digits(str(folder)).fingerprint, (folder / "a.parquet").stat().st_size))
+    assert len({fingerprint for fingerprint, _ in fingerprints}) == 2 and len({size for _, size in fingerprints}) == 1
 
 
 def digits_of_noise(count):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from digits.errors import NoDigitFound
+from digits.preprocessing import mnist_form
 from digits.preprocessing import prepare as preparation
-from digits.preprocessing.prepare import prepare
+from digits.preprocessing.prepare import Place, Prepared, prepare
 
 
 def drawn(left=4, top=4, width=20, height=20, size=28):
@@ -133,3 +134,12 @@ def test_a_photo_has_at_least_six_pixels_a_side(shape, reason):
     with pytest.raises(NoDigitFound) as refused:
         prepare(np.full((*shape, 3), 200, np.uint8))
     assert refused.value.reason == reason
+
+
+def test_what_was_found_is_made_by_name_and_stays_as_it_is():
+    for described in (Prepared, Place):
+        assert described.__dataclass_params__.frozen
+        with pytest.raises(TypeError, match="takes 1 positional argument"):
+            described(0)
+    for described in (Prepared, mnist_form._Piece):  # arrays have no one answer to whether they are equal
+        assert described.__dataclass_params__.frozen and not described.__dataclass_params__.eq

@@ -46,6 +46,16 @@ def test_a_border_is_one_sheet_where_four_in_five_of_its_pixels_have_its_colour(
     assert not ink._is_uniform_border(view, paper)  # without contrast nothing is
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_contrast_is_seen_in_every_other_row_and_column(turned):
+    """Ink that every third one would miss."""
+    view = np.full((100, 100, 3), 200, np.uint8)
+    view[[row for row in range(10, 90) if row % 3], 10:90] = 100
+    view[50, :4] = 195  # hardly anything of the border
+    view = view.transpose(1, 0, 2) if turned else view
+    assert ink._is_uniform_border(np.ascontiguousarray(view), np.array([200, 200, 200], np.uint8))
+
+
 @pytest.mark.parametrize("direction", [(0.6, 0.6, 0.53), (0.9, -0.2, -0.39), (0.58, 0.58, -0.58), (-0.9, 0.2, 0.3)])
 def test_light_ink_is_as_strong_as_dark_ink_in_the_negative(direction):
     direction = np.array(direction, np.float32)
