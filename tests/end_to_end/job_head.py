@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.end_to_end.faults import PATIENCE_S, ROOT
 from tests.end_to_end.ports import free_ports
+from tests.end_to_end.serve_cluster import end_processes
 
 RAY = str(Path(sys.executable).parent / "ray")
 
@@ -15,6 +16,7 @@ class Head:
     """A cluster of one node that jobs are submitted to, with its token, in a home of its own."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         # Ports of our own: other clusters may run on this machine with the usual ones.
         self.port, client_port, agent_port = free_ports(3)
         home = folder / "home"
@@ -50,5 +52,6 @@ class Head:
         return self.ray("job", "submit", "--working-dir", ".", *flags, "--", *arguments, **env)
 
     def stop(self) -> None:
-        self.process.terminate()
+        """End all of its processes; told to end by itself, `ray start` may take half a minute."""
+        end_processes(self.folder)
         self.process.wait(60)

@@ -25,7 +25,7 @@ def head(environment):
         address = Path(environment["RAY_TMPDIR"], "ray", "ray_current_cluster").read_text()
         yield {**environment, "RAY_ADDRESS": address, "RAY_AUTH_MODE": "disabled"}
     finally:
-        end(process, signal.SIGTERM)
+        end(process, signal.SIGKILL)
 
 
 @pytest.mark.slow
