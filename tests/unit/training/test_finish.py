@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from digits.evaluation.metrics import LabelledPredictions
-from digits.training.finish import accuracy_by_source, halves_of
+from digits.training.finish import FinishedNetwork, accuracy_by_source, halves_of
 
 
 @pytest.mark.parametrize("copies", [False, True])
@@ -35,3 +35,14 @@ def test_accuracy_of_each_source_is_that_of_its_digits(copies):
         "nothing": {"accuracy": None, "images": 0},
         "mnist": {"accuracy": 0.0, "images": 3 * copies},
     }
+
+
+def test_without_copies_each_digit_is_drawn_by_itself():
+    first = halves_of(100, {"data": {"inverted_copies": False, "split_seed": 0}})
+    assert first.sum() == 50 and (first[::2] != first[1::2]).any()
+
+
+def test_what_was_finished_is_made_by_name_and_stays_as_it_is():
+    assert FinishedNetwork.__dataclass_params__.frozen
+    with pytest.raises(TypeError, match="takes 1 positional argument"):
+        FinishedNetwork("baseline")

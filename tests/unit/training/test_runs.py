@@ -130,3 +130,10 @@ def test_epochs_from_a_thousand_on_come_after_those_before(tmp_path):
         Path((run_dir / run.networks[0].epoch_name(number)).path).mkdir(parents=True)
     names = runs.finished_epochs(run_dir, run.networks[0])
     assert names == [run.networks[0].epoch_name(number) for number in reversed(numbers)]
+
+
+@pytest.mark.parametrize("described", [runs.Network, Run])
+def test_what_is_trained_is_made_by_name_and_stays_as_it_is(described):
+    assert described.__dataclass_params__.frozen
+    with pytest.raises(TypeError, match="takes 1 positional argument"):
+        described(())
