@@ -86,6 +86,15 @@ def test_each_epoch_trains_on_its_own_digits_which_are_moved_once_where_they_are
     assert sum(each is digits for each in moved) == 2 and sum(each is others for each in moved) == 1
 
 
+def test_what_a_worker_trains_with_is_made_by_name_and_stays_as_it_is():
+    assert Device().cores == 1
+    for described in (Device, WorkerDigits):
+        params = described.__dataclass_params__
+        assert params.frozen and not params.eq  # arrays have no one answer to whether they are equal
+        with pytest.raises(TypeError, match="takes 1 positional argument"):
+            described(1)
+
+
 def test_progress_is_told_from_the_first_epoch_to_the_end_of_the_last(digits):
     _, told = fitted([digits, digits], digits)
     for epoch in (1, 2):
