@@ -160,7 +160,8 @@ def test_a_training_that_is_stopped_again_and_again_loses_no_epoch(tiny_mnist, t
     job = Job(*begin, env=env)
     job.wait_for("epoch  2/8")
     stop_in_time(job, ray_folder, signal.SIGINT, "of 8 epochs; go on with --resume train-baseline-", group=True)
-    (run,) = (path.name for path in tmp_path.iterdir())
+    # What was stopped before it began left its name, an empty folder.
+    (run,) = (path.parent.name for path in tmp_path.glob("*/run.json"))
     resume = ("jobs/train.py", "--storage-path", tmp_path, "--resume", run)
 
     job = Job(*resume, env=env)
