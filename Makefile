@@ -7,7 +7,8 @@ BIN := .venv/bin
 install: .venv/dev
 
 # One environment that grows: make serve needs no TensorFlow, make train adds it, make test adds the tools.
-# The newest pip, and compilation by all cores rather than by pip, take two thirds of the time (docs/log.md)
+# The newest pip, and compilation by all cores rather than by pip, take two thirds of the time (docs/log.md). What cannot
+# be compiled is never imported: packages bring files for other versions of Python
 PIP_INSTALL := pip install --quiet --disable-pip-version-check --no-compile
 
 .venv/serve .venv/train .venv/dev: pyproject.toml constraints.txt

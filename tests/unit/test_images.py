@@ -234,6 +234,10 @@ def test_too_many_pixels_are_refused_before_they_are_decoded():
     assert refusal(declared_png(side - 2, side - 2)).reason == "damaged"  # allowed, but there are no pixels
 
 
+def test_bounds_are_what_the_documents_and_a_replicas_memory_count_on():
+    assert (MAX_PIXELS, MAX_JPEG_SCANS) == (60_000_000, 100)
+
+
 def test_as_many_pixels_as_are_read_are_read(monkeypatch):
     monkeypatch.setattr(images, "MAX_PIXELS", 960)
     assert decode_image(encode(corner_picture())).shape == (24, 40, 3)

@@ -191,6 +191,10 @@ def test_a_decoder_that_crashes_after_its_answer_is_not_believed(monkeypatch, tm
     assert refusal(PHOTO).reason == "damaged"
 
 
+def test_nobody_waits_longer_than_a_minute():
+    assert decoder.PATIENCE_S == 60
+
+
 def test_a_decoder_that_hangs_is_killed(monkeypatch, tmp_path):
     instead_of_the_child(
         monkeypatch, tmp_path, f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(100)"
