@@ -238,6 +238,8 @@ def test_networks_train_side_by_side_and_a_lost_node_costs_its_own_training_only
     nodes, tiny_mnist, tmp_path, run_dir, together
 ):
     meeting, names = Meeting(tmp_path / "begun", 2), ("baseline", "twin")
+    # An epoch takes one worker less than half a second, a node longer to be lost: enough epochs that none is at its end.
+    epochs = 14
     fault, with_an_epoch = Fault(nodes.lose_second, epoch=2), set()
 
     def on_event(event):
@@ -248,20 +250,22 @@ def test_networks_train_side_by_side_and_a_lost_node_costs_its_own_training_only
             fault(event)
 
     try:
-        states = train(tiny_mnist, run_dir, on_event, names=names, photos=meeting.photos())
+        states = train(tiny_mnist, run_dir, on_event, epochs=epochs, names=names, photos=meeting.photos())
     finally:
         nodes.bring_second()
         nodes.wait_for(2)
     (failure,) = fault.of_kind("failure")
     for name, state in zip(names, states, strict=True):
-        assert_same(state, together[0])
-        assert [workers_of(run_dir, epoch, name) for epoch in range(1, EPOCHS + 1)] == [1] * EPOCHS
+        assert [epoch.epoch for epoch in state.history] == list(range(1, epochs + 1))
+        np.testing.assert_allclose(losses_of(state)[:EPOCHS], losses_of(together[0]), rtol=2e-2)
+        assert [workers_of(run_dir, epoch, name) for epoch in range(1, epochs + 1)] == [1] * epochs
         told = [event["result"].epoch for event in fault.of_kind("epoch") if event["network"] == f"{name}-seed0"]
         resumed = [event["epoch"] for event in fault.of_kind("resumed") if event["network"] == f"{name}-seed0"]
         if failure["network"] == f"{name}-seed0":
-            assert resumed and resumed[0] < EPOCHS
+            assert resumed and resumed[0] < epochs
+            report_recovery(f"node of one of two trainings lost, resumed from epoch {resumed[0]}", fault.recovery_s)
         else:
-            assert (told, resumed) == (list(range(1, EPOCHS + 1)), [])
+            assert (told, resumed) == (list(range(1, epochs + 1)), [])
 
 
 def test_a_worker_without_digits_takes_part(nodes, tiny_mnist, run_dir):
