@@ -4,7 +4,6 @@ import functools
 import os
 import re
 import sys
-from pathlib import Path
 
 # Before Ray is imported anywhere: no token file in the home directory, no usage report, quiet logs.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
@@ -17,11 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
 
+from digits.data.mnist import find_mnist
+
 # The same examples in every run, however slow the machine is.
 settings.register_profile("digits", deadline=None, derandomize=True)
 settings.load_profile("digits")
 
-SHIPPED = Path(__file__).resolve().parents[1] / "digits" / "mnist"
 NUM_DIGITS = 600
 
 
@@ -31,7 +31,7 @@ def read_mnist():
 
     @functools.cache
     def read(name):
-        table = pq.read_table(SHIPPED / f"{name}.parquet").combine_chunks()
+        table = pq.read_table(find_mnist() / f"{name}.parquet").combine_chunks()
         return table["image"].chunk(0).to_numpy_ndarray(), table["label"].to_numpy()
 
     return read

@@ -24,7 +24,7 @@ import psutil
 
 from digits.benchmarks.parquet import read_parquet, write_parquet
 from digits.config import RECIPES
-from digits.data.files import SHIPPED
+from digits.data.mnist import find_mnist
 from digits.errors import BenchmarkError
 from digits.models import checkpoints
 from digits.storage import Storage
@@ -59,10 +59,10 @@ class Scope:
     def data_folder(self, copies: int = 1) -> Path:
         """A folder of Parquet files with the digits, each of them `copies` times."""
         if self.digits is None and copies == 1:
-            return SHIPPED
+            return find_mnist()
         folder = self.folder / f"digits-{self.digits or 'all'}-x{copies}"
         if not folder.exists():
-            images, labels = read_parquet(SHIPPED)
+            images, labels = read_parquet(find_mnist())
             images, labels = images[: self.digits], labels[: self.digits]
             folder.mkdir(parents=True)
             for copy in range(copies):

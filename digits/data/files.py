@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,11 +9,11 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from digits.config import IMAGE_SIZE, MNIST, NUM_CLASSES, Paths
+from digits.data.mnist import find_mnist
 from digits.errors import DataError
 from digits.storage import Storage
 from digits.uris import public
 
-SHIPPED = Path(__file__).resolve().parents[1] / "mnist"
 IMAGE, LABEL = "image", "label"
 HELD_OUT_PREFIX = "test-"
 """Files whose names begin with this are held out under the literature's protocol."""
@@ -91,7 +90,7 @@ def find_digits(path: Paths = None) -> DigitFiles:
 def find_source(path: str | None) -> DigitFiles:
     """`find_digits` for one folder or bucket."""
     shipped = path in (None, MNIST)
-    folder = Storage.open(SHIPPED if path is None or shipped else path)
+    folder = Storage.open(find_mnist() if path is None or shipped else path)
     names = [name for name in folder.files() if name.endswith(".parquet")]
     if not names:
         raise DataError(f"there are no Parquet files in {folder}", "files *.parquet with columns image and label")

@@ -1,4 +1,4 @@
-"""Parquet shards of digits, as training takes them and as those in digits/mnist are."""
+"""Parquet shards of digits, as training takes them and as those of MNIST in mnist/digits_mnist are."""
 
 from pathlib import Path
 

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from digits.augmentation.distort import distort
 from digits.commands.shards.sheet import photo_of
+from digits.data.mnist import find_mnist
 from digits.evaluation.simulated_photos import PhotoConditions, simulate_photo
 from digits.images import decode_image, resize_photo
 from digits.preprocessing.prepare import prepare_photo
@@ -27,7 +28,6 @@ from digits.sheet.boxes import cut_boxes
 from digits.sheet.find import SHEET_SIDE
 from digits.sheet.layout import COLUMNS, ROWS
 
-MNIST = Path(__file__).resolve().parents[2] / "digits" / "mnist"
 CONDITIONS = {
     "felt pen": {},
     "ballpoint": {"pen": "ballpoint", "stroke_width": 0.025, "ink_colour": (0.1, 0.12, 0.4)},
@@ -47,7 +47,7 @@ SEED = 4
 
 def test_digits(count: int) -> tuple[np.ndarray, np.ndarray]:
     """The first `count` of MNIST's test digits: uint8 (N, 28, 28) and int64 (N,)."""
-    (file, *_) = sorted(MNIST.glob("test-*.parquet"))
+    (file, *_) = sorted(find_mnist().glob("test-*.parquet"))
     table = pq.read_table(file).slice(0, count).combine_chunks()
     return table["image"].chunk(0).to_numpy_ndarray(), table["label"].to_numpy()
 

@@ -6,16 +6,15 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from digits.config import BASELINE
+from digits.data.mnist import find_mnist
 from digits.images import to_rgb
 from digits.models import checkpoints
 from digits.storage import Storage
 
-MNIST = Path(__file__).parents[2] / "digits" / "mnist"
-
 
 def read_shard(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 (5000, 28, 28) and labels int64 (5000,) of one Parquet shard."""
-    table = pq.read_table(MNIST / name)
+    table = pq.read_table(find_mnist() / name)
     return table["image"].combine_chunks().to_numpy_ndarray(), table["label"].to_numpy()
 
 

@@ -116,7 +116,8 @@ def test_two_lines_of_python_read_where_only_the_wheel_was_installed(age, wheel,
         read = re.sub(r"^.*png: ", "", done.stdout).replace(" ", "").replace("|", "\n").split()
         assert read == list(page.lines), done.stderr
     installed = json.loads(subprocess.check_output([python, "-m", "pip", "list", "--format", "json"], timeout=60))
-    assert not {package["name"].lower() for package in installed} & set(NOT_FOR_READING)
+    assert not {package["name"].lower() for package in installed} & {*NOT_FOR_READING, "digits-mnist"}
+    assert not list((tmp_path / "env").rglob("*.parquet"))
 
 
 @pytest.mark.slow
@@ -124,6 +125,24 @@ def test_the_wheel_holds_the_package_alone(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"digits"}
     assert "digits/service/config.yaml" in names and "digits/shipped/grey.onnx" in names
+    assert not [name for name in names if name.endswith(".parquet")]
+
+
+def test_a_wheel_takes_mnist_from_its_checkout_or_from_where_its_builder_says(tmp_path):
+    def place_of_mnist(**environment):
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            pip("wheel", "--no-deps", "--wheel-dir", tmp_path, ROOT)
+        (file,) = tmp_path.glob("digits-*.whl")
+        (name,) = (name for name in zipfile.ZipFile(file).namelist() if name.endswith("/METADATA"))
+        lines = zipfile.ZipFile(file).read(name).decode().splitlines()
+        (place,) = {line.split(" @ ")[1].split(" ;")[0] for line in lines if "digits-mnist @" in line}
+        return place
+
+    assert place_of_mnist() == (ROOT / "mnist").as_uri()
+    elsewhere = "https://files.example.org/digits_mnist-1.0.0-py3-none-any.whl"
+    assert place_of_mnist(DIGITS_MNIST=elsewhere) == elsewhere
 
 
 @pytest.mark.long

@@ -45,7 +45,7 @@ def test_the_upload_is_small(tmp_path):
     create_package(str(tmp_path / "project"), package, include_gitignore=True, excludes=[".git", ".venv"])
     assert package.stat().st_size < MAX_UPLOAD_BYTES
     packed = zipfile.ZipFile(package).namelist()
-    assert any(name.endswith("digits/mnist/train-00-of-12.parquet") for name in packed)
+    assert any(name.endswith("mnist/digits_mnist/train-00-of-12.parquet") for name in packed)
     assert not any("large" in name for name in packed)
     assert not any(name.startswith(("docs/", "tests/", "project/docs/", "project/tests/")) for name in packed)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from digits.data.mnist import find_mnist
 from digits.models import checkpoints
 from tests.end_to_end.faults import PATIENCE_S, Job, below
 from tests.end_to_end.neighbours import end, of_a_process, of_ray_start
@@ -36,7 +37,7 @@ def digits_folder(tmp_path):
     """Digits enough for epochs of some seconds: 5,000 of MNIST's."""
     folder = tmp_path / "digits"
     folder.mkdir()
-    shutil.copy(ROOT / "digits" / "mnist" / "train-00-of-12.parquet", folder / "train-0.parquet")
+    shutil.copy(find_mnist() / "train-00-of-12.parquet", folder / "train-0.parquet")
     return folder
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from digits.data.files import SHIPPED
+from digits.data.mnist import find_mnist
 from digits.evaluation.simulated_photos import PhotoConditions, photo_set
 from digits.images import encode_png
 from tests.end_to_end.faults import Job
@@ -85,7 +85,7 @@ def idx_files(tmp_path) -> str:
     folder = tmp_path / "idx"
     folder.mkdir()
     for part, name in (("train", "train"), ("test", "t10k")):
-        tables = [pq.read_table(file) for file in sorted(SHIPPED.glob(f"{part}-*.parquet"))]
+        tables = [pq.read_table(file) for file in sorted(find_mnist().glob(f"{part}-*.parquet"))]
         images = np.concatenate([table["image"].combine_chunks().to_numpy_ndarray() for table in tables])
         labels = np.concatenate([table["label"].to_numpy() for table in tables]).astype(np.uint8)
         for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
@@ -97,11 +97,11 @@ def idx_files(tmp_path) -> str:
 @pytest.mark.long
 def test_the_shipped_shards_are_made_again_from_mnists_own_files(idx_files, tmp_path):
     document = run("make_shards", idx_files, "--output", "made", folder=tmp_path)
-    names = sorted(file.name for file in SHIPPED.glob("*.parquet"))
+    names = sorted(file.name for file in find_mnist().glob("*.parquet"))
     assert sorted(document["files"]) == names and len(names) == 14
     assert (document["digits"], document["held_out"], document["inverted"]) == (70_000, 10_000, 0)
     for name in names:
-        assert pq.read_table(tmp_path / "made" / name).equals(pq.read_table(SHIPPED / name)), name
+        assert pq.read_table(tmp_path / "made" / name).equals(pq.read_table(find_mnist() / name)), name
 
 
 @pytest.mark.long

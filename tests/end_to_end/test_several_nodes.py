@@ -238,7 +238,7 @@ def test_networks_train_side_by_side_and_a_lost_node_costs_its_own_training_only
     nodes, tiny_mnist, tmp_path, run_dir, together
 ):
     meeting, names = Meeting(tmp_path / "begun", 2), ("baseline", "twin")
-    # An epoch takes one worker less than half a second, a node longer to be lost: enough epochs that none is at its end.
+    # An epoch takes one worker under half a second, a node longer to be lost: enough epochs that none is at its end.
     epochs = 14
     fault, with_an_epoch = Fault(nodes.lose_second, epoch=2), set()
 

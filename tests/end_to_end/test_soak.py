@@ -21,10 +21,11 @@ import psutil
 import pytest
 
 from digits.benchmarks.serving.load import PATIENCE_S, make_request
+from digits.data.mnist import find_mnist
 from digits.evaluation.pages.simulated import PLAIN, simulated_page
 from digits.evaluation.pages.without_digits import WITHOUT_DIGITS, page_without_digits
 from digits.images import encode_png
-from tests.end_to_end.faults import ROOT, Job
+from tests.end_to_end.faults import Job
 from tests.end_to_end.serve_cluster import serving
 from tests.end_to_end.test_abuse import malformed_uploads
 
@@ -116,7 +117,7 @@ def training(environment, folder):
     """A training that goes on until the end of the block, on its own Ray."""
     digits = folder / "digits"
     digits.mkdir()
-    shutil.copy(ROOT / "digits" / "mnist" / "train-00-of-12.parquet", digits / "train-0.parquet")
+    shutil.copy(find_mnist() / "train-00-of-12.parquet", digits / "train-0.parquet")
     flags = ("--architecture", "baseline", "--epochs", 100_000, "--num-workers", 1, "--data", digits)
     job = Job("jobs/train.py", *flags, "--storage-path", folder / "runs", env=environment)
     try:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from digits.commands.evaluation import figures_of
 from digits.commands.seen_photos import read_photos
+from digits.data.mnist import find_mnist
 from digits.errors import NoDigitFound, UnreadableImage
 from digits.evaluation.metrics import LabelledPredictions
 from digits.evaluation.metrics import evaluate as evaluate_digits
@@ -157,7 +158,7 @@ def encoded(image: np.ndarray, format: str) -> bytes:
 
 def held_out_digits() -> tuple[np.ndarray, np.ndarray]:
     """Digits of MNIST's test files: uint8 (190, 28, 28), and labels int64 (190,)."""
-    table = pq.read_table(ROOT / "digits" / "mnist" / "test-00-of-02.parquet").slice(0, NUM_SIMULATED)
+    table = pq.read_table(find_mnist() / "test-00-of-02.parquet").slice(0, NUM_SIMULATED)
     return table["image"].combine_chunks().to_numpy_ndarray(), table["label"].to_numpy()
 
 

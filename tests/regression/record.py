@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from digits.data.mnist import find_mnist
 from tests.regression import product
 
 PARTS = ("runs", "training", "search", "evaluation", "answers")
@@ -30,7 +31,7 @@ FILES_OF_A_RUN = ("run.json", "history.csv", "checkpoint_manager_snapshot.json")
 
 def write_digits(folder: Path) -> None:
     """Two Parquet files with the first 400 of MNIST's digits."""
-    shipped = product.ROOT / "digits" / "mnist" / "train-00-of-12.parquet"
+    shipped = find_mnist() / "train-00-of-12.parquet"
     table = pq.read_table(shipped).slice(0, NUM_DIGITS).combine_chunks()
     images = np.ascontiguousarray(table["image"].chunk(0).to_numpy_ndarray())
     folder.mkdir(parents=True)

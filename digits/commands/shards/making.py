@@ -16,7 +16,7 @@ from digits.commands.console import ProgressLine, show_table
 from digits.commands.seen_photos import labelled_at
 from digits.commands.shards import checks
 from digits.commands.shards.pictures import Picture, prepare_all
-from digits.data.files import SHIPPED
+from digits.data.mnist import find_mnist
 from digits.data.shards import write_shards
 from digits.data.sources import FORMS, Source, is_source, read_file, saved_files
 from digits.errors import require
@@ -33,8 +33,8 @@ class MakeShardsSettings:
     """Turns digits in the forms that people have into Parquet shards that jobs/train.py --data takes.
 
     Pictures of any size are prepared as the service prepares them, on all cores. What cannot be prepared, what is there
-    more than once and labels that look wrong are told with file and line. The shards in digits/mnist were made in this
-    way from MNIST's four IDX files.
+    more than once and labels that look wrong are told with file and line. The shards in mnist/digits_mnist were made
+    in this way from MNIST's four IDX files.
     """
 
     sources: tyro.conf.Positional[tuple[str, ...]]
@@ -75,7 +75,7 @@ def make_shards(settings: MakeShardsSettings) -> dict[str, Any]:
     )
     sources, pictures = find_sources(settings.sources)
     Storage.open(output).check_writable()
-    shards = sorted(SHIPPED.glob("*.parquet")) if settings.with_mnist else []
+    shards = sorted(find_mnist().glob("*.parquet")) if settings.with_mnist else []
     mnist = [source for path in shards for source in read_file(path)]
     count = sum(len(source.labels) for source in (*sources, *mnist) if source.images is not None)
     print(f"{count:,} digits of 28x28, {len(pictures):,} pictures to prepare | {output}", flush=True)

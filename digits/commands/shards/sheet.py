@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from digits.data.files import SHIPPED
+from digits.data.mnist import find_mnist
 from digits.data.sources import read_file
 from digits.errors import require
 from digits.evaluation.pages.filled_sheet import SheetPhoto, simulated_sheet
@@ -60,7 +60,7 @@ def make_sheet(settings: MakeSheetSettings) -> dict[str, Any]:
 
 def photo_of(paper: str) -> bytes:
     """A simulated photo of a sheet, filled with MNIST's test digits, as a JPEG file; the same at every time."""
-    (source,) = read_file(SHIPPED / "test-00-of-02.parquet")
+    (source,) = read_file(find_mnist() / "test-00-of-02.parquet")
     assert source.images is not None, "shards hold arrays"
     rng = np.random.default_rng(SEED)
     photo = simulated_sheet(source.images, source.labels, rng, SheetPhoto(paper=paper, bend_mm=BEND_MM, turn=TURN))

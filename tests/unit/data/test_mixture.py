@@ -173,7 +173,7 @@ def test_equal_sources_are_refused(mine, tiny_mnist, tmp_path):
 
 
 def test_mnist_names_the_shipped_digits(mine, tiny_mnist, monkeypatch):
-    monkeypatch.setattr(files_module, "SHIPPED", tiny_mnist)
+    monkeypatch.setattr(files_module, "find_mnist", lambda: tiny_mnist)
     assert find_digits("mnist").fingerprint == find_digits().fingerprint == find_digits(tiny_mnist).fingerprint
     assert [name for name, _ in find_digits((mine, "mnist")).sources] == [mine, "mnist"]
 
