@@ -62,7 +62,7 @@ test-all: test test-slow
 mutants: install
 	$(BIN)/python -m tests.mutation.run $(ARGS)
 
-# The service on http://127.0.0.1:8000, with the best checkpoint of runs/
+# The service on http://127.0.0.1:8000, with the shipped checkpoint until runs/ has a better one
 serve: .venv/serve
 	$(BIN)/digits serve $(ARGS)
 

@@ -156,7 +156,7 @@ class DataConfig:
     """Which digits are read, and how they are divided."""
 
     path: Paths = None
-    """Folder or bucket of Parquet files with the columns image and label, or several; mnist, or None: those shipped."""
+    """Folder or bucket of Parquet files with the columns image and label, or several; mnist, or left out: MNIST."""
     weights: tuple[float, ...] | None = None
     """Shares of an epoch, one for each of several folders; None: each training digit once."""
     protocol: Literal["article", "literature"] = "article"

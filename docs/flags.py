@@ -42,6 +42,7 @@ def flags_of(job: str) -> list[argparse.Action]:
 def values_of(flag: argparse.Action) -> str:
     """What may follow a flag: its choices, or the kind of value."""
     metavar = str(flag.metavar or "").removeprefix("{None}|")
+    metavar = metavar.removeprefix("{").removesuffix("}") if metavar.startswith("{[") else metavar
     several = " ..." if metavar.startswith("[") else ""
     if choices := re.search(r"\{([\w.-]+(?:,[\w.-]+)+)\}", metavar):
         return ", ".join(f"`{choice}`" for choice in choices[1].split(",") if choice != "None") + several

@@ -50,8 +50,8 @@ def run_job(settings: type[Settings], job: Callable[[Settings], dict[str, Any]])
         if isinstance(stream, io.TextIOWrapper):
             # A sign that a terminal or log cannot show, such as ± in ASCII, is no reason to lose a training's result.
             stream.reconfigure(errors="replace")
+    options = tyro.cli(settings)
     try:
-        options = tyro.cli(settings)
         stopping.begin()
         result = job(options)
         stopping.finish()

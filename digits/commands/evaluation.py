@@ -133,7 +133,9 @@ class Findings:
     pages: list[PageShown] = field(default_factory=list)
     """The report's pages."""
 
-    def add_validation(self, digits: Digits, predictions: LabelledPredictions, sources: dict[str, int]) -> None:
+    def add_validation(
+        self, digits: Digits, predictions: LabelledPredictions, sources: dict[str, int], *, inverted_copies: bool
+    ) -> None:
         """Show and keep what the network answered to the validation digits, and to those of each of several sources."""
         title = "Validation digits"
         show(title, predictions)
@@ -146,7 +148,7 @@ class Findings:
         self.files |= {
             "confusion.png": figures.confusion_matrix(predictions, title),
             "predictions.png": figures.prediction_grid(digits[0], predictions, title),
-            "digits.png": figures.sample_digits(*digits),
+            "digits.png": figures.sample_digits(*digits, inverted_copies=inverted_copies),
         }
 
     def add_photos(self, photos: SeenPhotos, predict: Predict, *, resize: bool) -> None:
@@ -215,7 +217,8 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     kinds = dict.fromkeys(("validation", "photos", "pages", "not_digits"))
     document = {"checkpoint": checkpoint.path, **kinds, "run_dir": str(run_dir)}
     findings = Findings(document=document, files={"history.csv": history_csv([checkpoint.record])})
-    findings.add_validation(digits, evaluate(predict, *digits), sources)
+    copies = checkpoint.record["data"]["inverted_copies"]
+    findings.add_validation(digits, evaluate(predict, *digits), sources, inverted_copies=copies)
     if photos:
         findings.add_photos(photos, predict, resize=settings.resize)
     if pages or without_digits:

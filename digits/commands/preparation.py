@@ -14,7 +14,7 @@ import numpy as np
 import ray
 
 from digits import cluster
-from digits.commands.settings import RunSettings
+from digits.commands.settings import Changes, RunSettings
 from digits.config import MNIST, DataConfig, Paths
 from digits.data.files import find_digits, find_same_digits
 from digits.data.read import read_without_ray
@@ -61,25 +61,25 @@ def prepare(
     kind: type[Work],
     *,
     begin: Callable[[DataConfig, str], Work],
-    unchanged: Callable[[DataConfig, str], Work],
+    given: bool,
     name: str,
 ) -> Prepared[Work]:
     """Read what is resumed, or `begin` anew with the data and their fingerprint, in a folder named after `name`.
 
-    What goes on keeps its settings, and others are refused; `unchanged` is what a command line without flags begins.
+    What goes on keeps its settings, and others are refused; `given` says whether any but the data are named.
     Raises ConfigurationError or DataError for settings, data or storage that cannot be used.
     """
     name_of_run = Path(settings.resume).name if settings.resume else settings.run_name
     holds = (lambda storage: (storage / name_of_run / kind.FILE).exists()) if name_of_run else None
     storage = choose_storage(settings.storage_path, holds=holds)
     named, goes_on = folder_of(storage, resume=settings.resume, run_name=settings.run_name, file=kind.FILE)
-    check_seeds(settings.seeds)
-    data = independent_of_this_folder(settings.data.applied_to(DataConfig()))
+    check_seeds(settings.all_seeds)
+    data = independent_of_this_folder(data_of(settings.data))
     noted = replace(data, path=each_path(data.path, public))
     if named and goes_on:
         work = kind.read(named)
-        asked = work.apart_from_length(begin(noted, work.fingerprint))
-        if settings.run_name or asked != work.apart_from_length(unchanged(noted, work.fingerprint)):
+        if settings.run_name or given:
+            asked = work.apart_from_length(begin(noted, work.fingerprint))
             require_same(named.name, work, asked, flag="--run-name" if settings.run_name else "--resume")
         elif settings.data.given():
             require_same(named.name, work, replace(work, data=noted), flag="--resume")
@@ -93,6 +93,19 @@ def prepare(
     storage.check_writable()
     run_dir = named or storage.new_folder(name)
     return Prepared(work=work, run_dir=run_dir, split=split, lease=Lease(run_dir, tell=print))
+
+
+def data_of(flags: Changes) -> DataConfig:
+    """The digits that a command line names; ConfigurationError where what it says of the split has no effect."""
+    data, given = flags.applied_to(DataConfig()), flags.given()
+    idle = [f"--{name.replace('_', '-')} {given[name]}" for name in registry.ONLY_OF_ARTICLE if name in given]
+    require(
+        data.protocol == "article" or not idle,
+        f"{' and '.join(idle)} under the protocol {data.protocol}, whose files say which digits validate",
+        "settings of a random split only where there is one",
+        "leave them out, or use --protocol article",
+    )
+    return data
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
@@ -227,7 +240,8 @@ def differing(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, t
     for side, settings in zip(sides, (begun, asked), strict=True):
         for name, value in leaves(settings):
             side.setdefault("--" + CALLED.get(name, name).replace("_", "-"), []).append(value)
-    have, wanted = sides
+    # Another number of networks repeats what they share.
+    have, wanted = ({flag: list(dict.fromkeys(values)) for flag, values in side.items()} for side in sides)
     return {
         flag: (have.get(flag, []), wanted.get(flag, []))
         for flag in {**have, **wanted}

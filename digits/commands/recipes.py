@@ -30,6 +30,12 @@ def choose_recipes(
             "a training that distorts its digits, whose last epochs are then left as they are",
             "add --distort, or leave out --clean-tail",
         )
+        require(
+            config.distort or "distortion" not in training.given(),
+            f"distortion = {config.distortion:g} where no epoch is distorted",
+            "a training that distorts its digits, by that strength",
+            "add --distort, or leave out --distortion",
+        )
         changed = network.applied_to(recipe.architecture)
         recipes[name_of(changed, name)] = Recipe(architecture=changed, training=config)
     return recipes

@@ -84,14 +84,19 @@ def looked_at(photo: np.ndarray, reader: Reader, *, is_box: bool) -> Look | None
         return None
 
 
+def name_in(folder: Path, file: Path) -> str:
+    """The path of a file below a folder; its whole path where it lies elsewhere."""
+    return str(file.relative_to(folder) if file.is_relative_to(folder) else file)
+
+
 def read_photos(folder: Path, photos: list[LabelledPhoto], reader: Reader) -> SeenPhotos:
     """Decode, resize, prepare and look at all photos; one that cannot be read is a PhotoFolderError.
 
-    They are named by where they are in `folder`.
+    They are named by where they are in `folder`; those that its labels.csv names elsewhere, by their whole path.
     """
     labels = np.array([photo.label for photo in photos], np.int64)
     seen = SeenPhotos(
-        names=[str(Path(photo.where).relative_to(folder)) for photo in photos],
+        names=[name_in(folder, Path(photo.where)) for photo in photos],
         thumbnails=[],
         labels=labels,
         resized=np.zeros((len(photos), IMAGE_SIZE, IMAGE_SIZE, CHANNELS), np.uint8),

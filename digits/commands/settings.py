@@ -92,8 +92,8 @@ class StorageSettings:
 class RunSettings(StorageSettings):
     """What training and search have in common."""
 
-    seeds: tuple[int, ...] = (0,)
-    """Each network that is trained in full is trained once with each seed."""
+    seeds: tuple[int, ...] | None = None
+    """Each network that is trained in full is trained once with each seed; left out, with seed 0."""
     num_workers: int | tuple[int, int] | None = None
     """Workers that train a network, or the least and the most of them; left out, networks share all GPUs or nodes."""
     resume: str | None = None
@@ -101,3 +101,8 @@ class RunSettings(StorageSettings):
     run_name: str | None = None
     """Name of the run: it begins or, where it is there already, goes on, so that a command can be repeated."""
     data: Annotated[Changes, tyro.conf.arg(name="", constructor=DataFlags)] = field(default_factory=DataFlags)
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """The seeds that are trained with."""
+        return (0,) if self.seeds is None else self.seeds

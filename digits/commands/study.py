@@ -5,6 +5,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import ray
@@ -18,6 +19,7 @@ from digits.machine import usable_cores
 from digits.models import checkpoints
 from digits.models.checkpoints import RECORD, Checkpoint
 from digits.models.inference import build_classifier
+from digits.models.registry import measured
 from digits.reporting.page import percent
 from digits.storage import Storage
 from digits.training.runs import Run
@@ -53,7 +55,7 @@ def load_compared(judged: Checkpoint, paths: Sequence[str]) -> list[Compared]:
     groups: dict[str, list[Checkpoint]] = {}
     for checkpoint in loaded.values():
         require(
-            checkpoint.record["data"] == judged.record["data"],
+            validated_on(checkpoint) == validated_on(judged),
             f"{checkpoint.path} was trained on other digits than {judged.path}, or on another split of them",
             "checkpoints whose validation digits are the same",
             "train both with the same data, protocol and split",
@@ -70,6 +72,12 @@ def load_compared(judged: Checkpoint, paths: Sequence[str]) -> list[Compared]:
             name += "'"
         compared[name] = Compared(name=name, checkpoints=tuple(group))
     return list(compared.values())
+
+
+def validated_on(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Which digits validated a checkpoint: what of its data its training digits alone depend on is left out."""
+    on = measured(checkpoint.record)["measured_on"]
+    return {name: value for name, value in on.items() if name != "score_name"}
 
 
 def identity_of(checkpoint: Checkpoint) -> tuple[str, str]:
@@ -182,7 +190,8 @@ def facts_of(judged: Checkpoint, comparison: Comparison, photos_per_level: int, 
     return [
         f"Judged: {judged.name}, {judged.record['parameters']:,} parameters. "
         f"{sum(len(network.trainings) for network in comparison.networks)} trained networks are compared.",
-        f"{photos_per_level:,} simulated photos a level, {EVERYDAY_PHOTOS:,} under everyday conditions, and "
+        f"{min(photos_per_level, num_originals):,} simulated photos a level, "
+        f"{min(EVERYDAY_PHOTOS, num_originals):,} under everyday conditions, and "
         f"{min(CORRUPTED_DIGITS, num_originals):,} corrupted digits a family, all of validation digits, seed {SEED}.",
         f"{usable_cores()} x {platform.machine()}, Python {platform.python_version()}, "
         + ", ".join(f"{package} {version(package)}" for package in packages),

@@ -20,7 +20,7 @@ from digits.errors import require
 from digits.training import driver
 from digits.training.finish import FinishedNetwork, finish
 from digits.training.resources import warning_of
-from digits.training.runs import Run
+from digits.training.runs import Run, finished_epochs
 
 
 def as_recipe_says(name: str) -> str:
@@ -40,8 +40,8 @@ class TrainSettings:
     The article's experiment: --architecture both.
     """
 
-    architecture: Literal["recommended", "baseline", "improved", "both"] = "recommended"
-    """Which network, each with its own recipe; both: the article's two, baseline and improved."""
+    architecture: Literal["recommended", "baseline", "improved", "both"] | None = None
+    """Which network, each with its recipe; both: the article's two, baseline and improved; left out, recommended."""
     distort: FlagCreatePairsOff[bool] = False
     """Distort the training digits anew in every epoch, even if the recipe does not."""
     no_distort: FlagCreatePairsOff[bool] = False
@@ -63,16 +63,29 @@ class TrainSettings:
             "leave both out to do as the recipe says",
         )
         distort = True if self.distort else False if self.no_distort else None
-        recipes = choose_recipes(self.architecture, self.network, self.training, distort=distort)
-        return Run.of(recipes, self.run.seeds, data, fingerprint)
+        recipes = choose_recipes(self.recipe, self.network, self.training, distort=distort)
+        return Run.of(recipes, self.run.all_seeds, data, fingerprint)
+
+    @property
+    def recipe(self) -> str:
+        """The name of the recipe, or both."""
+        return self.architecture or "recommended"
+
+    def given(self) -> bool:
+        """Whether the command line says what to train: then it must be what a run that goes on was begun with."""
+        named = self.architecture is not None or self.run.seeds is not None or self.distort or self.no_distort
+        return named or bool(self.network.given() or self.training.given())
 
 
 def train(settings: TrainSettings) -> dict[str, Any]:
     """Train what the command line names; returns the job's JSON document."""
     started = time.perf_counter()
-    name, unchanged = f"train-{settings.architecture}", TrainSettings().begin
-    prepared = prepare(settings.run, Run, begin=settings.begin, unchanged=unchanged, name=name)
+    name = f"train-{settings.recipe}"
+    prepared = prepare(settings.run, Run, begin=settings.begin, given=settings.given(), name=name)
     progress = TrainingProgress(prepared.work, prepared.lease.check)
+    progress.epochs_done = {
+        network.name: len(finished_epochs(prepared.run_dir, network)) for network in prepared.work.networks
+    }
     stopping.reached(lambda: progress.reached(prepared.run_dir.name))
     split = prepared.split
     copies = 2 if split.inverted_copies else 1

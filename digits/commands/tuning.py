@@ -54,14 +54,32 @@ class TuneSettings:
 
     def begin(self, data: DataConfig, fingerprint: str) -> Search:
         """The search that is asked for."""
+        tuning, training = self.tuning.applied_to(TuningConfig()), self.training.applied_to(TRAINING)
+        require(
+            training.distort or "clean_tail" not in self.training.given(),
+            f"clean tail = {training.clean_tail} where no epoch is distorted",
+            "trials that distort their digits, whose last epochs are then left as they are",
+            "leave out --clean-tail, or --distort False",
+        )
+        require(
+            tuning.gpus_per_trial is None or tuning.workers_per_trial == 1,
+            f"--gpus-per-trial {tuning.gpus_per_trial} for trials of {tuning.workers_per_trial} workers",
+            "a fraction of a GPU for trials of one process: each worker has a GPU of its own",
+            "leave out --gpus-per-trial, or --workers-per-trial",
+        )
         return Search(
             space=self.space,
-            tuning=self.tuning.applied_to(TuningConfig()),
-            training=self.training.applied_to(TRAINING),
-            seeds=self.run.seeds,
+            tuning=tuning,
+            training=training,
+            seeds=self.run.all_seeds,
             data=data,
             fingerprint=fingerprint,
         )
+
+    def given(self) -> bool:
+        """Whether the command line says what to search: then it must be what a search that goes on was begun with."""
+        others = set(self.tuning.given()) - {"num_samples"} or self.training.given()
+        return bool(others) or self.space != SearchSpace() or self.run.seeds is not None
 
     def extended(self, search: Search) -> Search:
         """A search that goes on, with as many trials as are asked for; ConfigurationError where it has more."""
@@ -75,7 +93,7 @@ class TuneSettings:
 def tune(settings: TuneSettings) -> dict[str, Any]:
     """Search as the command line says and train the winner; returns the job's JSON document."""
     started = time.perf_counter()
-    prepared = prepare(settings.run, Search, begin=settings.begin, unchanged=TuneSettings().begin, name="tune")
+    prepared = prepare(settings.run, Search, begin=settings.begin, given=settings.given(), name="tune")
     search, run_dir = settings.extended(prepared.work), prepared.run_dir
     prepared = replace(prepared, work=search)
     earlier = searches.read_trials(run_dir)

@@ -7,7 +7,9 @@ import gzip
 import io
 import json
 import re
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +59,13 @@ class Source:
         return f"{self.file}, {self.unit} {self.first + row}"
 
 
+DAMAGE = (
+    *(OSError, ValueError, KeyError, EOFError, NotImplementedError, pa.ArrowException, zipfile.BadZipFile, zlib.error),
+    *(SyntaxError, tokenize.TokenError),  # of an array's head, which NumPy reads as Python
+)
+"""What libraries raise where a file is not what its form says."""
+
+
 def read_file(path: Path) -> list[Source]:
     """The digits of a file; DataError for one of another form, or whose content is not what its form says."""
     readers = {".npz": _npz, ".csv": _kaggle, ".parquet": _table, ".arrow": _table}
@@ -67,7 +76,7 @@ def read_file(path: Path) -> list[Source]:
         )
     try:
         return list(read(path))
-    except (OSError, ValueError, KeyError, EOFError, pa.ArrowException, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path} cannot be read: {error}", FORMS, "mend or remove that file") from error

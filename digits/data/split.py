@@ -15,6 +15,7 @@ from digits.data.files import HELD_OUT_PREFIX, DigitFiles
 from digits.data.mixture import TrainingRows
 from digits.data.read import iterate_without_ray
 from digits.errors import DataError
+from digits.images import invert
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,7 +38,13 @@ class Split:
         validates = split_rows(files, config)
         trains = ~validates
         if len(files.sources) > 1:
-            trains &= ~looks_like(files, validates)
+            trains &= ~looks_like(files, validates, inverted_copies=config.inverted_copies)
+            if not trains.any():
+                raise DataError(
+                    "no digit is left for the training side: each equals one that validates, in another source",
+                    "sources whose digits are not all the same",
+                    "name one of these sources alone",
+                )
         split = cls(
             files=files,
             validates=validates,
@@ -95,18 +102,27 @@ def sample(labels: np.ndarray, config: DataConfig) -> np.ndarray:
     return validates
 
 
-def looks_like(files: DigitFiles, side: np.ndarray) -> np.ndarray:
+def looks_like(files: DigitFiles, side: np.ndarray, *, inverted_copies: bool) -> np.ndarray:
     """Which digits, bool (num_digits,), have the pixels of one on a side, bool (num_digits,); those on it have.
 
-    Pixels are compared by 64 bits of their BLAKE2b hash, so that few images are held at a time.
+    With inverted copies those of its negative count, too. Pixels are compared by 64 bits of their BLAKE2b hash, so that
+    few images are held at a time.
     """
     everything = np.ones(files.num_digits, bool)
     parts = (
-        b"".join(hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in images)
+        b"".join(_digest(image, inverted_copies=inverted_copies) for image in images)
         for images, _ in iterate_without_ray(files, everything)
     )
     hashes = np.frombuffer(b"".join(parts), np.uint64)
     return np.isin(hashes, hashes[side])
+
+
+def _digest(image: np.ndarray, *, inverted_copies: bool) -> bytes:
+    """Eight bytes that are the same for equal images uint8 (28, 28); with copies, for negatives of each other too."""
+    pixels = image.tobytes()
+    if inverted_copies:
+        pixels = min(pixels, invert(image).tobytes())
+    return hashlib.blake2b(pixels, digest_size=8).digest()
 
 
 def evenly(side: np.ndarray, count: int) -> np.ndarray:

@@ -9,17 +9,13 @@ import numpy as np
 from digits.config import IMAGE_SIZE
 from digits.errors import NoDigitFound
 from digits.evaluation.simulated_photos import generator_of, photograph, random_conditions, simulate_photo
-from digits.evaluation.unseen_styles import UNSEEN_STYLES, written
+from digits.evaluation.unseen_styles import STYLES_OF, written
 from digits.preprocessing.prepare import prepare_photo
 
 NO_DIGIT = -1
 """Label of a photo in which no digit was found: no prediction equals it, so it counts as an error."""
 UNSEEN_FRACTION = 0.22
 """Fraction of digits rewritten in a style that MNIST lacks, among labels that have such a style: a fifth of all."""
-STYLES_BY_LABEL = {
-    label: [style for style, (shown, _) in UNSEEN_STYLES.items() if shown == label] for label in range(10)
-}
-"""Names of the unseen styles of each label."""
 
 
 def everyday_photos(digits: np.ndarray, labels: np.ndarray, seed: int) -> list[np.ndarray]:
@@ -31,7 +27,7 @@ def everyday_photos(digits: np.ndarray, labels: np.ndarray, seed: int) -> list[n
     photos = []
     for digit, label in zip(digits, labels, strict=True):
         rng = generator_of(digit, seed)
-        styles = STYLES_BY_LABEL[int(label)]
+        styles = STYLES_OF[int(label)]
         if styles and rng.random() < UNSEEN_FRACTION:
             photos.append(photograph(written(str(rng.choice(styles)), rng), rng, random_conditions(rng)))
         else:

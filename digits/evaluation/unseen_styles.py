@@ -216,3 +216,7 @@ UNSEEN_STYLES: dict[str, tuple[int, Callable[[np.random.Generator], list[Curve]]
     "9 curled": (9, _curled_nine),
 }
 """Name of a style -> its label and the function that draws its curves."""
+STYLES_OF: dict[int, list[str]] = {
+    label: [style for style, (shown, _) in UNSEEN_STYLES.items() if shown == label] for label in range(10)
+}
+"""Names of the unseen styles of each label."""

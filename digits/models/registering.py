@@ -10,7 +10,7 @@ from typing import Any
 from digits.errors import CheckpointError
 from digits.models import checkpoints
 from digits.models.checkpoints import BEST, Checkpoint
-from digits.models.registry import CHOICE, FORMAT, SHIPPED_NAME, Registry, file_of, measured
+from digits.models.registry import CHOICE, FORMAT, SHIPPED_NAME, Entry, Registry, file_of, measured
 from digits.storage import Storage
 
 
@@ -100,22 +100,29 @@ def set_damaged_aside(storage: Storage) -> list[str]:
 def write_best(storage: Storage) -> None:
     """Write best.json as it follows from the records.
 
-    Whoever writes it looks again afterwards: the last one to write has seen the records of all.
+    Where all records are set aside there is none. Whoever writes it looks again afterwards: the last one to write has
+    seen the records of all.
     """
-    written = None
-    while (best := (registry := Registry.read(storage)).best()) not in (None, written):
-        assert best is not None
-        record = checkpoints.read_record(registry.folder(best))
-        content = {
-            "checkpoint": best.checkpoint,
-            "score": best.score,
-            **best.measured_on,
-            "run": best.checkpoint.rpartition("/")[0],
-            "architecture": record["architecture"],
-            "training": record.get("training"),
-        }
-        (storage / BEST).write_bytes(json.dumps(content, indent=1, allow_nan=False).encode())
+    written: Entry | str | None = "nothing"
+    while (best := (registry := Registry.read(storage)).best()) != written:
+        if best is not None:
+            (storage / BEST).write_bytes(json.dumps(best_of(registry, best), indent=1, allow_nan=False).encode())
+        elif registry.entries and (storage / BEST).exists():
+            (storage / BEST).delete()
         written = best
+
+
+def best_of(registry: Registry, best: Entry) -> dict[str, Any]:
+    """What best.json says of the best checkpoint."""
+    record = checkpoints.read_record(registry.folder(best))
+    return {
+        "checkpoint": best.checkpoint,
+        "score": best.score,
+        **best.measured_on,
+        "run": best.checkpoint.rpartition("/")[0],
+        "architecture": record["architecture"],
+        "training": record.get("training"),
+    }
 
 
 def _write_choice(registry: Registry, chosen: str | None, set_aside: Iterable[str]) -> None:

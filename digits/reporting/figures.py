@@ -47,15 +47,17 @@ def quiet(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def sample_digits(images: np.ndarray, labels: np.ndarray) -> bytes:
-    """Ten digits above their inverted copies; rows 2i and 2i + 1 of uint8 (N, 28, 28) belong together."""
-    figure = new_figure(10, 2.7)
-    figure.suptitle("One original of each digit, and its colour-inverted copy", fontsize=12)
-    axes = tiled_axes(figure, 2, NUM_CLASSES)
+def sample_digits(images: np.ndarray, labels: np.ndarray, *, inverted_copies: bool) -> bytes:
+    """One of each digit, uint8 (N, 28, 28); with copies, rows 2i and 2i + 1 belong together and are shown so."""
+    rows = 2 if inverted_copies else 1
+    figure = new_figure(10, 0.5 + 1.1 * rows)
+    copies = ", and its colour-inverted copy" if inverted_copies else ""
+    figure.suptitle(f"One original of each digit{copies}", fontsize=12)
+    axes = tiled_axes(figure, rows, NUM_CLASSES)
     for digit in range(NUM_CLASSES):
-        originals = np.flatnonzero(labels[::2] == digit)
-        for row in range(2 if len(originals) else 0):
-            show_tile(axes, images[2 * originals[0] + row], row, digit, "" if row else str(digit), fontsize=11)
+        originals = np.flatnonzero(labels[::rows] == digit)
+        for row in range(rows if len(originals) else 0):
+            show_tile(axes, images[rows * originals[0] + row], row, digit, "" if row else str(digit), fontsize=11)
     return png(figure)
 
 

@@ -80,11 +80,9 @@ def fit(
         place=columns.owned.start,
         strategy=device.strategy,
     )
-    history = list(resume.history) if resume else []
-    if resume:
-        model.restore(resume)
+    history = model.restore(resume) if resume else []
     held_out, photos = Scores(model, lambda: digits.validation), Scores(model, digits.photos)
-    source, tensors = None, None
+    source = tensors = None
     for epoch, training in zip(range(len(history), config.epochs), digits.epochs, strict=True):
         start = time.perf_counter()
         if tensors is None or training is not source:
@@ -103,6 +101,7 @@ def fit(
                 validation_accuracy=validation_accuracy,
                 photo_score=photo_score,
                 photo_loss=photo_loss,
+                num_photos=photos.num_digits,
                 learning_rate=float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
                 seconds=time.perf_counter() - start,
                 train_seconds=train_seconds,
@@ -167,6 +166,11 @@ class Scores:
         counts = tf.constant([np.count_nonzero(labels >= 0), len(labels)], tf.float64)
         order = tf.constant(validation_order(len(labels)))
         return (*on_device((images, labels)), order), np.maximum(self.model.sum_over_workers(counts).numpy(), 1)
+
+    @property
+    def num_digits(self) -> int:
+        """How many there are, over all workers."""
+        return int(self.held[1][1])
 
     def mean(self) -> tuple[float, float]:
         """Mean loss and accuracy over the digits of all workers, each counted once."""

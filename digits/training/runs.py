@@ -211,6 +211,7 @@ def best_epoch(run_dir: Storage, network: Network) -> Checkpoint:
         raise CheckpointError(f"no epoch of {network.name} can be read in {run_dir}")
     if network.recipe.training.select_by == "photo_score":
         highest = max(checkpoint.record["metrics"]["photo_score"] for checkpoint in readable)
-        lowest = highest - math.sqrt(highest * (1 - highest) / NUM_PHOTOS)
+        num_photos = readable[0].record["metrics"].get("num_photos") or NUM_PHOTOS  # an earlier version told no number
+        lowest = highest - math.sqrt(highest * (1 - highest) / num_photos)
         readable = [checkpoint for checkpoint in readable if checkpoint.record["metrics"]["photo_score"] >= lowest]
     return max(readable, key=lambda c: (c.record["metrics"]["validation_accuracy"], -c.record["metrics"]["epoch"]))

@@ -39,6 +39,8 @@ class EpochResult:
     """Accuracy on simulated photos: what the best checkpoint is chosen by."""
     photo_loss: float | None = None
     """On the simulated photos in which a digit was found; None in an epoch of an earlier version."""
+    num_photos: int | None = None
+    """How many simulated photos there are; None in an epoch of an earlier version."""
     learning_rate: float
     """At the end of the epoch."""
     seconds: float
@@ -69,7 +71,11 @@ def history_csv(records: Sequence[dict[str, Any]]) -> bytes:
     """All epochs of all networks, given their checkpoints' records, as CSV: architecture, seed, then EpochResult."""
     buffer = io.StringIO()
     rows = [
-        {"architecture": record["architecture_name"], "seed": record["training"]["seed"], **epoch}
+        {
+            "architecture": record["architecture_name"],
+            "seed": record["training"]["seed"],
+            **EpochResult(**epoch).to_dict(),  # epochs of earlier versions lack some
+        }
         for record in records
         for epoch in record["history"]
     ]

@@ -80,12 +80,13 @@ class TrainableModel:
         """
         return [float(np.abs(keras.ops.convert_to_numpy(array)).max()) for array in self.model.trainable_variables]
 
-    def restore(self, state: TrainingState) -> None:
-        """Take over weights and optimizer variables."""
+    def restore(self, state: TrainingState) -> list[EpochResult]:
+        """Take over weights and optimizer variables; returns the epochs that led to them."""
         for variable, array in zip(self.model.trainable_variables, state.weights.values(), strict=True):
             variable.assign(array)
         for variable, array in zip(self.optimizer.variables, state.optimizer.values(), strict=True):
             variable.assign(array)
+        return list(state.history)
 
     def train_step(self, images: tf.Tensor, labels: tf.Tensor, present: tf.Tensor, batch_size: tf.Tensor) -> tf.Tensor:
         """One optimizer step on this worker's share of a global batch; returns float32 (loss sum, correct) of it."""

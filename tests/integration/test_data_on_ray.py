@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import ray
 
+from digits.augmentation.page_digits import make_shapes
 from digits.config import DataConfig, TrainingConfig
 from digits.data.batches import Columns
 from digits.data.distorted import iterate_epochs
@@ -11,6 +13,8 @@ from digits.data.mixture import mask_of, repeated
 from digits.data.read import concatenate, read_digits, read_sides, read_without_ray
 from digits.data.shards import write_shards
 from digits.data.split import Split, split_rows
+from digits.training.reader import squares
+from digits.training.reader.run import PageTraining
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -107,3 +111,23 @@ def test_a_mixture_is_the_same_for_any_number_of_workers_and_its_copies_are_dist
     alone = batches_of_mixture(split, 1, 1)
     assert alone == batches_of_mixture(split, 3, 1)
     assert len({picture for batch in alone for picture in batch}) == 800, "no two copies are equal"
+
+
+@pytest.mark.parametrize("copies", [True, False])
+def test_a_worker_without_digits_has_distorted_epochs_too(copies):
+    """Of one digit for two workers, one has none."""
+    columns = Columns.of(1, 2, inverted_copies=copies).of_worker(1, 2)
+    none = np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.int64)
+    config = TrainingConfig(epochs=3, distort=True)
+    epochs = list(iterate_epochs(none, columns, inverted_copies=copies, config=config, first=0))
+    assert [len(images) for images, _ in epochs] == [0, 0, 0]
+
+
+def test_squares_for_the_page_network_come_in_the_order_of_their_numbers(read_mnist):
+    shapes = make_shapes(*(array[:40] for array in read_mnist("train-00-of-12")), np.random.default_rng(0))
+    config = PageTraining(epochs=1, squares_per_epoch=96)
+    dataset = squares.squares(config, ray.put(shapes), 0, 0, 1)
+    assert dataset.context.execution_options.preserve_order
+    made = [maps for batch in squares.batches(dataset, 16) for maps in batch["maps"]]
+    for number in (0, 31, 32, 70, 95):
+        assert np.array_equal(made[number], squares.prepared_square(shapes, config.seed, number)["maps"])

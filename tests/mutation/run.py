@@ -199,9 +199,13 @@ def survivors(module: str, tests: Sequence[str]) -> tuple[list[Mutant], int]:
 
 def sample(seed: int, size: int) -> list[tuple[str, Mutant]]:
     """Mutants drawn from all of SAMPLED, each as probable as any other, by module."""
-    everything = [(name, mutant) for name in SAMPLED for mutant in mutants_of(path_of(name).read_text())]
-    drawn = random.Random(seed).sample(everything, size)
+    drawn = random.Random(seed).sample(everything(), size)
     return sorted(drawn, key=lambda one: one[0])
+
+
+def everything() -> list[tuple[str, Mutant]]:
+    """All mutants of SAMPLED, by module."""
+    return [(name, mutant) for name in SAMPLED for mutant in mutants_of(path_of(name).read_text())]
 
 
 def sample_survivors(seed: int, size: int) -> list[tuple[str, Mutant]]:

@@ -167,7 +167,7 @@ def test_two_runs_in_one_second_share_no_folder(tmp_path, tiny_mnist, monkeypatc
     monkeypatch.setattr(time, "strftime", lambda form: "20261125-120000")
     settings = TrainSettings(run=RunSettings(storage_path=str(tmp_path), data=DataFlags(path=tiny_mnist)))
     runs = [
-        prepare(settings.run, Run, begin=settings.begin, unchanged=settings.begin, name="train").run_dir.name
+        prepare(settings.run, Run, begin=settings.begin, given=settings.given(), name="train").run_dir.name
         for _ in range(2)
     ]
     assert runs == ["train-20261125-120000", "train-20261125-120000-2"]

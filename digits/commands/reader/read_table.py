@@ -7,6 +7,7 @@ OUTPUT                    all rows, in the order of their names
 import csv
 import io
 import json
+import re
 import time
 from typing import Any
 
@@ -21,6 +22,7 @@ COLUMNS = ("file", "text", "numbers", "rotation", "refused", "digits")
 ROWS_A_PART, SECONDS_A_PART = 200, 5.0
 """What waits is written when there are so many rows, or after so many seconds: that much is read anew at most."""
 KINDS = (".csv", ".parquet")
+PART = re.compile(r"\d{4,}\.json")
 _DIGIT = pa.struct(
     {
         "digit": pa.int8(),
@@ -65,9 +67,11 @@ class ReadTable:
         )
         self.file.parent.check_writable()
         self.rows: dict[str, Row] = {}
-        for name in self.parts.files():
+        # What a kill left half written ends otherwise.
+        parts = [name for name in self.parts.files() if PART.fullmatch(name)]
+        for name in parts:
             self.rows |= {row["file"]: row for row in self._part(name)}
-        self.number = len(self.parts.files())
+        self.number = 1 + max((int(name.partition(".")[0]) for name in parts), default=-1)
         self.waiting: list[Row] = []
         self.flushed = -SECONDS_A_PART
 

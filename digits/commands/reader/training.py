@@ -13,13 +13,14 @@ from digits.commands.progress import Progress
 from digits.commands.settings import StorageSettings
 from digits.data.files import DigitFiles, find_digits, find_same_digits
 from digits.default_storage import choose_storage, is_default_of_a_copy
+from digits.errors import CheckpointError, ConfigurationError
 from digits.lease import Lease
 from digits.models.page_targets import PageArchitecture
 from digits.storage import Storage
 from digits.training.reader import driver
 from digits.training.reader.finish import finish
-from digits.training.reader.run import PageEpoch, PageRun, PageTraining
-from digits.training.resources import choose_workers
+from digits.training.reader.run import PageEpoch, PageRun, PageTraining, best_epoch, finished_epochs
+from digits.training.resources import Workers, choose_workers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,16 +31,16 @@ class TrainReaderSettings(StorageSettings):
     by its errors on simulated pages of another maker, becomes a reader: RUN/reader, an ONNX file and its record.
     """
 
-    seed: int = 0
-    """Decides the pages, their order and the network's first weights."""
+    seed: int | None = None
+    """Decides the pages, their order and the network's first weights; left out, 0."""
     epochs: int | None = None
-    """How many epochs to train, each on new pages; with --resume, it may differ from what the run began with."""
+    """How many epochs to train, each on new pages; left out, 30, or with --resume those the run began with."""
     squares_per_epoch: int | None = None
-    """Squares of 192x192 pixels in an epoch; none comes twice."""
+    """Squares of 192x192 pixels in an epoch, of which none comes twice; left out, 4,000."""
     learning_rate: float | None = None
-    """AdamW's highest step size."""
+    """AdamW's highest step size; left out, 0.003."""
     num_workers: int | None = None
-    """Training workers; left out, one for each GPU, or else for each node."""
+    """Training workers; left out, one for each GPU, or else for each node, as far as they divide a step's squares."""
     resume: str | None = None
     """Name of an interrupted run in the storage path that is to go on; it keeps its settings, but for --epochs."""
     run_name: str | None = None
@@ -58,10 +59,11 @@ def prepare(settings: TrainReaderSettings) -> tuple[PageRun, Storage, DigitFiles
         run = PageRun.read(named)
         if settings.epochs is not None:
             run = replace(run, training=replace(run.training, epochs=settings.epochs))
+            check_length(named, run.training)
         asked = PageTraining(**{**given, "epochs": run.training.epochs})
         if settings.run_name:
             require_same(named.name, run, replace(run, training=asked), flag="--run-name")
-        elif asked != PageTraining(epochs=run.training.epochs):
+        elif set(given) - {"epochs"}:
             require_same(named.name, run, replace(run, training=asked), flag="--resume")
         files = find_same_digits(None, run.fingerprint, named.name)
     else:
@@ -71,6 +73,29 @@ def prepare(settings: TrainReaderSettings) -> tuple[PageRun, Storage, DigitFiles
         )
     storage.check_writable()
     return run, named or storage.new_folder("reader"), files
+
+
+def check_length(run_dir: Storage, training: PageTraining) -> None:
+    """ConfigurationError where no epoch is left to train, and none of those that are there was judged."""
+    done = len(finished_epochs(run_dir))
+    if done < training.epochs:
+        return
+    try:
+        best_epoch(run_dir)
+    except CheckpointError as error:
+        raise ConfigurationError(
+            f"--epochs {training.epochs} for {run_dir.name}, which has {done} epochs, none of them judged",
+            "one epoch more at least: the last ones are judged on simulated pages, when the learning rate has fallen",
+            f"give --epochs {done + 1} or more",
+        ) from error
+
+
+def workers_for(requested: int | None, batch: int, resources: dict[str, float], num_nodes: int) -> Workers:
+    """So many workers as are asked for, or as many as the cluster has room for and divide a step's squares."""
+    if requested is None:
+        most = choose_workers(None, resources, num_nodes).most
+        requested = max(count for count in range(1, most + 1) if batch % count == 0)
+    return choose_workers(requested, resources, num_nodes)
 
 
 class ReaderProgress(Progress):
@@ -141,10 +166,11 @@ def train_and_finish(
     """Train a run and make its best epoch a reader; returns the reader's record."""
     run.write(run_dir)  # from here on it can go on with --resume, whatever happens
     progress = ReaderProgress(run.training.epochs, lease.check)
+    progress.epochs_done = len(finished_epochs(run_dir))
     stopping.reached(lambda: progress.reached(run_dir.name))
     progress({"event": "begun"})
     resources, num_nodes = cluster.connect()
     cluster.check_shared(run_dir.parent, files.local_paths, alone=is_default_of_a_copy(settings.storage_path))
-    workers = choose_workers(settings.num_workers or 1, resources, num_nodes)
+    workers = workers_for(settings.num_workers, run.training.global_batch_size, resources, num_nodes)
     driver.train(run, run_dir, workers, files=files, on_event=progress)
     return finish(run, run_dir, files)

@@ -58,7 +58,9 @@ def report(
     best = max(finished, key=lambda one: one.score)
     labels = best.predictions.labels
     pictures = {
-        "digits.png": figures.sample_digits(images, labels),
+        "digits.png": figures.sample_digits(
+            images, labels, inverted_copies=best.checkpoint.record["data"]["inverted_copies"]
+        ),
         "learning_curves.png": figures.learning_curves(histories),
     }
     for one in finished:

@@ -45,7 +45,7 @@ class MakeShardsSettings:
     transposed: bool = False
     """Exchange rows and columns of 28x28 digits, which EMNIST's files have the other way round."""
     with_mnist: bool = False
-    """Add the digits that come with digits, MNIST's, to yours."""
+    """Add MNIST's digits to yours."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -85,8 +85,8 @@ def make_shards(settings: MakeShardsSettings) -> dict[str, Any]:
     inverted = add_arrays(collected, sources, transposed=settings.transposed)
     add_arrays(collected, mnist, transposed=False)
     refused = add_pictures(collected, pictures, output) if pictures else 0
+    require(any(map(len, collected.labels)), "no digit is left", "at least one", "see refused.csv for the reasons")
     images, labels = np.concatenate(collected.images), np.concatenate(collected.labels)
-    require(len(images) > 0, "no digit is left", "at least one", "see refused.csv for the reasons")
     held_out = np.concatenate(collected.held_out)
     found = findings(images, labels, held_out, collected.where)
     write_findings(output, found)

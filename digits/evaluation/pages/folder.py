@@ -1,6 +1,7 @@
 """Folders of pictures for reading pages: pages with the digits they show, and pictures that show none."""
 
 import csv
+import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -114,8 +115,10 @@ def score_of(pages: Sequence[LabelledPage], readings: Sequence[PageReading]) -> 
 
 def pages_csv(pages: Sequence[LabelledPage], readings: Sequence[PageReading]) -> str:
     """One row for each page: file, text, what was read, degrees it was turned."""
-    rows = ["file,text,read,rotation"]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("file", "text", "read", "rotation"))
     for page, one in zip(pages, readings, strict=True):
         rotation = one.reading.rotation if one.reading else ""
-        rows.append(f"{page.path.name},{'|'.join(page.lines)},{'|'.join(one.lines)},{rotation}")
-    return "\n".join(rows) + "\n"
+        writer.writerow((page.path.name, "|".join(page.lines), "|".join(one.lines), rotation))
+    return buffer.getvalue()

@@ -13,13 +13,12 @@ import numpy as np
 
 from digits.evaluation.pages.sheets import Box, PageConditions, Sheet, photographed, print_words
 from digits.evaluation.simulated_ink import Stroke, trace_stroke
-from digits.evaluation.unseen_styles import UNSEEN_STYLES, written
+from digits.evaluation.unseen_styles import STYLES_OF, written
 
 UNSEEN = 0.2
 """Fraction of the digits that are written in a style of UNSEEN_STYLES instead of MNIST's."""
 MOST_TRIES = 20
 """How often a page is begun anew because no line fitted into its frame."""
-_STYLES_OF = {digit: [name for name, (label, _) in UNSEEN_STYLES.items() if label == digit] for digit in range(10)}
 
 
 PLAIN = PageConditions()
@@ -135,7 +134,7 @@ def _digit(digits: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> 
     """One digit's label and stroke: MNIST's, or in a style that MNIST hardly shows."""
     row = int(rng.integers(len(labels)))
     label = int(labels[row])
-    styles = _STYLES_OF[label]
+    styles = STYLES_OF[label]
     if styles and rng.random() < UNSEEN:
         return label, written(styles[rng.integers(len(styles))], rng)
     return label, trace_stroke(digits[row])

@@ -78,12 +78,13 @@ def squares(
         return {name: np.stack([one[name] for one in made]) for name in made[0]}
 
     blocks = -(-len(numbers) // SQUARES_PER_TASK)
-    return ray.data.range(len(numbers), override_num_blocks=blocks).map_batches(
+    dataset = ray.data.range(len(numbers), override_num_blocks=blocks).map_batches(
         make, batch_size=None, num_cpus=TASK_CPUS, compute=ray.data.TaskPoolStrategy(size=TASKS)
     )
+    dataset.context.execution_options.preserve_order = True  # in its own copy: the global settings would come too late
+    return dataset
 
 
 def batches(dataset: ray.data.Dataset, size: int) -> Iterator[dict[str, np.ndarray]]:
     """A dataset's rows in order, `size` at a time, read a few batches ahead."""
-    ray.data.DataContext.get_current().execution_options.preserve_order = True
     yield from dataset.iter_batches(batch_size=size, batch_format="numpy", prefetch_batches=4, drop_last=True)

@@ -100,7 +100,7 @@ def test_a_form_becomes_digits_that_training_reads_by_its_documented_command(
     command, some, by_datasets, tmp_path, tiny_mnist, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(making, "SHIPPED", Path(tiny_mnist))
+    monkeypatch.setattr(making, "find_mnist", lambda: Path(tiny_mnist))
     monkeypatch.setattr(cluster, "connect", lambda: None)
     monkeypatch.setattr(
         pictures, "prepared_on_ray", lambda all_, places: (pictures.prepare_one(all_[n]) for n in places)

@@ -162,7 +162,7 @@ def test_a_part_is_kept_as_it_is():
 
 
 def test_mnists_own_digits_are_added_as_they_are_and_hide_nothing(some, tmp_path, tiny_mnist, monkeypatch):
-    monkeypatch.setattr(making, "SHIPPED", Path(tiny_mnist))
+    monkeypatch.setattr(making, "find_mnist", lambda: Path(tiny_mnist))
     images, labels = some
     source = npz(tmp_path, images.transpose(0, 2, 1), labels)
     with pytest.raises(DataError, match="lie transposed"):
@@ -201,3 +201,9 @@ def test_a_picture_that_was_changed_is_prepared_anew(pictures, tmp_path, monkeyp
     pictures[0].path.write_bytes(pictures[1].path.read_bytes() + b"\0")
     prepare_all(pictures, parts, lambda count: None)
     assert asked == [6, 0, 6]
+
+
+def test_sources_without_a_digit_are_told(tmp_path):
+    np.savez(tmp_path / "none.npz", x_train=np.zeros((0, 28, 28), np.uint8), y_train=np.zeros(0, np.uint8))
+    with pytest.raises(ConfigurationError, match="no digit is left"):
+        make_shards(MakeShardsSettings(sources=(str(tmp_path / "none.npz"),), output=tmp_path / "out"))

@@ -7,7 +7,7 @@ import pytest
 import tyro
 
 from digits.commands.preparation import prepare
-from digits.commands.reader.training import TrainReaderSettings
+from digits.commands.reader.training import TrainReaderSettings, workers_for
 from digits.commands.reader.training import prepare as prepare_reader
 from digits.commands.training import TrainSettings
 from digits.commands.tuning import TuneSettings, TuningFlags
@@ -17,6 +17,7 @@ from digits.data.shards import write_shards
 from digits.errors import ConfigurationError
 from digits.lease import Lease
 from digits.storage import Storage
+from digits.training.reader.run import epoch_name
 from digits.training.runs import Run
 from digits.tuning.searches import Search
 
@@ -33,7 +34,7 @@ def job(tiny_mnist, tmp_path):
         kind, settings = {"train": (Run, TrainSettings), "tune": (Search, TuneSettings)}[name]
         where = ["--storage-path", str(tmp_path), *(["--data", data] if data else [])]
         options = tyro.cli(settings, args=[*flags.split(), *where])
-        found = prepare(options.run, kind, begin=options.begin, unchanged=settings().begin, name=name)
+        found = prepare(options.run, kind, begin=options.begin, given=options.given(), name=name)
         if begin:
             found.work.write(found.run_dir)
         return found
@@ -77,6 +78,31 @@ def test_other_settings_are_refused_by_their_flags(job, line, flags, named, flag
     assert flag in refused.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("line", "flags"),
+    [
+        (f"train {TRAIN}", "--seeds 0"),
+        (f"train {TRAIN}", "--architecture recommended"),
+        ("train --epochs 30 --learning-rate 0.01", "--epochs 14 --learning-rate 0.003"),
+        ("train --distort --architecture baseline", "--architecture baseline"),
+        ("tune --max-epochs 4 --seeds 0 1", "--seeds 0"),
+        ("tune --max-epochs 4", "--max-epochs 12"),
+    ],
+)
+def test_settings_that_are_named_count_even_where_they_are_the_defaults(job, line, flags):
+    begun = job(line, begin=True)
+    with pytest.raises(ConfigurationError, match="was begun with other settings"):
+        job(f"{line.split()[0]} {flags} --resume {begun.run_dir.name}")
+
+
+def test_what_differs_is_named_and_nothing_else_whatever_the_number_of_networks(job):
+    begun = job("train --architecture both --seeds 1 2", begin=True)
+    with pytest.raises(ConfigurationError) as refused:
+        job(f"train --architecture both --seeds 1 --epochs 7 --resume {begun.run_dir.name}")
+    told = refused.value.happened.partition(": ")[2].split("; ")
+    assert told == ["--epochs 5, 4 and not 7", "--seeds 1, 2 and not 1"]
+
+
 @pytest.mark.parametrize("flags", ["--num-samples 40", f"{TUNE} --num-samples 40"])
 def test_a_search_goes_on_where_it_is_to_be_longer_whatever_else_it_was_begun_with(job, flags):
     begun = job(f"tune {TUNE}", begin=True)
@@ -104,7 +130,7 @@ def test_a_name_that_is_no_folder_is_refused(job, tmp_path, name):
     object.__setattr__(options.run, "run_name", name)
     object.__setattr__(options.run, "storage_path", str(tmp_path))
     with pytest.raises(ConfigurationError, match="--run-name"):
-        prepare(options.run, Run, begin=options.begin, unchanged=options.begin, name="train")
+        prepare(options.run, Run, begin=options.begin, given=True, name="train")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -160,7 +186,7 @@ def own_digits(tmp_path, read_mnist, monkeypatch):
         (tmp_path / name).mkdir()
         rows = slice(600 + 60 * number, 660 + 60 * number)
         write_shards(images[rows], labels[rows], tmp_path / name, "train")
-    monkeypatch.setattr(files, "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr(files, "find_mnist", lambda: tmp_path / "shipped")
     return tmp_path
 
 
@@ -232,3 +258,40 @@ def test_mnist_is_the_shipped_one_unless_a_folder_has_that_name(job, own_digits)
         job("train --data mnist", data=None)
     assert "./mnist" in refused.value.remedy
     assert job("train --data ./mnist", data=None).work.data.path == str(own_digits / "mnist")
+
+
+@pytest.mark.parametrize(
+    ("requested", "gpus", "num_nodes", "taken"),
+    [(None, 0, 1, 1), (None, 0, 3, 2), (None, 5, 1, 4), (None, 16, 2, 16), (2, 4, 1, 2)],
+)
+def test_a_reader_is_trained_by_all_that_divide_its_squares(requested, gpus, num_nodes, taken):
+    workers = workers_for(requested, 16, {"CPU": 8.0 * num_nodes, "GPU": float(gpus)}, num_nodes)
+    assert workers.num_workers == taken
+
+
+def test_no_workers_are_refused():
+    with pytest.raises(ConfigurationError, match="0 to 0 workers"):
+        workers_for(0, 16, {"CPU": 8.0}, 1)
+
+
+@pytest.mark.parametrize("flags", [{"learning_rate": 0.003}, {"squares_per_epoch": 4000}, {"seed": 0}])
+def test_settings_of_a_reader_that_are_named_count_even_where_they_are_the_defaults(tmp_path, flags):
+    begun = TrainReaderSettings(storage_path=str(tmp_path), learning_rate=0.001, squares_per_epoch=8000, seed=3)
+    run, folder, _ = prepare_reader(begun)
+    run.write(folder)
+    with pytest.raises(ConfigurationError, match="was begun with other settings"):
+        prepare_reader(TrainReaderSettings(storage_path=str(tmp_path), resume=folder.name, **flags))
+    assert prepare_reader(TrainReaderSettings(storage_path=str(tmp_path), resume=folder.name))[0].training == run.training
+
+
+def test_a_reader_that_none_of_its_epochs_could_become_is_refused_before_ray_starts(tmp_path):
+    run, folder, _ = prepare_reader(TrainReaderSettings(storage_path=str(tmp_path), epochs=30))
+    run.write(folder)
+    for number in (1, 2):
+        (folder / epoch_name(number) / "epoch.json").write_bytes(b"[]")
+    for epochs in (1, 2):
+        with pytest.raises(ConfigurationError, match="2 epochs, none of them judged") as refused:
+            prepare_reader(TrainReaderSettings(storage_path=str(tmp_path), resume=folder.name, epochs=epochs))
+        assert "--epochs 3" in refused.value.remedy
+    longer = TrainReaderSettings(storage_path=str(tmp_path), resume=folder.name, epochs=3)
+    assert prepare_reader(longer)[0].training.epochs == 3

@@ -113,3 +113,15 @@ def test_a_damaged_part_is_named(tmp_path):
     (tmp_path / "read.csv.parts" / "0000.json").write_text("[")
     with pytest.raises(ConfigurationError, match=r"0000\.json cannot be read"):
         ReadTable(str(tmp_path / "read.csv"))
+
+
+def test_what_a_kill_left_half_written_is_no_part_and_numbers_are_never_used_twice(tmp_path):
+    parts = tmp_path / "read.csv.parts"
+    parts.mkdir()
+    (parts / "0002.json").write_text(json.dumps([row_of("1", None, "not_a_digit")]))
+    (parts / "0003.json.5f3a.tmp").write_text("[{")
+    table = ReadTable(str(tmp_path / "read.csv"))
+    assert set(table.rows) == {"1"}
+    table.add(row_of("2", None, "not_a_digit"))
+    table.flush()
+    assert {path.name for path in parts.glob("*.json")} == {"0002.json", "0003.json"}

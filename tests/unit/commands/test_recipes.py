@@ -3,9 +3,11 @@
 import pytest
 import tyro
 
+from digits.commands.preparation import data_of
 from digits.commands.training import TrainSettings, train
 from digits.commands.tuning import TuneSettings
 from digits.config import BASELINE, IMPROVED, RECIPES, Architecture, DataConfig, TrainingConfig
+from digits.errors import ConfigurationError
 
 
 def run_of(arguments):
@@ -119,3 +121,25 @@ MISTAKES = [
 @pytest.mark.parametrize(("arguments", "words"), MISTAKES)
 def test_what_does_not_go_together_is_one_message_before_ray_starts(arguments, words, refusal):
     assert words in refusal(TrainSettings, train, arguments.split())
+
+
+@pytest.mark.parametrize(
+    ("settings", "flags", "told"),
+    [
+        (TrainSettings, "--architecture baseline --distortion 1.7", "distortion = 1.7 where no epoch is distorted"),
+        (TrainSettings, "--no-distort --distortion 1", "distortion = 1 where no epoch is distorted"),
+        (TuneSettings, "--distort False --clean-tail 0.5", "clean tail = 0.5 where no epoch is distorted"),
+        (TuneSettings, "--workers-per-trial 2 --gpus-per-trial 0.5", "--gpus-per-trial 0.5 for trials of 2 workers"),
+    ],
+)
+def test_a_setting_without_effect_is_refused(settings, flags, told):
+    with pytest.raises(ConfigurationError, match=told):
+        tyro.cli(settings, args=flags.split()).begin(DataConfig(), "fingerprint")
+
+
+@pytest.mark.parametrize("flags", ["--validation-fraction 0.5", "--split-seed 3 --validation-fraction 0.2"])
+def test_a_split_by_chance_cannot_be_set_where_files_say_which_digits_validate(flags):
+    data = tyro.cli(TrainSettings, args=f"--protocol literature {flags}".split()).run.data
+    with pytest.raises(ConfigurationError, match=f"{flags.split()[0]} .* under the protocol literature"):
+        data_of(data)
+    assert data_of(tyro.cli(TrainSettings, args=flags.split()).run.data).protocol == "article"

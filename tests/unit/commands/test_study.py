@@ -2,15 +2,19 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from digits.commands.seen_photos import SeenPhotos, readings_of
+from digits.commands import study
+from digits.commands.seen_photos import SeenPhotos, name_in, readings_of
 from digits.commands.study import load_compared
 from digits.config import BASELINE, IMPROVED, DataConfig, Recipe, TrainingConfig
 from digits.errors import ConfigurationError
+from digits.evaluation.comparison import Comparison
 from digits.models import checkpoints
+from digits.models.registry import SHIPPED
 from digits.reading.one_digit import Look
 from digits.storage import Storage
 from digits.training.runs import Network, Run, write_epoch
@@ -115,3 +119,25 @@ def test_a_photo_without_a_digit_has_no_answer_unless_it_is_resized():
     assert [reading.answer for reading in readings_of(photos, images, predictions)] == [4, None]
     images, predictions = photos.predictions(fours, resize=True)
     assert images.min() == 1 and predictions.answers.tolist() == [4, 4]
+
+
+def test_what_training_digits_alone_depend_on_does_not_keep_networks_apart(write):
+    """Earlier versions noted no weights; weights and paths decide who trains, not who validates."""
+    judged, other = (checkpoints.load(write("run", "baseline", seed)) for seed in (0, 1))
+    del judged.record["data"]["weights"]
+    other.record["data"] |= {"weights": [1.0, 3.0], "path": "elsewhere"}
+    assert study.validated_on(judged) == study.validated_on(other)
+    shipped = checkpoints.load(str(SHIPPED))
+    assert [len(one.checkpoints) for one in load_compared(shipped, [str(SHIPPED)])] == [1]
+
+
+def test_a_report_counts_the_photos_that_there_are(write):
+    judged = checkpoints.load(write("run", "baseline", 0))
+    nothing = Comparison(networks=(), validation={}, corruptions={}, factors={}, photos=None)
+    facts = study.facts_of(judged, nothing, photos_per_level=60, num_originals=10)
+    assert "10 simulated photos a level, 10 under everyday conditions, and 10 corrupted digits" in " ".join(facts)
+
+
+def test_photos_are_named_by_where_they_lie_in_their_folder_or_else_by_their_whole_path():
+    assert name_in(Path("/photos"), Path("/photos/mine/a.png")) == "mine/a.png"
+    assert name_in(Path("/photos"), Path("/elsewhere/a.png")) == "/elsewhere/a.png"

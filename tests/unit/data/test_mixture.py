@@ -222,3 +222,28 @@ def test_files_of_several_places_are_read_each_from_its_own(mine, tiny_mnist):
         strict=True,
     ):
         np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("copies", [True, False])
+def test_a_negative_is_the_same_digit_where_each_side_has_inverted_copies(tmp_path, read_mnist, copies):
+    images, labels = read_mnist("train-00-of-12")
+    for name, pictures, rows in (("light", images, np.arange(50)), ("dark", 255 - images, np.arange(50)[::-1])):
+        (tmp_path / name).mkdir()
+        write_shards(pictures[rows], labels[rows], tmp_path / name, "train")
+    paths = (str(tmp_path / "light"), str(tmp_path / "dark"))
+    split = Split.make(find_digits(paths), DataConfig(path=paths, inverted_copies=copies))
+    digits = np.concatenate([images[:50], 255 - images[:50][::-1]])
+    held_out = {image.tobytes() for image in digits[split.validates]}
+    trained = list(digits[split.trains])
+    assert not held_out & {image.tobytes() for image in trained}
+    assert bool(held_out & {(255 - image).tobytes() for image in trained}) == (not copies)
+
+
+def test_sources_that_leave_no_digit_to_train_on_are_refused(tmp_path, read_mnist):
+    images, labels = read_mnist("train-00-of-12")
+    for name, rows in (("one", [0] * 10), ("two", [0] * 12)):
+        (tmp_path / name).mkdir()
+        write_shards(images[rows], labels[rows], tmp_path / name, "train")
+    paths = (str(tmp_path / "one"), str(tmp_path / "two"))
+    with pytest.raises(DataError, match="no digit is left for the training side"):
+        Split.make(find_digits(paths), DataConfig(path=paths))

@@ -1,5 +1,6 @@
 """Each form in which people have digits is read as it was written; what is wrong with a file is told with its line."""
 
+import contextlib
 import gzip
 import io
 
@@ -166,6 +167,17 @@ def test_what_is_wrong_is_told_in_three_parts(tmp_path, how):
         read_file(path)
     assert path.name.split(".")[0].split("-images")[0] in str(refused.value)
     assert "expected:" in str(refused.value) and "what to do:" in str(refused.value)
+
+
+def test_a_damaged_archive_is_told_in_three_parts(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", x_train=IMAGES, y_train=LABELS, x_test=IMAGES, y_test=LABELS)
+    whole = (tmp_path / "a.npz").read_bytes()
+    for at in range(60, 400, 7):
+        damaged = bytearray(whole)
+        damaged[at] ^= 255
+        (tmp_path / "a.npz").write_bytes(damaged)
+        with contextlib.suppress(DataError):
+            read_file(tmp_path / "a.npz")
 
 
 def test_names_say_what_may_be_a_source(tmp_path):

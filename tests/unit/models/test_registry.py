@@ -410,3 +410,12 @@ def test_processes_that_finish_at_once_lose_nothing(storage):
     assert [writer.exitcode for writer in writers] == [0, 0]
     assert len(Registry.read(storage).entries) == 20
     assert best(storage) == named_in_best_json(storage) == "run-1-9/x"
+
+
+def test_best_json_is_gone_where_nothing_that_was_trained_counts(storage):
+    register(storage, "run/x", photo_score=0.9)
+    registering.choose(storage, "shipped")
+    assert not (storage / "best.json").exists() and find_best(storage) == Storage.open(SHIPPED)
+    registering.choose(storage, "shipped")
+    registering.choose(storage, None)
+    assert named_in_best_json(storage) == "run/x"

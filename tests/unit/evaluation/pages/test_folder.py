@@ -1,5 +1,7 @@
 """Folders of pages: what is accepted, and how refusals count."""
 
+import csv
+
 import numpy as np
 import pytest
 
@@ -9,9 +11,9 @@ from digits.images import encode_png
 from digits.reading.answer import ReadDigit, Reading
 
 
-def folder_with(tmp_path, table):
-    (tmp_path / "a.png").write_bytes(encode_png(np.full((20, 30), 200, np.uint8)))
-    (tmp_path / "b.png").write_bytes(encode_png(np.full((20, 30), 100, np.uint8)))
+def folder_with(tmp_path, table, names=("a.png", "b.png")):
+    for number, name in enumerate(names):
+        (tmp_path / name).write_bytes(encode_png(np.full((20, 30), 200 - 100 * number, np.uint8)))
     (tmp_path / "labels.csv").write_text(table)
     return tmp_path
 
@@ -69,3 +71,9 @@ def test_a_refused_page_counts_all_its_digits_as_wrong(tmp_path):
 def test_a_table_may_have_the_semicolons_of_a_spreadsheet(tmp_path):
     pages = find_pages(folder_with(tmp_path, "file;text\na.png;12|3\nb.png;4\n"))
     assert [page.lines for page in pages] == [("12", "3"), ("4",)]
+
+
+def test_a_name_with_a_comma_stays_one_cell(tmp_path):
+    (page,) = find_pages(folder_with(tmp_path, 'file,text\n"a, b.png",12\n', names=("a, b.png",)))
+    written = pages_csv([page], [PageReading(path=page.path, reading=None)])
+    assert list(csv.reader(written.splitlines()))[1] == ["a, b.png", "12", "", ""]
