@@ -9,6 +9,7 @@ best.json of a storage path names the best one (digits.models.registry).
 import hashlib
 import io
 import json
+import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ RECORD, WEIGHTS, OPTIMIZER, KERAS_MODEL, BEST = (
 )
 GRAPHS = ("grey.onnx", "colour.onnx")
 """The finished network for ONNX Runtime: images in grey, and in colour."""
+UNCALIBRATED = 1.0
+"""The temperature of a network that was not calibrated: it leaves the logits as they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +63,7 @@ class Checkpoint:
     @property
     def temperature(self) -> float:
         """Divides the logits before the softmax, so that confidence means what it says; 1 if not calibrated."""
-        return float(self.record.get("calibration", {}).get("temperature", 1.0))
+        return float(self.record.get("calibration", {}).get("temperature", UNCALIBRATED))
 
 
 def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -136,8 +139,12 @@ def read_record(folder: Storage) -> dict[str, Any]:
         raise CheckpointError(f"{folder / RECORD} has another format", f"a JSON object with format {FORMAT}")
     if not isinstance(record.get("sha256"), dict) or not isinstance(record.get("name"), str):
         raise CheckpointError(f"{folder / RECORD} is incomplete", "the keys name, architecture and sha256")
-    if not isinstance(record.get("calibration", {}), dict):
-        raise CheckpointError(f"{folder / RECORD} has no usable calibration", "an object with the key temperature")
+    calibration = record.get("calibration", {})
+    temperature: Any = calibration.get("temperature", UNCALIBRATED) if isinstance(calibration, dict) else None
+    if type(temperature) not in (int, float) or not 0 < temperature < math.inf:
+        raise CheckpointError(
+            f"{folder / RECORD} has no usable calibration", "an object whose key temperature is a number above 0"
+        )
     return record
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 
 from digits.config import CHANNELS, IMAGE_SIZE, NUM_CLASSES, Architecture
-from digits.errors import InferenceError, needs
+from digits.errors import CheckpointError, InferenceError, needs
 from digits.machine import usable_cores
 from digits.models.checkpoints import Checkpoint
 
@@ -24,7 +24,8 @@ class Classifier:
 
     `temperature` divides the logits before the softmax (see `digits.models.calibration`); `num_threads` is the number
     of threads of one call. `graphs`, of the same weights, are ONNX models for images in grey and in colour; they are
-    built where they are not given.
+    built where they are not given. Making one raises InferenceError for weights or a temperature that cannot be, and
+    CheckpointError for graphs that ONNX Runtime does not run.
     """
 
     def __init__(
@@ -52,10 +53,8 @@ class Classifier:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Without the arena a large batch gives its memory back when it is done.
         options.enable_cpu_mem_arena = False
-        self._grey, self._colour = (
-            onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-            for graph in graphs or built(architecture, weights)
-        )
+        grey, colour = graphs or built(architecture, weights)
+        self._grey, self._colour = _session(grey, 1, options), _session(colour, CHANNELS, options)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Scores before the softmax, not divided by the temperature, of images in grey or in colour.
@@ -97,6 +96,22 @@ def built(architecture: Architecture, weights: Mapping[str, np.ndarray]) -> tupl
     with needs("serve", "a checkpoint without its ONNX files (jobs/pack.py adds them)"):
         from digits.models.digit_onnx import build_graph
     return build_graph(architecture, weights, 1), build_graph(architecture, weights, CHANNELS)
+
+
+def _session(graph: bytes, channels: int, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    """A graph ready to run; CheckpointError unless it takes images of so many channels."""
+    name = "the graph for images in grey" if channels == 1 else "the graph for images in colour"
+    try:
+        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors have no other class in common
+        raise CheckpointError(f"{name} cannot be run: {error}", "an ONNX model that digits wrote") from error
+    found = {each.name: each.shape[1:] for each in session.get_inputs()}
+    if found != {"images": [IMAGE_SIZE, IMAGE_SIZE, channels]}:
+        raise CheckpointError(
+            f"{name} takes {found}",
+            f"one input, images, of shape [N, {IMAGE_SIZE}, {IMAGE_SIZE}, {channels}]",
+        )
+    return session
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 
 import digits
+from digits.errors import RequestError
 from digits.service.gate import OPEN_PATHS, Gate, problem
 from digits.service.inference.protocol import HEADER_LENGTH
 from digits.service.inference.routes import get, inference_routes
@@ -57,6 +58,13 @@ _OF_PICTURES: dict[str, Any] = {
     "responses": {status: PROBLEMS[status] for status in (400, 403, 413, 415, 422, 503)},
     "openapi_extra": {"requestBody": PICTURE_BODY},
 }
+_NOT_READY = RequestError(
+    "no model is ready yet",
+    "a service that has loaded its checkpoint",
+    "try again in a moment; if it stays so, its log says why",
+)
+_SHOWN = 100
+"""How many characters of a path are repeated."""
 _Result = TypeVar("_Result")
 _Answer = TypeVar("_Answer")
 
@@ -90,7 +98,7 @@ def create_api(
 
     def current_model() -> Model:
         if service.model is None:
-            raise HTTPException(503, "no model is ready yet", {"retry-after": "1"})
+            raise HTTPException(503, str(_NOT_READY), {"retry-after": "1"})
         return service.model
 
     api = FastAPI(
@@ -145,16 +153,31 @@ def create_api(
         """Architecture, metrics, training configuration, calibration and versions of the model in service."""
         return current_model().description
 
-    async def answers(
-        request: Request, work: Callable[[Model, list[bytes]], list[_Answer | Refusal]]
-    ) -> tuple[list[_Answer | Refusal], str]:
-        """One answer for each picture of a request, and the model's name; NotAnswered where the only one is refused."""
+    async def answer(
+        request: Request,
+        work: Callable[[Model, list[bytes]], list[_Answer | Refusal]],
+        describe: Callable[[_Answer | Refusal, str], dict[str, Any]],
+        several: str,
+    ) -> Response:
+        """What there is to say of each picture of a request, under the key `several` where it has more than one.
+
+        NotAnswered where the only one is refused. All that takes long is done in a thread: the event loop serves all.
+        """
         pictures = await pictures_of(request, limits.max_files)
         model = current_model()
-        found = await in_thread(partial(work, model, pictures), small if are_small(pictures) else large)
-        if len(found) == 1 and isinstance(found[0], Refusal):
-            raise NotAnswered(found[0])
-        return found, model.name
+
+        def described() -> Response | Refusal:
+            found = work(model, pictures)
+            if len(found) == 1 and isinstance(found[0], Refusal):
+                return found[0]
+            entries = [describe(one, model.name) for one in found]
+            return as_json({several: entries} if len(entries) > 1 else entries[0])
+
+        threads = small if await in_thread(partial(are_small, pictures), small) else large
+        response = await in_thread(described, threads)
+        if isinstance(response, Refusal):
+            raise NotAnswered(response)
+        return response
 
     @api.post("/predict", response_model=Prediction | Predictions, **_OF_PICTURES)
     async def predict(
@@ -162,18 +185,15 @@ def create_api(
         explain: Annotated[bool, Query(description="Add the 28x28 picture the network saw.")] = False,
     ) -> Response:
         """Read the one digit in a picture: the raw body, or one or several multipart fields named `file`."""
-        found, model = await answers(request, service.recognise)
-        described = [describe_answer(answer, model, explain) for answer in found]
-        return as_json({"predictions": described} if len(described) > 1 else described[0])
+        return await answer(request, service.recognise, partial(describe_answer, explain=explain), "predictions")
 
     @api.post("/read", response_model=PictureRead | PicturesRead, **_OF_PICTURES)
     async def read(
         request: Request, explain: Annotated[bool, Query(description="Add each digit in 28x28.")] = False
     ) -> Response:
         """Read every digit in a picture, with boxes, lines and numbers; takes what /predict takes."""
-        found, model = await answers(request, partial(service.read, explain=explain))
-        described = [describe_reading(reading, model, explain) for reading in found]
-        return as_json({"pictures": described} if len(described) > 1 else described[0])
+        work = partial(service.read, explain=explain)
+        return await answer(request, work, partial(describe_reading, explain=explain), "pictures")
 
     @api.post("/sheet", response_model=SheetAnswer | SheetAnswers, **_OF_PICTURES)
     async def sheet(
@@ -181,9 +201,7 @@ def create_api(
     ) -> Response:
         """Read a photo of the sheet of fifty boxes, with the model and with the article's network; takes what /read
         takes."""
-        found, model = await answers(request, service.read_sheets)
-        described = [describe_sheet(one, model, explain) for one in found]
-        return as_json({"sheets": described} if len(described) > 1 else described[0])
+        return await answer(request, service.read_sheets, partial(describe_sheet, explain=explain), "sheets")
 
     api.include_router(inference_routes(service, limits, current_model, partial(in_thread, threads=small)))
     return api
@@ -211,13 +229,17 @@ def _handle_errors(api: FastAPI, service: Service) -> None:
         if isinstance(error, Refused):
             service.metrics.rejected(error.reason)
         reason = error.reason if isinstance(error, NotAnswered) else None
-        return problem(request.url.path, error.status_code, error.detail, error.headers, reason=reason)
+        detail = _not_routed(request, error) if error.status_code in (404, 405) else error.detail
+        return problem(request.url.path, error.status_code, detail, error.headers, reason=reason)
 
     @api.exception_handler(RequestValidationError)
     async def on_invalid_request(request: Request, error: RequestValidationError) -> Response:
         service.metrics.rejected("parameter")
         found = [f"{' '.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-        return problem(request.url.path, 422, "; ".join(found))
+        refused = RequestError(
+            "; ".join(found), "parameters as /docs describes them", "correct the parameter, or leave it out"
+        )
+        return problem(request.url.path, 422, str(refused))
 
     @api.exception_handler(ClientDisconnect)
     async def on_disconnect(request: Request, error: ClientDisconnect) -> Response:
@@ -225,4 +247,12 @@ def _handle_errors(api: FastAPI, service: Service) -> None:
 
     @api.exception_handler(Exception)
     async def on_bug(request: Request, error: Exception) -> Response:
-        return problem(request.url.path, 500, "the service failed; the error is in its log")
+        failed = RequestError("the service failed", "an answer", "look into its log, which holds the error")
+        return problem(request.url.path, 500, str(failed))
+
+
+def _not_routed(request: Request, error: HTTPException) -> str:
+    """What is told where no path answers, or none with this method; Starlette says it in two words."""
+    path, method = request.url.path[:_SHOWN], request.method[:_SHOWN]
+    happened = f"there is nothing at {path}" if error.status_code == 404 else f"{path} takes no {method}"
+    return str(RequestError(happened, "a path and a method that /docs lists", "correct the address or the method"))

@@ -56,7 +56,7 @@ class RayMetrics:
         )
         self._rejected = metrics.Counter("digits_rejected_inputs", "Inputs refused.", ("reason",))
         self._latency = metrics.Histogram(
-            "digits_stage_latency_ms", "Time of decode, prepare and predict.", _LATENCY_BOUNDARIES_MS, ("stage",)
+            "digits_stage_latency_ms", "Time of each stage of a request.", _LATENCY_BOUNDARIES_MS, ("stage",)
         )
         self._swaps = metrics.Counter("digits_checkpoint_swaps", "Checkpoints accepted or refused.", ("outcome",))
 

@@ -57,11 +57,9 @@ class Gate:
             return
         if self.api_key is not None and scope["path"] not in OPEN_PATHS and not self._has_key(headers):
             self.on_rejected("api_key")
-            detail = "the API key is missing or wrong\n  what to do: send the header Authorization: Bearer KEY"
             # With Basic, a browser asks the person for a name and a password: any name, and the key.
-            await problem(scope["path"], 401, detail, {"www-authenticate": 'Basic realm="digits"'})(
-                scope, receive, send
-            )
+            asking = {"www-authenticate": 'Basic realm="digits"'}
+            await problem(scope["path"], 401, self._without_key(), asking)(scope, receive, send)
             return
         declared = headers.get("content-length", "0")
         if declared.isdecimal() and (len(declared) > 18 or int(declared) > self.max_body_bytes):
@@ -110,6 +108,16 @@ class Gate:
             )
         )
 
+    @staticmethod
+    def _without_key() -> str:
+        return str(
+            RequestError(
+                "the API key is missing or wrong",
+                "the key of this service, which whoever started it put into its api_key_file",
+                "send the header Authorization: Bearer KEY",
+            )
+        )
+
     def _is_welcome(self, headers: Headers) -> bool:
         """Whether no browser sends this, or one does for a page of this service or of an origin that is named.
 
@@ -155,14 +163,24 @@ def problem(
 
 
 def read_api_key(file: Path) -> str:
-    """The first line of `file`; ConfigurationError if there is none."""
+    """The first line of `file`; ConfigurationError if there is none, or one that clients send in different ways."""
     file = ROOT / file.expanduser()
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    except (OSError, UnicodeDecodeError):
+        lines = []
     key = lines[0].strip() if lines else ""
+    remedy = f"make one: (umask 077; openssl rand -hex 24 > {file})"
     require(
         len(key) >= 16,
         f"api_key_file = {file} holds no API key",
         "a readable file whose first line is a key of at least 16 characters",
-        f"make one: (umask 077; openssl rand -hex 24 > {file})",
+        remedy,
+    )
+    require(
+        key.isascii(),
+        f"api_key_file = {file} holds a key with letters beyond ASCII",
+        "a key of ASCII letters, digits and signs, which every client sends alike",
+        remedy,
     )
     return key

@@ -9,11 +9,11 @@ import contextlib
 import json
 import sys
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Self
 
 from fastapi import Request
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -23,6 +23,8 @@ from digits.errors import RequestError
 _RAW_TYPES = frozenset({"", "application/octet-stream", "application/x-www-form-urlencoded"})
 _MULTIPART = "multipart/form-data"
 _DATA_URL = b"data:image/"
+_MOST_COMMAS = 1000
+"""In a JSON body: one is enough, and millions of values would keep everybody waiting while they are parsed."""
 ENCODINGS = ("gzip", "deflate")
 _GZIP, _ZLIB, _NO_HEADER = 31, 15, -15
 """How zlib is told what is around the data: gzip's header, zlib's own, or nothing."""
@@ -79,6 +81,8 @@ def from_data_url(text: bytes) -> bytes:
 
 def from_json(body: bytes) -> bytes:
     """The picture in {"image": "data:image/png;base64,..."}; Refused for anything else."""
+    if body.count(b",") > _MOST_COMMAS:
+        raise _no_data_url(f"the JSON holds more than {_MOST_COMMAS:,} commas, which no data URL does")
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -86,7 +90,15 @@ def from_json(body: bytes) -> bytes:
     image = content.get("image") if isinstance(content, dict) else None
     if not isinstance(image, str):
         raise _no_data_url("the JSON has no text under the key image")
-    return from_data_url(image.encode())
+    return _from_text(image)
+
+
+def _from_text(text: str) -> bytes:
+    """The picture in a data URL; Refused for anything else."""
+    try:
+        return from_data_url(text.encode())
+    except UnicodeEncodeError as error:  # JSON and UTF-7 can say halves of a character
+        raise _no_data_url("the text holds half a character") from error
 
 
 def _no_data_url(happened: str) -> Refused:
@@ -105,9 +117,7 @@ async def _read_files(request: Request, max_files: int) -> list[bytes]:
     """The content of every form field named `file` or `image`, in order: files, or data URLs as text."""
     async with _form_of(request, max_files) as form:
         fields = [value for name, value in form.multi_items() if name in ("file", "image")]
-        pictures = [
-            await field.read() if isinstance(field, UploadFile) else from_data_url(field.encode()) for field in fields
-        ]
+        pictures = [await field.read() if isinstance(field, UploadFile) else _from_text(field) for field in fields]
     if not pictures:
         raise Refused.because(
             422,
@@ -121,19 +131,38 @@ async def _read_files(request: Request, max_files: int) -> list[bytes]:
     return pictures
 
 
+class _WholeForm(MultiPartParser):
+    """Starlette's parser, which would take a form that ends early for whole, without the field that is not."""
+
+    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None], max_files: int) -> None:
+        # Of any size: the body as a whole is bounded by the gate.
+        limits = {"max_files": max_files, "max_fields": max_files, "max_part_size": sys.maxsize}
+        super().__init__(headers, self._up_to_its_end(stream), **limits)
+        self._ended = False
+
+    async def _up_to_its_end(self, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """The pieces of the body, each of which is parsed before the next one is asked for."""
+        async for piece in stream:
+            yield piece
+        if not self._ended:
+            raise MultiPartException("it ends before its closing boundary")
+
+    def on_end(self) -> None:
+        """The closing boundary came; the parser passes over what follows it."""
+        self._ended = True
+
+
 @contextlib.asynccontextmanager
 async def _form_of(request: Request, max_files: int) -> AsyncIterator[FormData]:
     """The fields of a form; Refused where it is none. Request.form would tell it in its own words."""
-    # Of any size: the body as a whole is bounded by the gate.
-    limits = {"max_files": max_files, "max_fields": max_files, "max_part_size": sys.maxsize}
     try:
-        form = await MultiPartParser(request.headers, request.stream(), **limits).parse()
-    except MultiPartException as error:
+        form = await _WholeForm(request.headers, request.stream(), max_files).parse()
+    except (MultiPartException, ValueError) as error:  # ValueError: of a charset that decodes nothing
         raise Refused.because(
             400,
             RequestError(
-                f"the form cannot be parsed: {error.message}",
-                f"multipart/form-data with its boundary, and at most {max_files} fields",
+                f"the form cannot be parsed: {error}",
+                f"multipart/form-data up to its closing boundary, and at most {max_files} fields",
                 "send each picture as a form field named file, as curl -F file=@seven.jpg does",
                 reason="form",
             ),

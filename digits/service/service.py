@@ -3,9 +3,10 @@
 A model goes into service as a whole: it is loaded, verified and warmed up before the reference to it is swapped.
 """
 
+import contextlib
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 
 from digits.errors import (
+    CheckpointError,
     NoDigitFound,
     NotADigit,
     SeveralDigits,
@@ -75,7 +77,7 @@ class Service:
         """Why the last checkpoint was refused; None when the last one is in service."""
         self.choice: Mapping[str, Any] = {}
         self.tried: str | None = None
-        """Where the last checkpoint lies that was taken or refused; None where none was found."""
+        """Where the last checkpoint lies that was taken or refused; None where none was found or read to its end."""
         self.refresh_s = REFRESH_S
         """How often `follow` is to be called, in seconds; 0 for never."""
         self._changes = threading.RLock()
@@ -84,8 +86,8 @@ class Service:
     def swap(self, choice: Mapping[str, Any]) -> None:
         """Take the checkpoint that `choice` names (see `find_checkpoint`) into service.
 
-        One that cannot serve is refused: the old model stays and `refused` says why. Only if there is no old model does
-        this method raise.
+        One that cannot serve is refused, whatever is wrong with it: the old model stays and `refused` says why. Only if
+        there is no old model does this method raise a UserError, or the OSError of storage.
         """
         with self._changes:
             self._swap(choice)
@@ -93,11 +95,14 @@ class Service:
     def _swap(self, choice: Mapping[str, Any]) -> None:
         self.choice, self.tried = choice, None
         try:
-            self.refresh_s = refresh_of(choice)
-            found = find_checkpoint(choice)
-            self.tried = public(str(found))
-            model = load_model(found)
-        except (ValueError, OSError) as error:
+            with _told_as_its_fault():
+                self.refresh_s = refresh_of(choice)
+                found = find_checkpoint(choice)
+                self.tried = public(str(found))
+                model = load_model(found)
+        except (UserError, OSError) as error:
+            if _is_of_storage(error):
+                self.tried = None  # nothing is known of the checkpoint: `follow` tries it again
             self.metrics.swapped(accepted=False)
             self.refused = str(error)
             if self.model is None:
@@ -117,8 +122,9 @@ class Service:
 
     def _follow(self) -> bool:
         try:
-            best = str(find_checkpoint(self.choice))
-        except (ValueError, OSError) as error:
+            with _told_as_its_fault():
+                best = str(find_checkpoint(self.choice))
+        except (UserError, OSError) as error:
             self.refused = str(error)
             return False
         if best != self.tried:
@@ -217,3 +223,20 @@ class Service:
         refusal = Refusal.because(error)
         self.metrics.rejected(refusal.counted)
         return refusal
+
+
+@contextlib.contextmanager
+def _told_as_its_fault() -> Iterator[None]:
+    """Raise CheckpointError for what goes wrong inside, while a checkpoint is loaded; UserError and OSError stay."""
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        raise CheckpointError(f"the checkpoint cannot be used: {type(error).__name__}: {error}") from error
+
+
+def _is_of_storage(error: Exception) -> bool:
+    """Whether storage failed, so that nothing is known of the checkpoint; a file that is not there is its fault."""
+    fault = error if isinstance(error, OSError) else error.__cause__
+    return isinstance(fault, OSError) and not isinstance(fault, FileNotFoundError)

@@ -119,7 +119,7 @@ class Settings:
         """Answer on another port; HAProxy's own two move by as much."""
         distance = port - self.http_port.number
         for name, (_, default) in HAPROXY_PORTS.items():
-            moved = int(self.variables.get(name, default)) + distance
+            moved = _as_port(self.variables.get(name, default), name) + distance
             self.variables[name] = str(_as_port(moved, name))
         self.http_options["port"] = port
 

@@ -8,18 +8,21 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from digits.errors import CheckpointError, ConfigurationError
 from digits.machine import quoted_interpreter, usable_cores
 from digits.models import checkpoints
+from digits.models.checkpoints import Checkpoint
 from digits.service.gate import read_api_key
 from digits.service.model import find_checkpoint
-from digits.service.settings import CONFIG, Settings, check_ports, read_settings
+from digits.service.settings import CONFIG, MODEL_KEYS, Settings, check_ports, read_settings
 from digits.tokens import use_private_token
+from digits.uris import is_uri, without_keys
 
 HELP = """digits serve [config.yaml] [key=value ...]: the service on this machine, or on the cluster of RAY_ADDRESS
 
@@ -39,7 +42,7 @@ def is_local() -> bool:
 def prepare(arguments: Sequence[str]) -> tuple[Settings, str]:
     """Everything that can be checked before Ray starts; returns the settings, and what serves, for people."""
     settings = read_settings(arguments, CONFIG)
-    checkpoint = checkpoints.load(find_checkpoint(settings.user_config))
+    checkpoint = load_checkpoint(settings.user_config)
     if (file := settings.arguments.get("api_key_file")) is not None:
         read_api_key(Path(file))
     if is_local():
@@ -47,6 +50,21 @@ def prepare(arguments: Sequence[str]) -> tuple[Settings, str]:
             print("No HAProxy on this machine: Ray Serve's Python proxy takes its place, which is slower", flush=True)
         check_ports(settings.ports(os.environ))
     return settings, f"{checkpoint.name}, from {checkpoint.path},"
+
+
+def load_checkpoint(user_config: Mapping[str, Any]) -> Checkpoint:
+    """What a `user_config` names; CheckpointError or ConfigurationError where it cannot be loaded."""
+    try:
+        return checkpoints.load(find_checkpoint(user_config))
+    except OSError as error:
+        message = str(error)
+        for uri in (user_config[key] for key in MODEL_KEYS if is_uri(user_config.get(key, ""))):
+            message = without_keys(message, uri)
+        raise ConfigurationError(
+            f"the storage of the checkpoint cannot be read: {message}",
+            "a folder or bucket that this machine reaches and this user may read",
+            "check the network, and address and keys of the bucket, or name another with storage_path=...",
+        ) from error
 
 
 def run(settings: Settings) -> None:

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import cv2
@@ -96,9 +97,9 @@ def parse_instances(body: bytes, max_batch: int) -> np.ndarray:
             "send each image as 28 rows of 28 numbers, or of 28 pixels of three numbers",
             reason="inputs",
         )
-    values = _array(instances)
-    shape = _checked_shape(list(values.shape), max_batch)
-    return _in_grey(_from_json(instances, shape, "UINT8" if values.dtype.kind in "iu" else "FP32"))
+    shape = _checked_shape(_outer_shape(instances), max_batch)
+    values = _numbers(instances, shape)
+    return _in_grey(_as_uint8(values, "UINT8" if values.dtype.kind in "iu" else "FP32"))
 
 
 def _in_grey(images: np.ndarray) -> np.ndarray:
@@ -180,20 +181,53 @@ def _checked_shape(shape: Any, max_batch: int) -> tuple[int, ...]:
     return tuple(shape)
 
 
+def _outer_shape(data: list[Any]) -> list[int]:
+    """The shape that nested lists have where they all are as long as the first one of their kind."""
+    shape: list[int] = []
+    first: Any = data
+    while isinstance(first, list):
+        shape.append(len(first))
+        first = first[0] if first else None
+    return shape
+
+
 def _from_json(data: Any, shape: tuple[int, ...], datatype: str) -> np.ndarray:
     """Nested or flat JSON numbers of a datatype as uint8 of `shape`."""
     if not isinstance(data, list):
         raise _data_error("the input has no data")
-    values = _array(data)
-    if values.shape != shape and values.shape != (math.prod(shape),):
-        raise _data_error(f"data is an array of shape {_short(list(values.shape))}")
+    return _as_uint8(_numbers(data, shape), datatype)
+
+
+def _numbers(data: list[Any], shape: tuple[int, ...]) -> np.ndarray:
+    """JSON numbers, flat or nested as `shape` says, as an array of that shape and of whatever kind they are.
+
+    Everything is checked before there is an array: NumPy makes one of texts as long as the longest for each number.
+    """
+    leaves = data if len(data) == math.prod(shape) else _leaves(data, shape)
+    if not set(map(type, leaves)) <= {int, float}:
+        raise _data_error("data holds something else than numbers")
+    return np.asarray(leaves).reshape(shape)
+
+
+def _leaves(data: list[Any], shape: tuple[int, ...]) -> list[Any]:
+    """What the innermost of nested lists hold, in their order; RequestError unless they are nested as `shape` says."""
+    level = [data]
+    for size in shape:
+        if set(map(type, level)) != {list} or set(map(len, level)) != {size}:
+            raise _data_error(f"data is neither flat nor nested as the shape {list(shape)} says")
+        level = list(chain.from_iterable(level))
+    return level
+
+
+def _as_uint8(values: np.ndarray, datatype: str) -> np.ndarray:
+    """Numbers of a datatype as uint8 of the same shape."""
     if datatype == "FP32":
         if values.dtype.kind not in "iuf":
             raise _data_error("data holds something else than numbers")
-        return _from_fractions(values.reshape(shape))
+        return _from_fractions(values)
     if values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 255:
         raise _data_error("data holds something else than whole numbers from 0 to 255")
-    return values.astype(np.uint8).reshape(shape)
+    return values.astype(np.uint8)
 
 
 def _from_fractions(values: np.ndarray) -> np.ndarray:
@@ -206,14 +240,6 @@ def _from_fractions(values: np.ndarray) -> np.ndarray:
             reason="data",
         )
     return np.rint(values * 255).astype(np.uint8)
-
-
-def _array(data: list[Any]) -> np.ndarray:
-    """Nested lists as an array, of whatever kind its numbers are."""
-    try:
-        return np.asarray(data)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise _data_error(f"data is no array of numbers: {_short(str(error))}") from error
 
 
 def _binary_output(request: dict[str, Any]) -> bool:

@@ -124,9 +124,10 @@ def inference_routes(
         """Probabilities of prepared 28x28 images, as KServe's first protocol and TensorFlow Serving send them."""
         body = await request.body()
         model = current_model()
-        probabilities = await probabilities_of(
-            lambda: predict(model, protocol.parse_instances(body, limits.max_batch)).tolist()
-        )
-        return as_json({"predictions": probabilities})
+
+        def work() -> Response:
+            return as_json({"predictions": predict(model, protocol.parse_instances(body, limits.max_batch)).tolist()})
+
+        return await probabilities_of(work)
 
     return routes

@@ -146,7 +146,8 @@ def test_a_file_that_is_not_there_or_not_in_the_record_is_refused(tmp_path):
     "change",
     [
         {"sha256": None}, {"sha256": ["weights.npz"]}, {"name": None}, {"name": 7}, {"architecture": None},
-        {"calibration": None},
+        {"calibration": None}, *({"calibration": {"temperature": value}} for value in (None, "1.5", True, [1.5])),
+        *({"calibration": {"temperature": value}} for value in (0, 0.0, -1, float("nan"), float("inf"))),
     ],
 )  # fmt: skip
 def test_a_record_without_what_it_needs_is_refused_with_its_path(tmp_path, change):
@@ -157,6 +158,14 @@ def test_a_record_without_what_it_needs_is_refused_with_its_path(tmp_path, chang
         CheckpointError, match=r"one/checkpoint\.json (is incomplete|describes no valid arch|has no usable cal)"
     ):
         checkpoints.load(str(path))
+
+
+@pytest.mark.parametrize(
+    ("calibration", "temperature"), [({}, 1), ({"temperature": 2}, 2), ({"temperature": 0.25}, 0.25)]
+)
+def test_any_temperature_above_zero_is_read_and_without_one_it_is_one(tmp_path, calibration, temperature):
+    path = write_checkpoint(tmp_path / "one", record={"calibration": calibration})
+    assert checkpoints.load(str(path)).temperature == temperature
 
 
 @pytest.mark.parametrize("content", ["[]", "7", '{"name": "x"}', '{"format": 2}'])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from digits.config import BASELINE, IMPROVED, Architecture
-from digits.errors import InferenceError
+from digits.errors import CheckpointError, InferenceError
 from digits.images import to_rgb
-from digits.models.inference import Classifier
+from digits.models.inference import Classifier, built
 
 
 def random_weights(architecture: Architecture, seed: int = 0) -> dict[str, np.ndarray]:
@@ -115,3 +115,25 @@ def test_weights_that_are_not_finite_are_refused():
 def test_a_temperature_that_cannot_be_is_refused(temperature):
     with pytest.raises(InferenceError, match="temperature"):
         Classifier(BASELINE, random_weights(BASELINE), temperature=temperature)
+
+
+GREY, COLOUR = built(BASELINE, random_weights(BASELINE))
+
+
+@pytest.mark.parametrize(
+    ("graphs", "told"),
+    [
+        ((b"garbage", COLOUR), r"graph for images in grey cannot be run: .*protobuf"),
+        ((GREY, b"garbage"), r"graph for images in colour cannot be run: .*protobuf"),
+        ((b"", COLOUR), r"graph for images in grey cannot be run"),
+        ((GREY[: len(GREY) // 2], COLOUR), r"graph for images in grey cannot be run"),
+        ((COLOUR, COLOUR), r"graph for images in grey takes .*(.|\n)*\[N, 28, 28, 1\]"),
+        ((GREY, GREY), r"graph for images in colour takes .*(.|\n)*\[N, 28, 28, 3\]"),
+    ],
+    ids=["grey is garbage", "colour is garbage", "nothing", "half of it", "grey is in colour", "colour is in grey"],
+)
+def test_graphs_that_cannot_be_run_are_a_fault_of_the_checkpoint(graphs, told):
+    weights = random_weights(BASELINE)
+    assert Classifier(BASELINE, weights, graphs=(GREY, COLOUR)).probabilities(random_images(1)).shape == (1, 10)
+    with pytest.raises(CheckpointError, match=told):
+        Classifier(BASELINE, weights, graphs=graphs)

@@ -115,8 +115,8 @@ def test_other_content_types_are_refused(client, metrics, content_type):
         (b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\ntext\r\n--x--\r\n', 422),
         (b"--x\r\n\r\nx\r\n--x--\r\n", 400),
         (b"no form at all", 400),
-        (b"--x\r\nContent-Disposition: form-data; name=\xff\xfe\r\n\r\n", 422),
-        (b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nab', 422),
+        (b"--x\r\nContent-Disposition: form-data; name=\xff\xfe\r\n\r\n\r\n--x--", 422),
+        (b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nab', 400),
     ],
     ids=["other-field", "no-file", "no-name", "no-form", "broken", "unfinished"],
 )
@@ -130,16 +130,33 @@ def test_a_form_without_boundary_and_too_many_files_are_refused(client):
     assert_problem(client.post("/predict", files=[("file", ("a", SEVEN))] * 17), 400)
 
 
+def parts_of(detail: str) -> list[str]:
+    """What happened, what was expected and what to do."""
+    happened, expected, remedy = detail.split("\n")
+    assert expected.startswith("  expected: ") and remedy.startswith("  what to do: ")
+    return [happened, expected, remedy]
+
+
 def test_an_invalid_parameter_is_refused(client, metrics):
-    assert "explain" in assert_problem(client.post("/predict?explain=perhaps", content=SEVEN), 422)
+    detail = assert_problem(client.post("/predict?explain=perhaps", content=SEVEN), 422)
+    assert parts_of(detail)[0].startswith("query explain: ")
     assert metrics.reasons == ["parameter"]
 
 
 def test_unknown_paths_and_methods_have_the_same_shape(client):
-    assert_problem(client.get("/nothing"), 404)
+    there_is_nothing = assert_problem(client.get("/nothing"), 404)
+    assert parts_of(there_is_nothing)[0] == "there is nothing at /nothing"
     assert_problem(client.get("/v2/models/other"), 404)
-    assert_problem(client.get("/predict"), 405)
+    not_this_method = assert_problem(client.get("/predict"), 405)
+    assert parts_of(not_this_method)[0] == "/predict takes no GET"
     assert_problem(client.put("/health"), 405)
+    assert client.get("/predict").headers["allow"] == "POST"
+
+
+def test_of_an_unknown_path_or_method_only_the_beginning_is_repeated(client):
+    path = "/" + "x" * 200
+    assert parts_of(assert_problem(client.get(path), 404))[0] == f"there is nothing at {path[:100]}"
+    assert parts_of(assert_problem(client.request("X" * 200, "/predict"), 405))[0] == f"/predict takes no {'X' * 100}"
 
 
 def test_a_declared_body_that_is_too_large_is_refused_unread(service, metrics):
@@ -193,7 +210,7 @@ def test_without_a_model_it_is_alive_but_not_ready():
         assert client.get("/v2/health/live").status_code == 200
         for path in ("/health", "/model", "/v2/health/ready", "/v2/models/digits/ready"):
             response = client.get(path)
-            assert_problem(response, 503)
+            assert parts_of(assert_problem(response, 503))[0] == "no model is ready yet"
             assert response.headers["retry-after"] == "1"
         assert_problem(client.post("/predict", content=SEVEN), 503)
 
@@ -306,7 +323,8 @@ def test_bugs_of_ours_have_the_error_shape_and_tell_nothing(client, service, mon
         raise RuntimeError("secret")
 
     monkeypatch.setattr(service, "recognise", fail)
-    assert "secret" not in assert_problem(client.post("/predict", content=SEVEN), 500)
+    detail = assert_problem(client.post("/predict", content=SEVEN), 500)
+    assert "secret" not in detail and parts_of(detail)[0] == "the service failed"
 
 
 def basic(password: str) -> str:

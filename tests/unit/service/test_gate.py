@@ -100,7 +100,8 @@ def test_nothing_else_opens_and_the_application_sees_nothing_of_it(headers):
     passed = Passed().request(b"picture", **headers)
     assert (passed.status, passed.refusals, passed.scopes) == (401, ["api_key"], [])
     assert passed.headers["www-authenticate"] == 'Basic realm="digits"'
-    assert "Authorization: Bearer KEY" in passed.answer["detail"]
+    detail = passed.answer["detail"]
+    assert "\n  expected: " in detail and "\n  what to do: send the header Authorization: Bearer KEY" in detail
 
 
 def test_health_is_open_without_a_key_and_so_is_everything_where_there_is_none():
@@ -205,6 +206,33 @@ def test_a_file_without_a_key_of_sixteen_characters_is_refused(tmp_path):
         assert str(file) in refused.value.remedy and "16 characters" in refused.value.expected
     with pytest.raises(ConfigurationError):
         read_api_key(tmp_path)
+    file.write_bytes(b"\xff" * 32)
+    with pytest.raises(ConfigurationError, match="holds no API key"):
+        read_api_key(file)
+
+
+def test_a_file_that_may_not_be_read_is_refused_as_one_without_a_key(tmp_path, monkeypatch):
+    file = tmp_path / "key"
+    file.write_text(KEY)
+
+    def forbid(*_, **__):
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(type(file), "read_text", forbid)
+    with pytest.raises(ConfigurationError, match="holds no API key"):
+        read_api_key(file)
+
+
+def test_a_key_that_clients_would_send_in_different_ways_is_refused(tmp_path):
+    file = tmp_path / "key"
+    for key in ("é" + KEY, KEY + "\x80", "ключ" * 8):
+        file.write_text(key, encoding="utf-8")
+        with pytest.raises(ConfigurationError) as refused:
+            read_api_key(file)
+        assert refused.value.happened == f"api_key_file = {file} holds a key with letters beyond ASCII"
+        assert str(file) in refused.value.remedy and "ASCII" in refused.value.expected
+    file.write_text("~" * 16, encoding="utf-8")
+    assert read_api_key(file) == "~" * 16
 
 
 HERE, ELSEWHERE = "http://127.0.0.1:8000", "https://elsewhere.example"

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from digits.service.inference.protocol import (
     HEADER_LENGTH,
     InferenceRequest,
     build_response,
+    parse_instances,
     parse_request,
     read_each_by_its_kind,
 )
@@ -126,6 +128,15 @@ REFUSED = {
     "fractions": body(tensor(data=[0.5] * IMAGES.size)),
     "NaN": body(tensor(data=[float("nan")] * IMAGES.size)),
     "huge": body(tensor(data=[10**30] * IMAGES.size)),
+    "one truth": body(tensor(data=[True] + [0] * (IMAGES.size - 1))),
+    "one truth among fractions": body(tensor(datatype="FP32", data=[True] + [0.5] * (IMAGES.size - 1))),
+    "a list for each number": body(tensor(data=[[0]] * IMAGES.size)),
+    "a list deeper": body(tensor(data=IMAGES[..., None].tolist())),
+    "a list less deep": body(tensor(data=IMAGES.reshape(2, 28, 84).tolist())),
+    "other rows": body(tensor(data=IMAGES.reshape(28, 2, 28, 3).tolist())),
+    "one row shorter": body(tensor(data=[IMAGES[0].tolist(), [*IMAGES[1, 1:].tolist(), [[0] * 3] * 27]])),
+    "one more": body(tensor(data=[*IMAGES.ravel().tolist(), 0])),
+    "huge beside a fraction": body(tensor(datatype="FP32", data=[0.5] + [10**400] * (IMAGES.size - 1))),
     "null": body(tensor(data=[None] * IMAGES.size)),
     "other output": body(tensor(), outputs=[{"name": "logits"}]),
     "outputs is text": body(tensor(), outputs="probabilities"),
@@ -163,6 +174,42 @@ def test_what_breaks_the_protocol_is_refused(data):
 def test_binary_lengths_that_do_not_fit_are_refused(data, length):
     with pytest.raises(RequestError):
         parse(data, length)
+
+
+LONG_WORD = ["x" * 100_000] + [0] * 27
+ONE_LONG_WORD = {
+    "flat": lambda: parse(body(tensor(shape=[1, 28, 28], data=LONG_WORD + [0] * 756))),
+    "nested": lambda: parse(body(tensor(shape=[1, 28, 28], data=[[LONG_WORD] + [[0] * 28] * 27]))),
+    "instances": lambda: parse_instances(json.dumps({"instances": [[LONG_WORD] + [[0] * 28] * 27]}).encode(), 8),
+}
+
+
+@pytest.mark.parametrize("parse_it", ONE_LONG_WORD.values(), ids=ONE_LONG_WORD)
+def test_a_long_text_among_the_numbers_is_refused_before_it_takes_its_length_for_each_of_them(parse_it):
+    tracemalloc.start()
+    try:
+        with pytest.raises(RequestError, match="something else than numbers"):
+            parse_it()
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("instances", "told"),
+    [
+        ([[[0] * 28] * 28, [[0] * 28] * 27], "neither flat nor nested"),
+        ([[[0] * 28] * 28, 7], "neither flat nor nested"),
+        ([[[[0, 0, 0]] * 28] * 28, [[[0]] * 28] * 28], "neither flat nor nested"),
+        ([[[0] * 28] * 27 + [[True] * 28]], "something else than numbers"),
+        ([[]], "has the shape \\[1, 0\\]"),
+        ([[[[[0]]]]], "has the shape \\[1, 1, 1, 1, 1\\]"),
+    ],
+    ids=["shorter image", "number for an image", "two kinds of pixels", "truth", "empty image", "too deep"],
+)
+def test_instances_that_are_not_alike_or_no_images_are_refused(instances, told):
+    with pytest.raises(RequestError, match=told):
+        parse_instances(json.dumps({"instances": instances}).encode(), 8)
 
 
 json_values = st.recursive(

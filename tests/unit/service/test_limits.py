@@ -1,5 +1,6 @@
 """The limits of a request: what they are, and that none can be switched off."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, asdict
 from threading import Event, Semaphore
@@ -10,6 +11,7 @@ from starlette.testclient import TestClient
 
 from digits.errors import ConfigurationError
 from digits.images import encode_png
+from digits.service import api, responses
 from digits.service.api import create_api
 from digits.service.limits import Limits, are_small
 from tests.unit.service.pictures import drawn_digit
@@ -66,6 +68,47 @@ def test_limits_are_named_and_stay_as_they_are():
 )
 def test_what_is_small_is_so_in_bytes_and_in_pixels(pictures, small):
     assert are_small(pictures) is small
+
+
+@pytest.mark.parametrize(
+    ("path", "work"),
+    [
+        ("/predict", ["are_small", "describe_answer", "as_json"]),
+        ("/read", ["are_small", "describe_reading", "as_json"]),
+        ("/sheet", ["are_small"]),
+    ],
+)
+def test_what_takes_long_is_done_outside_of_the_event_loop(client, monkeypatch, path, work):
+    """On it, everybody else would wait."""
+    done = []
+
+    def noted(name, function):
+        def note(*arguments, **options):
+            with pytest.raises(RuntimeError, match="no running event loop"):
+                asyncio.get_running_loop()
+            done.append(name)
+            return function(*arguments, **options)
+
+        return note
+
+    for name in ("are_small", "describe_answer", "describe_reading", "describe_sheet", "as_json"):
+        monkeypatch.setattr(api, name, noted(name, getattr(api, name)))
+    client.post(f"{path}?explain=true", content=encode_png(drawn_digit()))
+    assert done == work
+
+
+def test_probabilities_of_many_tensors_are_written_outside_of_the_event_loop(client, monkeypatch):
+    written = []
+
+    def note(content):
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            asyncio.get_running_loop()
+        written.append(content)
+        return responses.as_json(content)
+
+    monkeypatch.setattr("digits.service.inference.routes.as_json", note)
+    answer = client.post("/v1/models/digits:predict", json={"instances": [[[0] * 28] * 28]})
+    assert [answer.json()] == written
 
 
 def test_pages_under_way_keep_no_small_picture_waiting(service, monkeypatch):

@@ -1,14 +1,19 @@
 """A better checkpoint is taken up by itself: looked for every so many seconds, verified, swapped, and never half."""
 
 import asyncio
+import hashlib
+import json
 import threading
 
 import pytest
 from starlette.testclient import TestClient
 
-from digits.errors import ConfigurationError
+from digits.config import BASELINE
+from digits.errors import CheckpointError, ConfigurationError
 from digits.models import registering
+from digits.models.inference import built
 from digits.service import deployment
+from digits.service import service as service_module
 from digits.service.api import create_api
 from digits.service.metrics import NoMetrics
 from digits.service.model import REFRESH_S, load_model, refresh_of
@@ -46,6 +51,129 @@ def test_who_was_told_to_serve_the_best_follows_it(tmp_path, metrics):
     registering.choose(storage, "a/first")
     service.follow()
     assert service.model.name == "first" and service.refused is None
+
+
+GRAPHS = built(BASELINE, random_weights(3))
+
+
+def plant(folder, graphs=GRAPHS, **record):
+    """Put graphs into a checkpoint, with a SHA-256 that matches, and change its record."""
+    content = json.loads((folder / "checkpoint.json").read_text())
+    for name, graph in zip(("grey.onnx", "colour.onnx"), graphs, strict=True):
+        (folder / name).write_bytes(graph)
+        content["sha256"][name] = hashlib.sha256(graph).hexdigest()
+    (folder / "checkpoint.json").write_text(json.dumps({**content, **record}))
+
+
+@pytest.mark.parametrize(
+    ("planted", "told"),
+    [
+        ({"graphs": (b"garbage", GRAPHS[1])}, "grey cannot be run"),
+        ({"graphs": (GRAPHS[1], GRAPHS[1])}, "images in grey takes"),
+        ({"calibration": {"temperature": None}}, "no usable calibration"),
+        ({"architecture": {**BASELINE.to_dict(), "filters": None}}, "valid architecture"),
+    ],
+    ids=["garbage as a graph", "colour as grey", "no temperature", "no architecture"],
+)
+def test_a_best_checkpoint_that_cannot_be_loaded_is_refused_once_and_a_better_one_is_taken(
+    tmp_path, metrics, planted, told
+):
+    storage = Storage.open(tmp_path)
+    register(storage, "a/first", photo_score=0.8)
+    service = Service(metrics)
+    service.swap({"storage_path": str(tmp_path)})
+    register(storage, "b/second", photo_score=0.9)
+    plant(tmp_path / "b/second", **planted)
+    assert service.follow() and service.model.name == "first"
+    assert told in service.refused and "expected: " in service.refused and "what to do: " in service.refused
+    assert not service.follow() and told in service.refused and metrics.swaps == [True, False]
+    with pytest.raises(CheckpointError, match=told):
+        Service().swap({"storage_path": str(tmp_path)})
+    register(storage, "c/third", photo_score=0.95)
+    plant(tmp_path / "c/third")
+    assert service.follow() and service.model.name == "third" and service.refused is None
+
+
+@pytest.mark.parametrize("step", ["find_checkpoint", "load_model"])
+def test_whatever_else_goes_wrong_is_told_as_a_fault_of_the_checkpoint(tmp_path, monkeypatch, step):
+    storage = Storage.open(tmp_path)
+    register(storage, "a/first", photo_score=0.8)
+    service = Service()
+    service.swap({"storage_path": str(tmp_path)})
+    register(storage, "b/second", photo_score=0.9)
+    before = getattr(service_module, step)
+
+    def fail(*_):
+        raise KeyError("b/second")
+
+    monkeypatch.setattr(service_module, step, fail)
+    assert service.follow() is (step == "load_model") and service.model.name == "first"
+    assert "the checkpoint cannot be used: KeyError: 'b/second'\n  expected: " in service.refused
+    with pytest.raises(CheckpointError, match="KeyError"):
+        Service().swap({"storage_path": str(tmp_path)})
+    monkeypatch.setattr(service_module, step, before)
+    registering.choose(storage, "a/first")
+    service.follow()
+    registering.choose(storage, "b/second")
+    assert service.follow() and service.model.name == "second" and service.refused is None
+
+
+def storage_fails(error, inside=None):
+    """A loading that raises `error`, or another one because of it."""
+
+    def fail(_):
+        if inside is None:
+            raise error
+        raise inside from error
+
+    return fail
+
+
+BROKEN = CheckpointError("weights.npz cannot be read")
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        storage_fails(OSError("the network is down")),
+        storage_fails(TimeoutError("too slow"), BROKEN),
+        storage_fails(PermissionError("not now"), BROKEN),
+    ],
+    ids=["by itself", "in reading", "in reading without permission"],
+)
+def test_a_best_checkpoint_is_tried_again_where_storage_failed(tmp_path, metrics, monkeypatch, fail):
+    storage = Storage.open(tmp_path)
+    register(storage, "a/first", photo_score=0.8)
+    service = Service(metrics)
+    service.swap({"storage_path": str(tmp_path)})
+    register(storage, "b/second", photo_score=0.9)
+    with monkeypatch.context() as failing:
+        failing.setattr(service_module, "load_model", fail)
+        assert service.follow() and service.model.name == "first" and service.refused
+        assert service.follow() and service.model.name == "first" and service.refused
+    assert service.follow() and service.model.name == "second" and service.refused is None
+    assert not service.follow() and metrics.swaps == [True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        storage_fails(FileNotFoundError("no weights.npz")),
+        storage_fails(FileNotFoundError("no weights.npz"), BROKEN),
+        storage_fails(ValueError("no arrays"), BROKEN),
+    ],
+    ids=["no file", "no file in reading", "damaged"],
+)
+def test_a_best_checkpoint_is_not_tried_again_where_it_is_at_fault(tmp_path, metrics, monkeypatch, fail):
+    storage = Storage.open(tmp_path)
+    register(storage, "a/first", photo_score=0.8)
+    service = Service(metrics)
+    service.swap({"storage_path": str(tmp_path)})
+    register(storage, "b/second", photo_score=0.9)
+    with monkeypatch.context() as failing:
+        failing.setattr(service_module, "load_model", fail)
+        assert service.follow()
+    assert not service.follow() and service.model.name == "first" and metrics.swaps == [True, False]
 
 
 def test_who_was_told_to_serve_one_checkpoint_keeps_to_it(tmp_path):
@@ -151,6 +279,11 @@ def test_a_replica_looks_every_refresh_s_seconds_until_it_is_told_not_to(replica
         (tmp_path / "c/third/weights.npz").write_bytes(b"")
         await wait_for(lambda: "the old one goes on" in caplog.text)
         assert replica.service.model.name == "second" and "SHA-256" in replica.service.refused
+        register(storage, "d/fourth", photo_score=0.96)
+        plant(tmp_path / "d/fourth", (b"garbage", GRAPHS[1]))
+        await wait_for(lambda: "grey cannot be run" in caplog.text)
+        register(storage, "e/fifth", photo_score=0.97)
+        await wait_for(lambda: replica.service.model.name == "fifth")
         await replica.reconfigure({**choice, "checkpoint": "shipped", "refresh_s": 0})
         assert replica.following is None
 

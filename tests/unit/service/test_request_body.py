@@ -118,6 +118,87 @@ def test_a_form_that_cannot_be_parsed_is_told_as_such(client, metrics, content, 
     assert metrics.reasons == ["form"]
 
 
+FIRST, SECOND = (
+    b'--edge\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + picture + b"\r\n"
+    for picture in (SEVEN, SEVEN[:-1])
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        FIRST + SECOND,
+        FIRST + SECOND + b"--edge\r\n",
+        FIRST + SECOND + b"--edge-",
+        FIRST + SECOND[:-500],
+        FIRST + b"--edge",
+        FIRST + SECOND[:40],
+        FIRST + b"--edg",
+        b"",
+    ],
+    ids=["boundary", "another part", "one dash", "picture", "dashes", "header", "half a boundary", "everything"],
+)
+@pytest.mark.parametrize("size", [7, 1_000_000])
+def test_a_form_that_ends_before_its_closing_boundary_is_refused_as_a_whole(client, metrics, content, size):
+    pieces = (content[start : start + size] for start in range(0, len(content), size))
+    answer = client.post("/predict", content=pieces, headers={"content-type": "multipart/form-data; boundary=edge"})
+    detail = assert_problem(answer, 400)
+    assert "it ends before its closing boundary" in detail and "what to do: " in detail and metrics.reasons == ["form"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        FIRST + FIRST + b"--edge--",
+        FIRST + FIRST + b"--edge--\r\n",
+        FIRST + FIRST + b"--edge--\r\nwords behind it",
+        FIRST + FIRST + b"--edge--\r\n" + FIRST,
+        b"\r\n" + FIRST + FIRST + b"--edge--",
+    ],
+    ids=["closed", "line break", "epilogue", "epilogue like a part", "line break before it"],
+)
+@pytest.mark.parametrize("size", [7, 1_000_000])
+def test_a_form_is_whole_with_its_closing_boundary_whatever_follows(client, content, size):
+    pieces = (content[start : start + size] for start in range(0, len(content), size))
+    answer = client.post("/predict", content=pieces, headers={"content-type": "multipart/form-data; boundary=edge"})
+    assert len(answer.json()["predictions"]) == 2
+
+
+def field_in(charset: str, value: bytes) -> dict:
+    """A request with the form field `file` as text in a charset."""
+    content = b'--edge\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + value + b"\r\n--edge--\r\n"
+    return {"content": content, "headers": {"content-type": f"multipart/form-data; boundary=edge; charset={charset}"}}
+
+
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        {"content": rb'{"image": "\ud800"}', "headers": {"content-type": "application/json"}},
+        {
+            "content": rb'{"image": "data:image/png;base64,\udfff"}',
+            "headers": {"content-type": "application/json"},
+        },
+        field_in("utf-7", b"data:image/png;base64,+2AA-"),
+    ],
+    ids=["JSON", "JSON with a data URL", "UTF-7"],
+)
+def test_half_a_character_is_no_data_url(client, metrics, request_of):
+    detail = assert_problem(client.post("/predict", **request_of), 422)
+    assert "the text holds half a character" in detail and "toDataURL" in detail and metrics.reasons == ["data_url"]
+
+
+def test_a_charset_that_decodes_nothing_makes_no_form(client, metrics):
+    detail = assert_problem(client.post("/predict", **field_in("undefined", b"data:image/png;base64,abcd")), 400)
+    assert "the form cannot be parsed: " in detail and "undefined encoding" in detail and metrics.reasons == ["form"]
+
+
+def test_json_of_more_values_than_a_picture_needs_is_refused_before_it_is_parsed(client, metrics):
+    url = f"data:image/png;base64,{base64.b64encode(SEVEN).decode()}"
+    answers = [client.post("/predict", json={"image": url, "more": [[]] * count}) for count in (999, 1000)]
+    assert answers[0].json() == client.post("/predict", content=SEVEN).json()
+    assert "more than 1,000 commas" in assert_problem(answers[1], 422) and metrics.reasons == ["data_url"]
+
+
 def test_the_data_url_in_a_form_may_be_as_large_as_a_photo(client):
     noise = np.random.default_rng(0).integers(0, 256, (800, 800, 3), dtype=np.uint8)
     url = f"data:image/png;base64,{base64.b64encode(encode_png(noise)).decode()}"
