@@ -6,11 +6,14 @@ and arrays into PNGs, safely: whatever a stranger uploads takes bounded memory a
 """
 
 import io
+import itertools
+import re
 import struct
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from digits.config import CHANNELS, IMAGE_SIZE
 from digits.errors import UnreadableImage
@@ -28,28 +31,27 @@ DECODED_SIZE = 800
 """Larger pictures are decoded at, or reduced to, a longer side of at least this many pixels, and less than twice it."""
 MAX_JPEG_SCANS = 100
 """Each scan of a progressive JPEG is a pass over the whole picture; cameras and editors write about ten."""
+MAX_JPEG_SEGMENTS = 10_000
+"""Parts of a JPEG that are looked at to count its scans; large ones, with profiles and tables, have some hundreds."""
+TILE_SIDE = 1000
+"""Deep pixels are computed with in parts of at most this width and height, or in single blocks that become a pixel."""
 LARGEST_INVISIBLE_LUMINANCE = 128
 """A transparent picture is laid over white, unless everything visible in it is brighter than this."""
 
 # What Pillow's readers have been seen to raise on malformed files: each means that the file is at fault, not we.
 _DECODING_ERRORS = (
-    OSError,  # truncated or broken data stream; UnidentifiedImageError is one
-    ValueError,
-    SyntaxError,  # Pillow's way to say that a header is malformed
-    TypeError,
-    LookupError,  # IndexError and KeyError in tables and tags
-    EOFError,
-    OverflowError,
-    ZeroDivisionError,
-    AttributeError,
-    NotImplementedError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zlib.error,
+    *(OSError, EOFError, struct.error, zlib.error),  # truncated or broken streams; UnidentifiedImageError is an OSError
+    *(SyntaxError, ValueError, TypeError, LookupError, AttributeError),  # malformed headers, tables and tags
+    *(OverflowError, ZeroDivisionError, NotImplementedError, RuntimeError, MemoryError),  # sizes that cannot be
     Warning,  # where warnings are errors
 )
-_ORIENTATION_TAG = 0x0112
+_COMPLETE = (
+    "a complete picture file",
+    "send the picture again, or open it in a picture viewer and save it anew as PNG or JPEG",
+)
+_SMALLER = (f"at most {MAX_PIXELS:,} pixels", "scale the picture down, or send the part that shows the digit")
+# The end of a JPEG, and what libjpeg reads or skips by its length: of others it takes two bytes, or refuses the file.
+_JPEG_MARKER, _JPEG_END, _JPEG_SCAN = re.compile(rb"\xff[\xc0-\xcf\xd9-\xef\xfe]"), b"\xff\xd9", b"\xff\xda"
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -67,51 +69,58 @@ def decode_image(data: bytes, *, longer_side: int = DECODED_SIZE) -> np.ndarray:
     Larger pictures come at a reduced scale: `longer_side` pixels or more, less than twice as many. Raises
     UnreadableImage, and nothing else, for whatever `data` holds.
     """
+    return decode_with_size(data, longer_side=longer_side)[0]
+
+
+def decode_with_size(data: bytes, *, longer_side: int = DECODED_SIZE) -> tuple[np.ndarray, tuple[int, int]]:
+    """As `decode_image`; beside the photo, the picture's size in full, upright: width and height in pixels."""
     if len(data) == 0:
         raise UnreadableImage(
             "the file has 0 bytes", "a picture", "choose the picture again and resend it", reason="empty"
         )
     if is_heic(data):
-        return np.array(_reduce(_to_rgb_picture(decode_heic(data, MAX_PIXELS), longer_side), longer_side))
+        return photo_with_size(decode_heic(data, MAX_PIXELS), longer_side=longer_side)
     picture = _open(data)
-    width, height = picture.size
-    if width * height > MAX_PIXELS:
-        raise UnreadableImage(
-            f"the picture declares {width} x {height} pixels",
-            f"at most {MAX_PIXELS:,} pixels",
-            "scale the picture down, or send the part that shows the digit",
-            reason="too_many_pixels",
-        )
-    if picture.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
-        raise UnreadableImage(
-            "the JPEG file makes an unusual number of passes over the picture",
-            f"at most {MAX_JPEG_SCANS} scans",
-            "save the picture again as a plain JPEG or PNG",
-            reason="too_many_scans",
-        )
-    try:
-        # Only JPEG files obey: they are scaled by 1/2, 1/4 or 1/8 as they are decoded.
+    _refuse_too_many_pixels(picture)
+    if picture.format in ("JPEG", "MPO"):
+        _refuse_too_many_scans(data)
+        width, height = picture.size
         scale = longer_side / max(width, height)
+        # They are scaled by 1/2, 1/4 or 1/8 as they are decoded.
         picture.draft("RGB", (max(1, int(width * scale)), max(1, int(height * scale))))
+        return photo_with_size(picture, longer_side=longer_side)[0], _upright((width, height), _orientation(picture))
+    return photo_with_size(picture, longer_side=longer_side)
+
+
+def photo_with_size(picture: Image.Image, *, longer_side: int = DECODED_SIZE) -> tuple[np.ndarray, tuple[int, int]]:
+    """A Pillow image, of any mode, as `decode_with_size` makes it of a file: the photo, and width and height in full.
+
+    The image stays as it is, but for being loaded. Raises UnreadableImage, and nothing else, where it cannot be read.
+    """
+    try:
         picture.load()
-        photo = _turn(_reduce(_to_rgb_picture(picture, longer_side), longer_side), _orientation(picture))
+        orientation = _orientation(picture)
+        photo = _turn(_reduce(_to_rgb_picture(picture, longer_side), longer_side), orientation)
     except _DECODING_ERRORS as error:
+        name = f"{picture.format} file" if picture.format else "Pillow image"
         raise UnreadableImage(
-            f"the {picture.format} file is truncated or damaged ({type(error).__name__})",
-            "a complete picture file",
-            "send the picture again, or open it in a picture viewer and save it anew as PNG or JPEG",
-            reason="damaged",
+            f"the {name} is truncated or damaged ({type(error).__name__})", *_COMPLETE, reason="damaged"
         ) from error
-    return np.array(photo)
+    return np.array(photo), _upright(picture.size, orientation)
 
 
 def upright_size(data: bytes) -> tuple[int, int]:
-    """Width and height of a picture file in full, as EXIF shows it; UnreadableImage as `decode_image` raises it."""
+    """Width and height of a picture file in full, as EXIF shows it; UnreadableImage as `decode_image` raises it.
+
+    A PNG may name its turn behind its pixels, and Pillow turns a TIFF as it loads it: only of these pixels are decoded.
+    """
     if is_heic(data):
         return heic_size(data, MAX_PIXELS)
     picture = _open(data)
-    width, height = picture.size
-    return (height, width) if _orientation(picture) in (5, 6, 7, 8) else (width, height)
+    _refuse_too_many_pixels(picture)
+    if picture.format == "TIFF":
+        return photo_with_size(picture)[1]
+    return _upright(picture.size, _orientation(picture))
 
 
 def declared_pixels(data: bytes) -> int:
@@ -175,35 +184,82 @@ def _open(data: bytes) -> Image.Image:
         ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnreadableImage(
-            "the picture declares far more pixels than a photo has",
-            f"at most {MAX_PIXELS:,} pixels",
-            "scale the picture down, or send the part that shows the digit",
-            reason="too_many_pixels",
+            "the picture declares far more pixels than a photo has", *_SMALLER, reason="too_many_pixels"
         ) from error
     except _DECODING_ERRORS as error:
         raise UnreadableImage(
-            f"the file's header is damaged ({type(error).__name__})",
-            "a complete picture file",
-            "send the picture again, or open it in a picture viewer and save it anew as PNG or JPEG",
-            reason="damaged",
+            f"the file's header is damaged ({type(error).__name__})", *_COMPLETE, reason="damaged"
         ) from error
+
+
+def _refuse_too_many_pixels(picture: Image.Image) -> None:
+    """Raise UnreadableImage for more than MAX_PIXELS, which a file's header declares before any of them is decoded."""
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise UnreadableImage(f"the picture declares {width} x {height} pixels", *_SMALLER, reason="too_many_pixels")
+
+
+def _refuse_too_many_scans(data: bytes) -> None:
+    """Raise UnreadableImage for a JPEG of more than MAX_JPEG_SCANS, counted as libjpeg would meet them.
+
+    What lies inside a segment, such as a thumbnail, and what follows the picture's end, such as the film of a phone's
+    motion photo, is not decoded, so it is not counted.
+    """
+    scans = place = 0
+    for _ in range(MAX_JPEG_SEGMENTS):
+        marker = _JPEG_MARKER.search(data, place)
+        if marker is None or marker[0] == _JPEG_END:
+            return
+        scans += marker[0] == _JPEG_SCAN
+        if scans > MAX_JPEG_SCANS:
+            break
+        place = marker.end() + max(2, int.from_bytes(data[marker.end() : marker.end() + 2], "big"))
+    raise UnreadableImage(
+        "the JPEG file makes an unusual number of passes over the picture, or has an unusual number of parts",
+        f"at most {MAX_JPEG_SCANS} scans and {MAX_JPEG_SEGMENTS:,} segments",
+        "save the picture again as a plain JPEG or PNG",
+        reason="too_many_scans",
+    )
 
 
 def _to_rgb_picture(picture: Image.Image, longer_side: int) -> Image.Image:
     """Convert any of Pillow's modes to RGB: palette, alpha, 1-bit, CMYK, 16-bit, 32-bit and float."""
     if picture.mode.startswith(("I", "F")):
-        return _from_deep_pixels(np.asarray(picture, dtype=np.float32)).convert("RGB")
+        return _from_deep_pixels(picture, longer_side).convert("RGB")
     if picture.has_transparency_data:
         return _over_paper(_reduce(picture.convert("RGBA"), longer_side))
     return picture.convert("RGB")
 
 
-def _from_deep_pixels(values: np.ndarray) -> Image.Image:
-    """Stretch float32 (H, W), of whatever range, to 0..255: files seldom use the whole range of 16 or 32 bits."""
-    finite = values[np.isfinite(values)]
-    low, high = (min(float(finite.min()), 0.0), float(finite.max())) if finite.size else (0.0, 1.0)
-    spread = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) * (255 / max(high - low, 1e-30))
-    return Image.fromarray(np.clip(spread, 0, 255).astype(np.uint8))
+def _from_deep_pixels(picture: Image.Image, longer_side: int) -> Image.Image:
+    """Stretch grey pixels of 16 or 32 bits to 0..255, since files seldom use their whole range, and reduce them.
+
+    This is done tile by tile: as numbers, the pixels of a large picture would take ten times its memory.
+    """
+    across, down = block = _block(picture.size, longer_side)
+    low, high = _range(picture, block)
+    grey = np.zeros((-(-picture.height // down), -(-picture.width // across)), np.uint8)
+    for left, top, values in _tiles(picture, block):
+        spread = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) * (255 / max(high - low, 1e-30))
+        reduced = np.asarray(Image.fromarray(np.clip(spread, 0, 255)).reduce(block))
+        x, y = left // across, top // down
+        grey[y : y + reduced.shape[0], x : x + reduced.shape[1]] = reduced
+    return Image.fromarray(grey)
+
+
+def _range(picture: Image.Image, block: tuple[int, int]) -> tuple[float, float]:
+    """What becomes black, the least finite value or 0, and what becomes white, the greatest."""
+    finite = (values[np.isfinite(values)] for _, _, values in _tiles(picture, block))
+    ends = [(float(values.min()), float(values.max())) for values in finite if values.size]
+    return (min(0.0, *(low for low, _ in ends)), max(high for _, high in ends)) if ends else (0.0, 1.0)
+
+
+def _tiles(picture: Image.Image, block: tuple[int, int]) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Parts of a picture of one channel, whole blocks each: left, top and the pixels, float32 (H, W)."""
+    width, height = (side * max(1, TILE_SIDE // side) for side in block)
+    for top, left in itertools.product(range(0, picture.height, height), range(0, picture.width, width)):
+        box = (left, top, min(left + width, picture.width), min(top + height, picture.height))
+        yield left, top, np.asarray(picture.crop(box), dtype=np.float32)
 
 
 def _over_paper(picture: Image.Image) -> Image.Image:
@@ -215,21 +271,30 @@ def _over_paper(picture: Image.Image) -> Image.Image:
     return Image.alpha_composite(paper, picture).convert("RGB")
 
 
+def _block(size: tuple[int, int], longer_side: int) -> tuple[int, int]:
+    """Width and height of the blocks that become one pixel, so that less than twice `longer_side` is left."""
+    factor = max(1, max(size) // longer_side)
+    return min(factor, size[0]), min(factor, size[1])
+
+
 def _reduce(picture: Image.Image, longer_side: int) -> Image.Image:
     """Average whole blocks of pixels until less than twice `longer_side` is left along the longer side."""
-    factor = max(picture.size) // longer_side
-    if factor < 2:
-        return picture
-    return picture.reduce((min(factor, picture.width), min(factor, picture.height)))
+    block = _block(picture.size, longer_side)
+    return picture if max(block) < 2 else picture.reduce(block)
 
 
 def _orientation(picture: Image.Image) -> int:
     """EXIF orientation, 1 to 8; metadata that cannot be read is no reason to refuse a picture."""
     try:
-        return picture.getexif().get(_ORIENTATION_TAG, 1)
+        return picture.getexif().get(ExifTags.Base.Orientation, 1)
     except _DECODING_ERRORS:
         return 1
 
 
 def _turn(picture: Image.Image, orientation: int) -> Image.Image:
     return picture.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else picture
+
+
+def _upright(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Width and height of a picture of this size that is turned upright."""
+    return (size[1], size[0]) if orientation in (5, 6, 7, 8) else size

@@ -1,7 +1,7 @@
 """Reading order: digits of a page to lines, level or slanted up to 20 degrees, and lines to numbers."""
 
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -27,12 +27,8 @@ def lines_of(found: list[Found]) -> list[list[Found]]:
     x, y = np.array([one.x for one in digits]), np.array([one.y for one in digits])
     heights = np.array([one.height for one in digits])
     typical = float(np.median(heights))
-    tall = np.maximum(np.maximum(heights[:, None], heights[None, :]), 0.8 * typical)
-    dx, dy = x[None, :] - x[:, None], y[None, :] - y[:, None]
-    slope = _slope(dx, dy, tall, typical)
-    off = np.abs(dy - slope * dx)
-    near = (dx > 0) & (dx < FARTHEST * tall) & (off < LEVEL * np.maximum(heights[:, None], 0.7 * typical))
-    groups = _chained(np.where(near, dx + 2.5 * off, np.inf), np.where(near, off + 0.3 * dx, np.inf))
+    slope = _slope(x, y, heights, typical)
+    groups = _chained(x, y, heights, typical, slope)
     levels = [float(np.mean(y[group] - slope * x[group])) for group in groups]
     lines: list[tuple[float, list[int]]] = []
     for level, group in sorted(zip(levels, groups, strict=True)):
@@ -45,33 +41,53 @@ def lines_of(found: list[Found]) -> list[list[Found]]:
     return [[digits[index] for index in sorted(group, key=lambda index: x[index])] for _, group in lines]
 
 
-def _slope(dx: np.ndarray, dy: np.ndarray, tall: np.ndarray, typical: float) -> float:
+def _to_the_right(
+    x: np.ndarray, y: np.ndarray, heights: np.ndarray, typical: float
+) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Of each digit of a page, float (N,) each and sorted by x: those that lie near enough to its right.
+
+    Gives the digit's row, and of M others their rows, how far they lie to the right and below, and the height of the
+    higher one of both, (M,) each: never a table of all with all, whose memory grows with the square of the digits.
+    """
+    first = np.searchsorted(x, x, side="right")
+    last = np.searchsorted(x, x + FARTHEST * max(float(heights.max()), 0.8 * typical), side="right")
+    for row, (start, stop) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+        dx = x[start:stop] - x[row]
+        tall = np.maximum(np.maximum(heights[start:stop], heights[row]), 0.8 * typical)
+        near = dx < FARTHEST * tall
+        if near.any():
+            yield row, start + np.flatnonzero(near), dx[near], y[start:stop][near] - y[row], tall[near]
+
+
+def _slope(x: np.ndarray, y: np.ndarray, heights: np.ndarray, typical: float) -> float:
     """The page's slope: the median over pairs of neighbours."""
-    cost = np.where((dx > 0) & (np.abs(dy) < 0.75 * tall) & (dx < FARTHEST * tall), dx + 2.5 * np.abs(dy), np.inf)
-    rows = np.flatnonzero(np.isfinite(cost).any(1))
-    right = cost[rows].argmin(1)
-    pairs = dx[rows, right] > 0.4 * typical
-    if not pairs.any():
-        return 0.0
-    slopes = dy[rows, right][pairs] / dx[rows, right][pairs]
-    return float(np.clip(np.median(slopes), -STEEPEST, STEEPEST))
+    slopes = []
+    for _, _, dx, dy, tall in _to_the_right(x, y, heights, typical):
+        cost = np.where(np.abs(dy) < 0.75 * tall, dx + 2.5 * np.abs(dy), np.inf)
+        best = int(cost.argmin())
+        if np.isfinite(cost[best]) and dx[best] > 0.4 * typical:
+            slopes.append(dy[best] / dx[best])
+    return float(np.clip(np.median(slopes), -STEEPEST, STEEPEST)) if slopes else 0.0
 
 
-def _chained(forward: np.ndarray, backward: np.ndarray) -> list[list[int]]:
+def _chained(x: np.ndarray, y: np.ndarray, heights: np.ndarray, typical: float, slope: float) -> list[list[int]]:
     """Chains of digits: each with its best right neighbour, unless that one has a better left neighbour."""
-    count = len(forward)
-    after: dict[Any, Any] = {}
-    for index in range(count):
-        best = int(forward[index].argmin())
-        if np.isfinite(forward[index, best]):
-            held = after.get(best)
-            if held is None or backward[index, best] < backward[held, best]:
-                after[best] = index
-    group_of = list(range(count))
-    for right in range(count):  # sorted by x: the left one's group is settled
-        if right in after:
-            group_of[right] = group_of[after[right]]
-    return [[i for i in range(count) if group_of[i] == group] for group in sorted(set(group_of))]
+    before: dict[int, tuple[int, float]] = {}
+    for row, others, dx, dy, _ in _to_the_right(x, y, heights, typical):
+        off = np.abs(dy - slope * dx)
+        forward = np.where(off < LEVEL * max(float(heights[row]), 0.7 * typical), dx + 2.5 * off, np.inf)
+        best = int(forward.argmin())
+        if np.isfinite(forward[best]):
+            right, backward = int(others[best]), float(off[best] + 0.3 * dx[best])
+            if right not in before or backward < before[right][1]:
+                before[right] = (row, backward)
+    group_of = list(range(len(x)))
+    groups: dict[int, list[int]] = {}
+    for row in range(len(x)):  # sorted by x: the left one's group is settled
+        if row in before:
+            group_of[row] = group_of[before[row][0]]
+        groups.setdefault(group_of[row], []).append(row)
+    return list(groups.values())
 
 
 def numbers_of(line: list[Found]) -> list[int]:

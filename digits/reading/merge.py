@@ -1,5 +1,6 @@
 """What scales agree on: candidates that are the same digit become one, and the unlikely ones are left out."""
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,11 @@ SAME_OVERLAP, INSIDE_OVERLAP = 0.3, 0.55
 """Candidates are one digit where they share this fraction of their union, or of the smaller one."""
 ALONE = 0.45
 """What a digit's confidence keeps where only one of the scales that should see it does."""
+MOST_FOUND = 4000
+"""Digits, likely or not, after which no more are looked for: noise and dense print give up to 3000."""
+ODD_SIZE, SURE = 2.6, 0.6
+"""A digit that is this confident may be so many times higher or lower than the page's typical one, if more than others
+may: what letters and boxes beside digits are taken for is mostly less (docs/log.md, "Digits of several sizes")."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,27 +67,57 @@ def overlaps(boxes: np.ndarray, areas: np.ndarray, row: int, others: np.ndarray)
     return shared / (areas[others] + areas[row] - shared), shared / np.minimum(areas[others], areas[row])
 
 
+class Neighbours:
+    """Which boxes may overlap one: time and memory grow with the boxes on a page, not with their square."""
+
+    def __init__(self, boxes: np.ndarray, scales: np.ndarray) -> None:
+        """Of boxes float (N, 4), left, top, right, bottom, seen at scales (N,): those of one scale are of like size."""
+        self.boxes = boxes
+        self.sorted: list[tuple[np.ndarray, list[float], float]] = []
+        for scale in np.unique(scales):
+            rows = np.flatnonzero(scales == scale)
+            rows = rows[np.argsort(boxes[rows, 1], kind="stable")]
+            tops = boxes[rows, 1]
+            self.sorted.append((rows, tops.tolist(), float((boxes[rows, 3] - tops).max())))
+
+    def of(self, row: int) -> np.ndarray:
+        """Rows, in ascending order, of all boxes that share some height with that of one row."""
+        _, top, _, bottom = self.boxes[row].tolist()
+        parts = [
+            rows[bisect_left(tops, top - highest) : bisect_right(tops, bottom)] for rows, tops, highest in self.sorted
+        ]
+        return np.sort(np.concatenate(parts))
+
+
 def merged(candidates: Candidates, shape: tuple[int, ...], finest: float | None = None) -> list[Found]:
-    """One digit for all candidates at the same place, the best first.
+    """One digit for all candidates at the same place, the best first, and the best MOST_FOUND of them only.
 
     Args:
         candidates: of one turn.
         shape: of the picture, (height, width): says which scales should have seen a digit.
         finest: scale that was looked at beside them, around small digits only.
     """
+    candidates = candidates[np.argsort(-(candidates.peaks * candidates.fits), kind="stable")]
     weights = candidates.peaks * candidates.fits
-    order = np.argsort(-weights, kind="stable")
     middle, size = candidates.boxes[:, :2], candidates.boxes[:, 2:]
     boxes = np.concatenate([middle - size / 2, middle + size / 2], 1)
     areas = np.prod(size, axis=1)
     scales = np.array([*scales_of(shape), *([finest] if finest else [])])
-    found = []
-    while len(order):
-        row, order = order[0], order[1:]
-        union, smaller = overlaps(boxes, areas, row, order)
+    near = Neighbours(boxes, candidates.scales)
+    left = np.ones(len(candidates), bool)
+    found: list[Found] = []
+    for row in range(len(candidates)):
+        if not left[row]:
+            continue
+        if len(found) == MOST_FOUND:
+            break
+        left[row] = False
+        others = near.of(row)
+        others = others[left[others]]
+        union, smaller = overlaps(boxes, areas, row, others)
         taken = (union > SAME_OVERLAP) | (smaller > INSIDE_OVERLAP)
-        same = np.concatenate([[row], order[taken & (union > SAME_OVERLAP)]])
-        order = order[~taken]
+        same = np.concatenate([[row], others[taken & (union > SAME_OVERLAP)]])
+        left[others[taken]] = False
         probabilities = (candidates.digits[same] * weights[same, None]).sum(0)
         probabilities /= probabilities.sum()
         longer = float(size[row].max())
@@ -110,7 +146,8 @@ def likely(found: list[Found], thresholds: Thresholds) -> list[Found]:
     weights = np.array([one.confidence**2 for one in kept])
     off = np.abs(sizes - weighted_median(sizes, weights))
     weakest = thresholds.faint * weighted_median(np.array([one.strength for one in kept]), weights)
-    alike = off <= np.log(thresholds.alike)
+    sure = np.array([one.confidence >= SURE for one in kept])
+    alike = off <= np.log(np.where(sure, max(ODD_SIZE, thresholds.alike), thresholds.alike))
     kept = [one for one, like in zip(kept, alike, strict=True) if like and one.strength >= weakest]
     confidences = sorted((one.confidence for one in kept), reverse=True)
     better = float(np.mean(confidences[: max(1, len(confidences) // 2)]))

@@ -14,14 +14,16 @@ from typing import Self
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from digits.errors import ConfigurationError
+from digits.errors import ConfigurationError, require
+from digits.images import photo_with_size
 from digits.models import checkpoints
 from digits.models.checkpoints import Checkpoint
 from digits.models.inference import Classifier, build_classifier
 from digits.models.registry import SHIPPED
 from digits.reading.answer import Reading
+from digits.reading.detect import FINE_SIDE
 from digits.reading.one_digit import read_photo, read_picture
 from digits.reading.reader import READER, RECORD, Reader, require_picture
 from digits.storage import Storage
@@ -56,15 +58,22 @@ class Networks:
             has_own_reader=own,
         )
 
-    def read(self, picture: bytes | np.ndarray, *, pictures: bool = False) -> Reading:
-        """Every digit of a picture: the bytes of its file, or uint8 (H, W, 3) RGB or (H, W).
+    def read(self, picture: bytes | Image.Image | np.ndarray, *, pictures: bool = False) -> Reading:
+        """Every digit of a picture: the bytes of its file, a Pillow image, or uint8 (H, W, 3) RGB or (H, W).
 
-        With `pictures`, each digit of a file comes with a picture of it. Raises NotADigit where there is none,
-        images.UnreadableImage for bytes that are no picture, and ConfigurationError for other arrays.
+        With `pictures`, each digit of a file comes with a picture of it. Raises NotADigit where there is none, or more
+        than `reader.MOST_DIGITS`, images.UnreadableImage for bytes that are no picture, and ConfigurationError for
+        other arrays.
         """
         classify = self.classifier.probabilities
         if isinstance(picture, bytes):
             return read_picture(picture, self.reader, classify, pictures=pictures)
+        if isinstance(picture, Image.Image):
+            require(
+                min(picture.size) > 0, "the image has no pixels", "an image of at least one pixel", "check the image"
+            )
+            photo, size = photo_with_size(picture, longer_side=FINE_SIDE)
+            return read_photo(photo, size, self.reader, classify)
         require_picture(picture)
         photo = picture if picture.ndim == 3 else cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
         return read_photo(photo, photo.shape[1::-1], self.reader, classify)
@@ -80,8 +89,8 @@ def read(picture: str | os.PathLike[str] | bytes | Image.Image | np.ndarray) -> 
     """Every digit of a picture, read with the networks that come with digits.
 
     `picture` is the path of a file, the bytes of one, a Pillow image, or an array uint8 (H, W, 3) RGB or (H, W). Raises
-    NotADigit where there is none, images.UnreadableImage for a file that is no picture, and ConfigurationError for a
-    path without a file and other arrays.
+    NotADigit where there is none, or more than `reader.MOST_DIGITS`, images.UnreadableImage for a file that is no
+    picture, and ConfigurationError for a path without a file and other arrays.
     """
     if isinstance(picture, str | os.PathLike):
         path = Path(picture)
@@ -91,6 +100,4 @@ def read(picture: str | os.PathLike[str] | bytes | Image.Image | np.ndarray) -> 
             raise ConfigurationError(
                 f"{path} cannot be read: {error.strerror}", "the path of a picture", "check the path"
             ) from error
-    elif isinstance(picture, Image.Image):
-        picture = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
     return shipped().read(picture)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from digits.errors import NoDigitFound, NotADigit, SeveralDigits
-from digits.images import decode_image, upright_size
+from digits.images import decode_with_size
 from digits.preprocessing.prepare import Prepared, prepare
 from digits.reading.answer import ReadDigit, Reading
 from digits.reading.confidence import log_odds
@@ -170,8 +170,7 @@ def seen_alone(photo: np.ndarray, found: Found, shape: tuple[int, ...]) -> Look:
     height, width = photo.shape[:2]
     scale = (width / shape[1], height / shape[0])
     corner = (found.x - found.width / 2, found.y - found.height / 2, found.width, found.height)
-    cut = cut_out(photo, corner, scale, 0)
-    return Look(images=cut[None], box=box_of(found, shape), found=found, is_prepared=False)
+    return Look(images=cut_out(photo, corner, scale, 0)[None], box=box_of(found, shape), found=found, is_prepared=False)
 
 
 def unlike() -> NotADigit:
@@ -242,22 +241,23 @@ def share_of_smaller(one: Box, other: Box) -> float:
 def read_picture(data: bytes, reader: Reader, classify: Classify, *, pictures: bool = False) -> Reading:
     """Every digit of a picture file; a single one is read as `look_at` and `Look.judge` do.
 
-    With `pictures`, each digit comes with a picture of it. Raises NotADigit where there is none, and UnreadableImage
-    for bytes that are no picture.
+    With `pictures`, each digit comes with a picture of it. Raises NotADigit where there is none, or too many, and
+    UnreadableImage for bytes that are no picture.
     """
-    photo, size = decode_image(data, longer_side=FINE_SIDE), upright_size(data)
+    photo, size = decode_with_size(data, longer_side=FINE_SIDE)
     reading = read_photo(photo, size, reader, classify)
     return with_pictures(reading, photo, size) if pictures else reading
 
 
 def read_photo(photo: np.ndarray, size: tuple[int, int], reader: Reader, classify: Classify) -> Reading:
     """As `read_picture`, of a photo uint8 (H, W, 3) whose boxes are told in a frame of `size`, (width, height)."""
-    reading: Reading | None = None
     refusal: NotADigit | None = None
     try:
-        reading = reader.read_photo(photo, size)
+        reading: Reading | None = reader.read_photo(photo, size)
     except NotADigit as error:
-        refusal = error
+        if error.reason == "too_many":
+            raise
+        reading, refusal = None, error
     if reading is not None and len(reading.digits) > 1:
         seconds = (second_look(one, photo, size, reading.rotation // 90, classify) for one in reading.digits)
         return replace(reading, digits=tuple(seconds))

@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 
 from digits.errors import CheckpointError, NotADigit, require
-from digits.images import decode_image, upright_size
+from digits.images import decode_with_size
 from digits.reading.answer import ReadDigit, Reading
 from digits.reading.confidence import Confidence
 from digits.reading.detect import FINE_SIDE, Candidates, Detector
 from digits.reading.ink_strength import with_strength
 from digits.reading.lines import lines_of, numbers_of
-from digits.reading.merge import Found, Thresholds, likely, merged
+from digits.reading.merge import MOST_FOUND, Found, Thresholds, likely, merged
 from digits.reading.tight import shown
 from digits.storage import Storage
 
@@ -38,6 +38,8 @@ SEEN = 0.2
 """Confidence from which a digit counts when it is decided which way up the page is."""
 FAINTEST = 4
 """Grey levels between which a picture is blank."""
+MOST_DIGITS = 1000
+"""Digits of a picture that are read, five times what is promised: each costs time, so a picture of more is refused."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -79,11 +81,11 @@ class Reader:
     def read(self, picture: np.ndarray | bytes) -> Reading:
         """Every digit of a picture: uint8 (H, W, 3) RGB, uint8 (H, W) grey, or the bytes of a picture file.
 
-        Raises NotADigit where there is none, images.UnreadableImage for bytes that are no picture, and
-        ConfigurationError for other arrays.
+        Raises NotADigit where there is none, or more than MOST_DIGITS, images.UnreadableImage for bytes that are no
+        picture, and ConfigurationError for other arrays.
         """
         if isinstance(picture, bytes):
-            return self._read(grey_of(decode_image(picture, longer_side=FINE_SIDE)), upright_size(picture))
+            return self.read_photo(*decode_with_size(picture, longer_side=FINE_SIDE))
         require_picture(picture)
         return self._read(grey_of(picture), picture.shape[1::-1])
 
@@ -99,6 +101,8 @@ class Reader:
         found = likely(every, self.thresholds)
         if not found:
             raise NotADigit("nothing in the picture is enough like a handwritten digit", reason="unlike")
+        if len(found) > MOST_DIGITS or len(every) >= MOST_FOUND:
+            raise too_many()
         digits, numbers = [], 0
         for line_number, line in enumerate(lines_of(found)):
             groups = numbers_of(line)
@@ -148,6 +152,16 @@ class Reader:
         fine = self.detector.closer(grey, seen)
         finest = float(fine.scales[0]) if len(fine) else None
         return merged(Candidates.together([seen, fine]), grey.shape, finest)
+
+
+def too_many() -> NotADigit:
+    """The refusal of a picture of so many digits that an answer would lack some, or come too late."""
+    return NotADigit(
+        f"the picture shows more than {MOST_DIGITS:,} digits, or marks like digits",
+        f"1 to {MOST_DIGITS:,} handwritten digits",
+        "send it in parts, each a picture of its own",
+        reason="too_many",
+    )
 
 
 def require_picture(picture: object) -> None:

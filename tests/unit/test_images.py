@@ -1,14 +1,18 @@
 """What decode_image makes of every kind of picture file, and of what is none."""
 
+import contextlib
 import io
 import struct
+import subprocess
+import sys
+import time
 import zlib
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from digits import images
 from digits.errors import UnreadableImage
@@ -16,12 +20,16 @@ from digits.images import (
     DECODED_SIZE,
     FORMATS,
     MAX_JPEG_SCANS,
+    MAX_JPEG_SEGMENTS,
     MAX_PIXELS,
+    TILE_SIDE,
     declared_pixels,
     decode_image,
+    decode_with_size,
     encode_png,
     invert,
     is_picture,
+    photo_with_size,
     resize_photo,
     to_rgb,
     upright_size,
@@ -208,6 +216,8 @@ def test_large_pictures_come_at_a_reduced_scale_with_their_shape(format, size):
         ("PNG", (2 * DECODED_SIZE - 1, 20), (20, 2 * DECODED_SIZE - 1, 3)),
         ("PNG", (2 * DECODED_SIZE, 20), (10, DECODED_SIZE, 3)),
         ("PNG", (4000, 3000), (600, 800, 3)),
+        ("PNG", (4000, 1), (1, 800, 3)),
+        ("PNG", (1, 4000), (800, 1, 3)),
         ("JPEG", (4000, 3000), (750, 1000, 3)),  # a quarter, by the decoder itself, which is quicker
         ("JPEG", (3000, 4000), (1000, 750, 3)),
         ("JPEG", (1600, 20), (10, 800, 3)),
@@ -235,7 +245,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded():
 
 
 def test_bounds_are_what_the_documents_and_a_replicas_memory_count_on():
-    assert (MAX_PIXELS, MAX_JPEG_SCANS) == (60_000_000, 100)
+    assert (MAX_PIXELS, MAX_JPEG_SCANS, MAX_JPEG_SEGMENTS, TILE_SIDE) == (60_000_000, 100, 10_000, 1000)
 
 
 def test_as_many_pixels_as_are_read_are_read(monkeypatch):
@@ -244,6 +254,8 @@ def test_as_many_pixels_as_are_read_are_read(monkeypatch):
     monkeypatch.setattr(images, "MAX_PIXELS", 959)
     refused = refusal(encode(corner_picture()))
     assert refused.reason == "too_many_pixels" and "40 x 24 pixels" in str(refused)
+    with pytest.raises(UnreadableImage, match="40 x 24 pixels"):
+        upright_size(encode(corner_picture()))
 
 
 def test_a_file_tells_its_size_before_it_is_decoded():
@@ -272,11 +284,82 @@ def test_deep_pixels_are_spread_from_black_to_white(values, expected):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_file_tells_its_size_upright(orientation):
+@pytest.mark.parametrize(
+    ("format", "options"),
+    [
+        *((format, {}) for format in ("JPEG", "PNG", "WEBP", "AVIF", "TIFF")),
+        ("MPO", {"save_all": True, "append_images": [Image.new("RGB", (20, 12))]}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+    ],
+    ids=["JPEG", "PNG", "WEBP", "AVIF", "TIFF", "MPO", "packed TIFF"],
+)
+def test_a_turned_file_tells_the_size_in_which_it_is_shown(format, options, orientation):
     tags = Image.Exif()
     tags[0x0112] = orientation
-    data = encode(corner_picture(), "JPEG", exif=tags)
-    assert upright_size(data) == ((24, 40) if orientation >= 5 else (40, 24))
+    data = encode(corner_picture(), format, exif=tags, **options)
+    expected = (24, 40) if orientation >= 5 else (40, 24)
+    photo, size = decode_with_size(data)
+    assert upright_size(data) == size == photo.shape[1::-1] == expected
+    assert photo_with_size(Image.open(io.BytesIO(data)))[1] == expected
+
+
+def test_a_tiff_that_only_xmp_turns_tells_its_size_upright():
+    tags = {700: b'<x:xmpmeta><rdf:RDF><rdf:Description tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'}
+    data = encode(corner_picture(), "TIFF", tiffinfo=tags)
+    photo, size = decode_with_size(data)
+    assert upright_size(data) == size == photo.shape[1::-1] == (24, 40)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF"])
+def test_a_reduced_photo_comes_with_the_size_of_the_whole(format):
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    data = encode(corner_picture().resize((2000, 1200)), format, exif=tags)  # the JPEG decoder reduces it to 250
+    photo, size = decode_with_size(data, longer_side=100)
+    assert size == upright_size(data) == (1200, 2000)
+    assert 100 <= photo.shape[0] < 200 and photo.shape == decode_image(data, longer_side=100).shape
+
+
+def test_a_file_is_decoded_once_for_photo_and_size(monkeypatch):
+    loads = []
+    load_end = PngImagePlugin.PngImageFile.load_end
+    monkeypatch.setattr(
+        PngImagePlugin.PngImageFile, "load_end", lambda picture: (loads.append(picture), load_end(picture))
+    )
+    assert decode_with_size(encode(corner_picture()))[1] == (40, 24)
+    assert len(loads) == 1
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "RGB", "CMYK", "I;16", "I", "F"])
+def test_an_opened_image_becomes_the_same_photo_as_its_file(mode):
+    picture = corner_picture()
+    if mode in ("LA", "RGBA"):
+        picture = picture.convert("RGBA")
+        picture.putalpha(Image.eval(picture.convert("L"), lambda grey: 255 - grey))
+        picture = picture.convert(mode)
+    elif mode == "I;16":
+        picture = Image.fromarray(np.array(picture.convert("L")).astype(np.uint16) * 16)
+    data = encode(picture.convert(mode), "TIFF")
+    opened = Image.open(io.BytesIO(data))
+    assert opened.mode == mode
+    photo, size = photo_with_size(opened)
+    assert size == (40, 24) and opened.mode == mode
+    np.testing.assert_array_equal(photo, decode_image(data))
+    assert (photo[3, 3] == 0).all() and (photo[20, 35] == 255).all()
+    assert photo_with_size(opened, longer_side=10)[0].shape == (6, 10, 3)
+
+
+def test_an_image_that_is_no_file_is_refused_by_its_name():
+    noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    data = encode(Image.fromarray(noise))
+    with pytest.raises(UnreadableImage, match="the PNG file is truncated") as caught:
+        photo_with_size(Image.open(io.BytesIO(data[: len(data) // 2])))
+    assert caught.value.reason == "damaged"
+    closed = Image.new("RGB", (3, 3))
+    closed.close()
+    with pytest.raises(UnreadableImage, match="the Pillow image is truncated") as caught:
+        photo_with_size(closed)
+    assert caught.value.reason == "damaged"
 
 
 def test_pictures_are_known_by_their_beginning_even_if_they_are_damaged():
@@ -292,14 +375,136 @@ def test_heic_is_read_beside_the_others():
     assert max(decode_image(data, longer_side=100).shape) < 200
 
 
-def test_an_excessively_progressive_jpeg_is_refused():
+def with_scans(number: int) -> bytes:
+    """A progressive JPEG whose last scan is repeated until there are so many."""
     data = encode(corner_picture(), "JPEG", progressive=True)
-    assert decode_image(data).shape == (24, 40, 3)
-    left = MAX_JPEG_SCANS - data.count(b"\xff\xda")
-    assert decode_image(data + b"\xff\xda" * left).shape == (24, 40, 3)
-    assert refusal(data + b"\xff\xda" * (left + 1)).reason == "too_many_scans"
-    png = encode(corner_picture())
-    assert decode_image(png + b"\xff\xda" * (MAX_JPEG_SCANS + 1)).shape == (24, 40, 3)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + last * (number - data.count(b"\xff\xda")) + b"\xff\xd9"
+
+
+def test_an_excessively_progressive_jpeg_is_refused():
+    assert decode_image(with_scans(11)).shape == (24, 40, 3)
+    assert decode_image(with_scans(MAX_JPEG_SCANS)).shape == (24, 40, 3)
+    assert refusal(with_scans(MAX_JPEG_SCANS + 1)).reason == "too_many_scans"
+    assert refusal(with_scans(MAX_JPEG_SCANS + 1)[:-2]).reason == "too_many_scans"  # the end is missing
+    assert refusal(with_scans(11)[:-2]).reason == "damaged"
+
+
+SCANS = b"\xff\xda" * (MAX_JPEG_SCANS + 1)
+
+
+def test_what_follows_a_jpeg_is_not_counted_as_scans():
+    film = b"\x00\x00\x00\x18ftypmp42" + SCANS
+    for progressive in (False, True):
+        photo = encode(corner_picture(), "JPEG", progressive=progressive)
+        np.testing.assert_array_equal(decode_image(photo + film), decode_image(photo))
+    several = encode(corner_picture(), "MPO", save_all=True, append_images=[corner_picture()])
+    assert decode_image(several + film).shape == (24, 40, 3)
+    assert decode_image(encode(corner_picture()) + SCANS).shape == (24, 40, 3)
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        b"\xff\xe1" + (len(SCANS) + 2).to_bytes(2, "big") + SCANS,
+        b"\xff\xfe" + (len(SCANS) + 4).to_bytes(2, "big") + SCANS + b"\xff\xff",
+        b"\xff\xff\xff\xfe" + (len(SCANS) + 2).to_bytes(2, "big") + SCANS,
+    ],
+    ids=["a thumbnail", "a comment", "behind fill bytes"],
+)
+def test_what_lies_inside_a_segment_is_not_counted_as_scans(segment):
+    photo = with_scans(MAX_JPEG_SCANS)
+    first = photo.index(b"\xff\xda")
+    np.testing.assert_array_equal(decode_image(photo[:first] + segment + photo[first:]), decode_image(photo))
+
+
+@pytest.mark.parametrize(
+    "filling",
+    [
+        b"\xff\x00",  # 255 among the pixels
+        b"\xff\xd0\xff\xd7",  # restarts have no length
+        b"\xff\x01\x00\x10",
+        b"\xff\x02\xff\xf0",  # libjpeg looks for the next marker right behind those that it does not know
+        b"\xff\xd8",
+        b"\xff\xff",
+        b"\xff\xfe\x00\x00",  # a length that is too small is its own two bytes
+        b"\xff\xfe\x00\x01",
+        b"\xff\xfe\x00\x02",
+    ],
+)
+def test_scans_do_not_hide_behind_other_bytes(filling):
+    photo = with_scans(MAX_JPEG_SCANS)
+    last = photo[photo.rindex(b"\xff\xda") : -2]
+    assert refusal(photo[:-2] + filling + last + b"\xff\xd9").reason == "too_many_scans"
+    end = photo[:-2] + filling + b"\xff\xd9"  # nor does the end
+    try:
+        decode_image(end + SCANS)
+    except UnreadableImage as error:
+        assert error.reason == "damaged"
+
+
+def test_segments_of_a_jpeg_are_looked_at_up_to_a_bound(monkeypatch):
+    photo = encode(corner_picture(), "JPEG")
+    first = photo.index(b"\xff\xdb")
+    parts = sum(photo.count(bytes((0xFF, kind))) for kind in (0xE0, 0xDB, 0xC0, 0xC4, 0xDA, 0xD9))
+    monkeypatch.setattr(images, "MAX_JPEG_SEGMENTS", parts + 5)
+    for number, reason in ((5, ""), (6, "too_many_scans")):
+        data = photo[:first] + b"\xff\xfe\x00\x02" * number + photo[first:]
+        if reason:
+            assert refusal(data).reason == reason
+        else:
+            assert decode_image(data).shape == (24, 40, 3)
+
+
+@pytest.mark.parametrize("part", [b"\xff\xfe\x00\x02", b"\xff\x00", b"\xff", b"\x00", b"\xff\xd0", b"\xff\xfe\x00\x00"])
+def test_scans_are_counted_within_a_second_whatever_the_bytes(part):
+    data = b"\xff\xd8" + part * (20_000_000 // len(part))
+    started = time.process_time()
+    with contextlib.suppress(UnreadableImage):
+        images._refuse_too_many_scans(data)
+    assert time.process_time() - started < 1
+
+
+def deep(height: int, width: int, dtype: type) -> np.ndarray:
+    values = np.random.default_rng(4).integers(0, 4000, (height, width)).astype(dtype)
+    values[: height // 2] //= 4
+    return values
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+@pytest.mark.parametrize(("height", "width"), [(30, 47), (47, 30), (3, 50), (1, 64), (64, 1), (5, 5)])
+def test_deep_pixels_are_reduced_as_others_are(monkeypatch, dtype, height, width):
+    values = deep(height, width, dtype)
+    data = encode(Image.fromarray(values), "TIFF")
+    whole = decode_image(data, longer_side=10)
+    stretched = Image.fromarray((values.astype(float) * 255 / values.max()).astype(np.uint8))
+    np.testing.assert_allclose(whole, decode_image(encode(stretched), longer_side=10), atol=1)
+    for side in (1, 2, 7, 11):
+        monkeypatch.setattr(images, "TILE_SIDE", side)
+        np.testing.assert_array_equal(decode_image(data, longer_side=10), whole)
+        assert max(tile.size for _, _, tile in images._tiles(Image.fromarray(values), (2, 3))) <= max(side, 3) ** 2
+
+
+def test_the_range_of_deep_pixels_is_that_of_the_whole_picture():
+    values = np.full((40, 40), 100, np.uint16)
+    values[35, 35] = 1000
+    decoded = decode_image(encode(Image.fromarray(values)))
+    assert decoded[0, 0, 0] == 25 and decoded[35, 35, 0] == 255
+    assert decode_image(encode(Image.fromarray(values)), longer_side=10)[0, 0, 0] == 25
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of a process from /proc")
+def test_sixteen_bits_take_little_more_memory_than_the_pixels_themselves(tmp_path):
+    file = tmp_path / "deep.png"
+    Image.fromarray(np.pad(deep(1000, 1000, np.uint16), (0, 6700))).save(file, compress_level=1)
+    program = (
+        "import re, sys\nfrom pathlib import Path\nfrom digits.images import decode_image\n"
+        "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]) / 1000\n"
+        "data = Path(sys.argv[1]).read_bytes()\nbefore = peak()\n"
+        "assert decode_image(data).shape == (856, 856, 3)\nprint(peak() - before)"
+    )
+    told = subprocess.run([sys.executable, "-c", program, file], capture_output=True, text=True, check=True).stdout
+    assert float(told) < 250  # MB, of which 119 are 7700 x 7700 pixels of 16 bits; it took 1,080
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Reading order and numbers, from digits whose places are known."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -50,6 +51,22 @@ def test_mixed_sizes_stay_in_their_line():
 def test_no_digit_gives_no_line_and_one_gives_one():
     assert lines_of([]) == []
     assert text_of([digit(5, 5, label=7)]) == ["7"]
+
+
+def test_memory_grows_with_the_digits_and_not_with_their_square():
+    found = page(["1234567890" * 5] * 60)
+    tracemalloc.start()
+    try:
+        assert text_of(found) == ["1234567890" * 5] * 60
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 5e6  # bytes; a single table of 3,000 with 3,000 takes 72 million
+
+
+def test_digits_one_above_another_are_no_neighbours():
+    assert text_of([digit(50, 40 + 12 * n, label=n) for n in range(3)]) == ["0", "1", "2"]
+    assert text_of([digit(50, 40, label=4), digit(50 + 121, 40, label=2), digit(50, 90, label=1)]) == ["42", "1"]
 
 
 def test_wide_gaps_divide_numbers_and_even_ones_do_not():

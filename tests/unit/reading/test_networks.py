@@ -1,11 +1,13 @@
 """Both networks of a checkpoint together: two lines of Python, every form of a picture, light and thread-safe."""
 
+import io
 import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,10 +15,12 @@ from PIL import Image
 import digits as package
 from digits.errors import ConfigurationError, NotADigit, UnreadableImage
 from digits.evaluation.pages.simulated import CONDITIONS, PLAIN, simulated_page
+from digits.heic import decoder
 from digits.images import encode_png
 from digits.models import checkpoints
 from digits.models.registry import SHIPPED
 from digits.reading.networks import Networks, read, shipped
+from tests.unit.heic.making import heic
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -46,6 +50,66 @@ def test_a_photo_that_was_turned_by_its_camera_is_read_upright(page, tmp_path):
     assert by_path.rotation == by_pillow.rotation == 0
 
 
+@pytest.mark.parametrize("kind", ["transparent", "palette", "16 bits", "float"])
+def test_an_opened_image_is_read_as_its_file_is(digits, tmp_path, kind):
+    images, labels = digits
+    seven = cv2.resize(images[list(labels).index(7)], (112, 112), interpolation=cv2.INTER_LINEAR)
+    file = tmp_path / ("seven.tif" if kind == "float" else "seven.png")
+    if kind == "transparent":
+        Image.fromarray(np.dstack([np.zeros((112, 112, 3), np.uint8), seven])).save(file)
+    elif kind == "palette":
+        Image.fromarray(np.where(seven > 127, 0, 1).astype(np.uint8)).convert("P").save(file, transparency=1)
+    elif kind == "16 bits":
+        Image.fromarray((255 - seven).astype(np.uint16) * 16).save(file)
+    else:
+        Image.fromarray((255 - seven).astype(np.float32) / 1e3).save(file)
+    by_file, by_pillow = read(file), read(Image.open(file))
+    assert by_file.text == by_pillow.text == "7"
+    assert by_file.digits[0].box == by_pillow.digits[0].box
+    np.testing.assert_array_equal(by_file.digits[0].probabilities, by_pillow.digits[0].probabilities)
+
+
+@pytest.mark.parametrize("form", ["file", "image"])
+def test_boxes_of_a_turned_tiff_lie_where_its_digits_are_shown(page, tmp_path, form):
+    file = tmp_path / "page.tif"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.ascontiguousarray(np.rot90(page.picture))).save(file, exif=exif)
+    expected = read(page.picture)
+    reading = read(file if form == "file" else Image.open(file))
+    assert [one.box for one in reading.digits] == [one.box for one in expected.digits]
+
+
+def test_boxes_of_a_large_image_are_told_in_its_own_pixels(page):
+    larger = Image.fromarray(page.picture).resize(
+        [4000 * side // max(page.picture.shape) for side in page.picture.shape[1::-1]]
+    )
+    assert max(larger.size) == 4000
+    reading = read(larger)
+    right = max(one.box[0] + one.box[2] for one in reading.digits) / larger.width
+    expected = max(one.box[0] + one.box[2] for one in read(page.picture).digits) / page.picture.shape[1]
+    assert right == pytest.approx(expected, abs=0.02)
+
+
+def test_reading_an_image_leaves_it_as_it_was(page):
+    image = Image.open(io.BytesIO(encode_png(page.picture)))
+    read(image)
+    assert image.mode == "RGB" and image.size == page.picture.shape[1::-1]
+    np.testing.assert_array_equal(np.asarray(image), page.picture)
+
+
+def test_a_file_is_decoded_once(page, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        decoder, "ask", lambda *arguments, ask=decoder.ask: (asked.append(arguments), ask(*arguments))[1]
+    )
+    data = heic(Image.fromarray(page.picture))
+    text = read(data).text
+    assert len(asked) == 1
+    assert shipped().reader.read(data).text == text
+    assert len(asked) == 2
+
+
 def test_a_picture_of_one_digit_is_read_by_both_networks(digits):
     right = 0
     for seed in range(8):
@@ -71,6 +135,12 @@ def test_refusals_are_errors_with_reasons(tmp_path):
         read(b"no picture")
     with pytest.raises(ConfigurationError, match="expected: uint8"):
         read(np.zeros((4, 4)))
+    with pytest.raises(ConfigurationError, match="no pixels"):
+        read(Image.new("RGB", (3, 0)))
+    closed = Image.new("RGB", (3, 3))
+    closed.close()
+    with pytest.raises(UnreadableImage):
+        read(closed)
 
 
 def test_several_threads_read_as_one_does(digits):

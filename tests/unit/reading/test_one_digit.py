@@ -19,6 +19,7 @@ from digits.reading import one_digit
 from digits.reading.answer import ReadDigit
 from digits.reading.networks import shipped
 from digits.reading.one_digit import is_one_piece, look_at, look_at_box, read_photo, read_picture, second_look
+from digits.reading.reader import too_many
 
 
 def always(digit):
@@ -72,6 +73,17 @@ def test_pages_are_hardly_ever_taken_for_one_digit(reader, digits):
         except (NotADigit, NoDigitFound):
             pass
     assert one <= 1 and several >= 0.6 * len(names)
+
+
+def test_a_page_of_too_many_digits_is_not_taken_for_one_digit(reader, monkeypatch):
+    def refuse(photo, size):
+        raise too_many()
+
+    monkeypatch.setattr(reader, "read_photo", refuse)
+    monkeypatch.setattr(one_digit, "look_at", lambda *_: pytest.fail("a second look"))
+    with pytest.raises(NotADigit) as refused:
+        read_picture(encode_png(np.zeros((30, 30), np.uint8)), reader, always(3))
+    assert refused.value.reason == "too_many"
 
 
 def test_a_digit_in_mnists_form_needs_no_glance(reader, digits, monkeypatch):

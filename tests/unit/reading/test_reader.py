@@ -3,10 +3,12 @@
 import hashlib
 import json
 import shutil
+import time
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from digits.errors import CheckpointError, ConfigurationError, NotADigit, UnreadableImage
 from digits.evaluation.pages.score import PageScore
@@ -15,8 +17,9 @@ from digits.evaluation.pages.without_digits import WITHOUT_DIGITS, page_without_
 from digits.images import encode_png
 from digits.models.registry import SHIPPED
 from digits.reading.__main__ import main
+from digits.reading.merge import MOST_FOUND, Found
 from digits.reading.networks import read
-from digits.reading.reader import NETWORK, READER, RECORD, Reader
+from digits.reading.reader import MOST_DIGITS, NETWORK, READER, RECORD, Reader
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +116,63 @@ def test_a_single_digit_is_never_turned(reader, digits):
                 )
             except NotADigit:
                 continue
+
+
+def crowd(number, confidence=0.9):
+    """So many digits on a page of 4000 x 4000 pixels."""
+    probabilities = np.eye(10, dtype=np.float32)[3]
+    return [
+        Found(
+            x=20 + 40 * (n % 90),
+            y=20 + 40 * (n // 90),
+            width=12,
+            height=20,
+            confidence=confidence,
+            probabilities=probabilities,
+        )
+        for n in range(number)
+    ]
+
+
+def test_as_many_digits_as_are_read_are_read_and_one_more_is_refused_with_its_reason(reader, monkeypatch):
+    assert (MOST_DIGITS, MOST_FOUND) == (1000, 4000)
+    picture = np.tile(np.uint8([[0, 255]]), (4000, 2000))
+    monkeypatch.setattr(reader, "find", lambda grey: (crowd(MOST_DIGITS), 0))
+    assert len(reader.read(picture).digits) == MOST_DIGITS
+    monkeypatch.setattr(reader, "find", lambda grey: (crowd(MOST_DIGITS + 1), 0))
+    with pytest.raises(NotADigit, match="more than 1,000 digits") as refused:
+        reader.read(picture)
+    assert refused.value.reason == "too_many" and "send it in parts" in str(refused.value)
+
+
+def test_where_not_all_that_may_be_digits_were_looked_at_nothing_is_answered(reader, monkeypatch):
+    picture = np.tile(np.uint8([[0, 255]]), (4000, 2000))
+    for weak, reason in ((MOST_FOUND - 6, None), (MOST_FOUND - 5, "too_many")):
+        monkeypatch.setattr(reader, "find", lambda grey, weak=weak: (crowd(5) + crowd(weak, 0.1), 0))
+        if reason is None:
+            assert len(reader.read(picture).digits) == 5
+        else:
+            with pytest.raises(NotADigit) as refused:
+                reader.read(picture)
+            assert refused.value.reason == reason
+    monkeypatch.setattr(reader, "find", lambda grey: (crowd(MOST_FOUND, 0.1), 0))
+    with pytest.raises(NotADigit) as refused:
+        reader.read(picture)
+    assert refused.value.reason == "unlike"
+
+
+def test_a_page_of_thousands_of_digits_is_refused_soon(digits):
+    """Processor time: it took ten seconds, and memory that grew with the square of the digits."""
+    small = [cv2.resize(image, (14, 14), interpolation=cv2.INTER_AREA) for image in digits[0][:5000]]
+    rows = [np.concatenate(small[start : start + 71], axis=1) for start in range(0, 71 * 70, 71)]
+    picture = 255 - np.concatenate(rows)
+    read(digits[0][0])  # the networks are loaded
+    started = time.process_time()
+    for form in (picture, encode_png(picture), Image.fromarray(picture)):
+        with pytest.raises(NotADigit) as refused:
+            read(form)
+        assert refused.value.reason == "too_many"
+    assert (time.process_time() - started) / 3 < 5
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (2, 3, 3), (28, 28), (31, 33, 3), (700, 40, 3)])
