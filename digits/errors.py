@@ -65,7 +65,8 @@ class NoDigitFound(UserError):
 class NotADigit(UserError):
     """A picture in which no digit is read.
 
-    `reason` is blank (nothing stands out of the paper) or unlike (something does, but not enough like a digit).
+    `reason` is blank (nothing stands out of the paper), unlike (something does, but not enough like a digit), or
+    too_many (more digits than are read in one picture).
     """
 
     usually_expected = "at least one handwritten digit"

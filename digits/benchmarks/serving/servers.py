@@ -25,8 +25,10 @@ from digits.benchmarks.measuring import (
     watch_memory,
 )
 from digits.errors import BenchmarkError
+from digits.models.registry import SHIPPED
 
-NETWORK = "improved"
+CHECKPOINT = str(SHIPPED)
+"""What is served: of random weights, the networks that look at a picture would not agree, and refuse it."""
 START_SECONDS = 180
 """How long a server may take until it answers."""
 
@@ -45,11 +47,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def plain_server(scope: Scope, runtime: str) -> Iterator[Server]:
+def plain_server(runtime: str) -> Iterator[Server]:
     """FastAPI on uvicorn with model.predict (keras) or ONNX Runtime (onnx)."""
     port = free_port()
     command = [sys.executable, "-m", "digits.benchmarks.sides.plain_server", runtime, str(port)]
-    with serving([*command, str(scope.checkpoint(NETWORK))], f"http://127.0.0.1:{port}", {}) as server:
+    with serving([*command, CHECKPOINT], f"http://127.0.0.1:{port}", {}) as server:
         yield server
 
 
@@ -72,7 +74,7 @@ def ray_service(scope: Scope, num_replicas: int = 1) -> Iterator[Server]:
     (deployment,) = application["deployments"]
     deployment.pop("autoscaling_config", None)
     deployment["num_replicas"] = num_replicas
-    deployment["user_config"] = {"checkpoint": str(scope.checkpoint(NETWORK)), "storage_path": str(scope.folder)}
+    deployment["user_config"] = {"checkpoint": CHECKPOINT, "storage_path": str(scope.folder)}
     # Ray's sockets need a short path, and nothing of this Ray is to outlive the folder.
     with tempfile.TemporaryDirectory(prefix="digits-") as folder:
         file = Path(folder) / "config.yaml"

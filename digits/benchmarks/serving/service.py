@@ -11,7 +11,8 @@ from typing import Any
 
 from digits.benchmarks.measuring import Figure, Results, Scope, alternate
 from digits.benchmarks.serving import load
-from digits.benchmarks.serving.servers import NETWORK, Server, bare_server, plain_server, ray_service
+from digits.benchmarks.serving.servers import CHECKPOINT, Server, bare_server, plain_server, ray_service
+from digits.errors import BenchmarkError
 
 CONNECTIONS = 16
 FEW_CONNECTIONS = 2
@@ -41,8 +42,15 @@ class Measured:
 
 
 def under_load(scope: Scope, server: Server, kinds: Sequence[load.Kind]) -> Measured:
-    """Send one kind after another."""
+    """Send one kind after another; BenchmarkError where nothing is answered with 200."""
     results = {kind: load.measure(server.url, kind, scope.seconds, connections_for(kind)) for kind in kinds}
+    for kind, result in results.items():
+        if not result.per_second:
+            raise BenchmarkError(
+                f"{server.url} answered no request of kind {kind}; requests by status: {result.statuses}",
+                "answers with status 200",
+                "give it longer with --seconds, or mend the server",
+            )
     return Measured(results=results, start_s=server.start_s, peak_bytes=dict(server.peak_bytes))
 
 
@@ -59,13 +67,13 @@ def with_service(scope: Scope) -> Measured:
 
 def with_bare(scope: Scope) -> Measured:
     """Its API on uvicorn, without Ray."""
-    with bare_server(str(scope.checkpoint(NETWORK))) as server:
+    with bare_server(CHECKPOINT) as server:
         return under_load(scope, server, [*AIMS])
 
 
 def with_plain(scope: Scope, runtime: str) -> Measured:
     """FastAPI on uvicorn."""
-    with plain_server(scope, runtime) as server:
+    with plain_server(runtime) as server:
         return under_load(scope, server, OF_PLAIN_SERVERS)
 
 
@@ -102,7 +110,7 @@ def compare(turns: Mapping[str, Sequence[Measured]]) -> list[Figure]:
         return Figure(what=what, unit=unit, ours=ours, theirs=theirs, **{**shared, **more})
 
     def throughput(other: str, kind: load.Kind, aim: float | None) -> Figure:
-        what = f"{kind}, {connections_for(kind)} connections, {NETWORK}"
+        what = f"{kind}, {connections_for(kind)} connections"
         return figure(other, what, "requests/s", lambda turn: turn.results[kind].per_second, aim=aim)
 
     def slowest(other: str, kind: load.Kind, aim: float | None) -> Figure:
