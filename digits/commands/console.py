@@ -50,8 +50,10 @@ def run_job(settings: type[Settings], job: Callable[[Settings], dict[str, Any]])
         if isinstance(stream, io.TextIOWrapper):
             # A sign that a terminal or log cannot show, such as ± in ASCII, is no reason to lose a training's result.
             stream.reconfigure(errors="replace")
-    options = tyro.cli(settings)
+    begun = False
     try:
+        options = tyro.cli(settings)
+        begun = True
         stopping.begin()
         result = job(options)
         stopping.finish()
@@ -62,8 +64,8 @@ def run_job(settings: type[Settings], job: Callable[[Settings], dict[str, Any]])
         end_early(stop)
     except (SystemExit, ValueError, OSError, RuntimeError) as error:
         # While Ray starts, its own handlers are in place, and whatever they tear down fails in its own way. Its
-        # handler of SIGTERM raises SystemExit at once; nothing else in a job does.
-        if stopping.requested(patience_s=1.0 if isinstance(error, SystemExit) else 0.0):
+        # handler of SIGTERM raises SystemExit at once; nothing else in a job does, once its command line is read.
+        if stopping.requested(patience_s=1.0 if begun and isinstance(error, SystemExit) else 0.0):
             end_early(error)
         if isinstance(error, (ValueError, OSError)):
             sys.exit(f"error: {error}")

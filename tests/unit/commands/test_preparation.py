@@ -281,7 +281,8 @@ def test_settings_of_a_reader_that_are_named_count_even_where_they_are_the_defau
     run.write(folder)
     with pytest.raises(ConfigurationError, match="was begun with other settings"):
         prepare_reader(TrainReaderSettings(storage_path=str(tmp_path), resume=folder.name, **flags))
-    assert prepare_reader(TrainReaderSettings(storage_path=str(tmp_path), resume=folder.name))[0].training == run.training
+    goes_on, _, _ = prepare_reader(TrainReaderSettings(storage_path=str(tmp_path), resume=folder.name))
+    assert goes_on.training == run.training
 
 
 def test_a_reader_that_none_of_its_epochs_could_become_is_refused_before_ray_starts(tmp_path):
