@@ -11,8 +11,8 @@ from digits import interruptible
 from digits.diagnostics.task import CheckTask
 from digits.errors import MachineError
 from digits.training.driver import cause_of, refuse_machine
+from digits.training.group.tensorflow_cluster import worker_group
 from digits.training.resources import Workers
-from digits.training.tensorflow_cluster import worker_group
 
 TOLERANCE = 0.01
 """How far the weights of one worker and of all may be apart, as a fraction of their length: sums in another order."""

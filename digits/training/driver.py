@@ -30,10 +30,10 @@ from digits.data.split import Split
 from digits.errors import MachineError, TrainingError
 from digits.images import Digits
 from digits.storage import Storage
+from digits.training.group.tensorflow_cluster import worker_group
 from digits.training.resources import Workers
 from digits.training.runs import Run, untrained
 from digits.training.task import InTurn, TrainingTask, Turns
-from digits.training.tensorflow_cluster import worker_group
 
 MAX_STARTS = 60
 """Attempts to start a group for which there are not enough nodes, of half a minute each."""

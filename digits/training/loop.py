@@ -18,6 +18,7 @@ from digits.config import Recipe
 from digits.data.batches import Columns
 from digits.images import Digits
 from digits.training.batch_parts import in_parts, parts_of
+from digits.training.group.shared_sum import SharedSum, can_share, name_of_group
 from digits.training.state import EpochResult, TrainingState, require_finite
 from digits.training.trainable import TrainableModel
 
@@ -48,6 +49,22 @@ class Device:
     """MultiWorkerMirroredStrategy for several workers; the default runs alone."""
     cores: int = 1
     """Among how many cores each batch is divided."""
+    shared_sum: SharedSum | None = None
+    """Adds what several workers of one node have; the strategy is the default one then."""
+
+    @classmethod
+    def of_worker(cls, cores: int, rank: int, world_size: int, local_world_size: int, most_weights: int) -> "Device":
+        """That of one of `world_size` workers, `local_world_size` of them on its node, whose TF_CONFIG is set.
+
+        `most_weights` is the number of weights of the largest network that they train. Workers of one node without GPUs
+        wait for each other here.
+        """
+        if world_size == 1:
+            return cls(cores=cores)
+        if tf.config.list_physical_devices("GPU") or not can_share(local_world_size, world_size):
+            return cls(strategy=tf.distribute.MultiWorkerMirroredStrategy(), cores=cores)
+        largest = max(most_weights * np.float32().nbytes, np.float64().nbytes * 2)
+        return cls(cores=cores, shared_sum=SharedSum(name_of_group(), rank, world_size, largest))
 
 
 def fit(
@@ -79,6 +96,7 @@ def fit(
         parts=parts_of(len(columns.owned), device.cores),
         place=columns.owned.start,
         strategy=device.strategy,
+        shared_sum=device.shared_sum,
     )
     history = model.restore(resume) if resume else []
     held_out, photos = Scores(model, lambda: digits.validation), Scores(model, digits.photos)

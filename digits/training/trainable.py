@@ -18,6 +18,7 @@ import tensorflow as tf
 from digits.config import IMAGE_SIZE, Architecture, TrainingConfig
 from digits.models.layers import forward
 from digits.models.network import build_training_model
+from digits.training.group.shared_sum import SharedSum
 from digits.training.state import EpochResult, TrainingState
 
 WARMUP_STEPS = 200
@@ -43,6 +44,8 @@ class TrainableModel:
     place: int = 0
     """Where this worker's digits begin in each global batch."""
     strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
+    shared_sum: SharedSum | None = None
+    """Adds what the workers of one node have, instead of the strategy, which is the default one then."""
 
     def __post_init__(self) -> None:
         keras.backend.clear_session()
@@ -99,9 +102,10 @@ class TrainableModel:
             ),
             strict=True,
         )
-        # Keras' optimizer sums the gradients over all workers itself. A second sum here would multiply them by the
-        # number of workers, which Adam hides but for its epsilon.
         sums = [tf.add_n(parts) for parts in zip(*gradients, strict=True)]
+        # Under a strategy Keras' optimizer sums the gradients over all workers itself. A second sum here would multiply
+        # them by the number of workers, which Adam hides but for its epsilon.
+        sums = sums if self.shared_sum is None else added(sums, self.shared_sum)
         self.optimizer.apply(sums, self.model.trainable_variables)
         return tf.add_n(results)
 
@@ -152,8 +156,20 @@ class TrainableModel:
     @tf.function
     def sum_over_workers(self, totals: tf.Tensor) -> tf.Tensor:
         """The sum of a tensor over all workers."""
+        if self.shared_sum is not None:
+            (whole,) = added([totals], self.shared_sum)
+            return whole
         per_worker = self.strategy.run(lambda: totals)
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, per_worker, axis=None)
+
+
+def added(tensors: list[tf.Tensor], shared_sum: SharedSum) -> list[tf.Tensor]:
+    """Sums of tensors of one dtype over the workers of this node."""
+    flat = tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], 0)
+    sizes = [int(np.prod(tensor.shape)) for tensor in tensors]
+    whole = tf.numpy_function(shared_sum, [flat], flat.dtype)
+    parts = tf.split(tf.ensure_shape(whole, [sum(sizes)]), sizes)
+    return [tf.reshape(part, tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
 
 
 def count_correct(labels: tf.Tensor, probabilities: tf.Tensor, present: tf.Tensor) -> tf.Tensor:

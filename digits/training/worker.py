@@ -30,7 +30,7 @@ from digits.training.state import Diverged, TrainingState
 from digits.training.task import TrainingTask
 
 if TYPE_CHECKING:
-    import tensorflow as tf
+    from digits.training import loop
 
 
 def train_networks(task: TrainingTask) -> None:
@@ -72,15 +72,16 @@ class TrainingWorker:
         self.reading: dict[range, Future[tuple[Digits, Digits]]] = {}
 
     @cached_property
-    def tensorflow(self) -> tuple["tf.distribute.Strategy", int]:
-        """TensorFlow, set up: the strategy that joins the workers, and among how many cores each divides its batch."""
-        import tensorflow as tf
-
+    def device(self) -> "loop.Device":
+        """TensorFlow, set up: how the workers are joined, and among how many cores each divides its batch."""
+        from digits.training import loop
         from digits.training.batch_parts import prepare_tensorflow
 
-        smallest = min(network.recipe.training.global_batch_size for network in self.task.run.networks)
+        recipes = [network.recipe for network in self.task.run.networks]
+        smallest = min(recipe.training.global_batch_size for recipe in recipes)
         cores = prepare_tensorflow(self.local_world_size, smallest // self.world_size)
-        return tf.distribute.MultiWorkerMirroredStrategy(), cores
+        most_weights = max(recipe.architecture.num_parameters() for recipe in recipes)
+        return loop.Device.of_worker(cores, self.rank, self.world_size, self.local_world_size, most_weights)
 
     def sides(self, groups: range) -> Future[tuple[Digits, Digits]]:
         """This worker's share of both sides, read from now on; `groups` counts its originals on the training side."""
@@ -134,7 +135,7 @@ class TrainingWorker:
         columns = columns.of_worker(self.rank, self.world_size)
         sides = self.sides(columns.owned_groups)
         epochs = ahead(self.pool, self.epochs(sides, columns, config, done))
-        strategy, cores = self.tensorflow
+        device = self.device
         from digits.training import loop
 
         def report(state: TrainingState) -> None:
@@ -152,7 +153,7 @@ class TrainingWorker:
             report=report,
             progress=lambda epoch, fraction: self.tell("progress", network, epoch=epoch, fraction=fraction),
             resume=resume,
-            device=loop.Device(strategy=strategy, cores=cores),
+            device=device,
         )
 
     def epochs(

@@ -12,7 +12,7 @@ import ray.tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from digits.machine import usable_cores
-from digits.training.tensorflow_cluster import worker_group
+from digits.training.group.tensorflow_cluster import worker_group
 from digits.tuning.searches import TUNE
 from digits.tuning.trial_task import TRIAL, TrialTask
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import ray
 import ray.train
-import tensorflow as tf
 
 from digits.data.batches import Columns, digits_of_worker
 from digits.images import Digits
@@ -25,9 +24,9 @@ def train_with_others(task: TrialTask, number: int) -> None:
     """What each Ray Train worker of a trial does."""
     context = ray.train.get_context()
     rank, world_size = context.get_world_rank(), context.get_world_size()
-    batch_size = task.search.network(number).recipe.training.global_batch_size // world_size
-    cores = prepare_tensorflow(context.get_local_world_size(), batch_size)
-    device = loop.Device(strategy=tf.distribute.MultiWorkerMirroredStrategy(), cores=cores)
+    recipe, here = task.search.network(number).recipe, context.get_local_world_size()
+    cores = prepare_tensorflow(here, recipe.training.global_batch_size // world_size)
+    device = loop.Device.of_worker(cores, rank, world_size, here, recipe.architecture.num_parameters())
     train_candidate(task, number, report=ray.train.report, rank=rank, world_size=world_size, device=device)
 
 

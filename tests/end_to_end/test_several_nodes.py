@@ -207,7 +207,7 @@ def test_a_slow_worker_is_waited_for_and_a_killed_one_costs_no_finished_epoch(no
 
 
 def test_a_lost_node_shrinks_the_group_and_a_new_one_makes_it_grow(nodes, tiny_mnist, run_dir, together, monkeypatch):
-    from digits.training import tensorflow_cluster
+    from digits.training.group import tensorflow_cluster
 
     monkeypatch.setattr(tensorflow_cluster, "RESIZE_INTERVAL_S", 5.0)
     epochs = 24

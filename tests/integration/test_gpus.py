@@ -86,7 +86,7 @@ import ray
 from digits import cluster
 from digits.storage import Storage
 from digits.training.resources import choose_workers
-from digits.training.tensorflow_cluster import worker_group
+from digits.training.group.tensorflow_cluster import worker_group
 
 def where(config):
     import os

@@ -55,8 +55,6 @@ MAY_IMPORT = {
         "digits.training.loop",
         "digits.training.reader",
         "digits.training.trainable",
-        "digits.training.worker",
-        "digits.tuning.trial_worker",
         "digits.benchmarks.sides",
         "digits.benchmarks.scaling",
         "digits.diagnostics.worker",

@@ -25,9 +25,7 @@ from digits.training.loop import Device, WorkerDigits, fit
 BATCH_SIZE = 32
 
 
-def fit_rates(
-    architecture: Architecture, digits: Digits, epochs: int, cores: int, strategy: tf.distribute.Strategy
-) -> list[float]:
+def fit_rates(architecture: Architecture, digits: Digits, epochs: int, cores: int, *, alone: bool) -> list[float]:
     """This project's loop; TF_CONFIG says which worker this process is, as Ray Train does."""
     images, labels = digits
     task, world_size = 0, 1
@@ -38,12 +36,17 @@ def fit_rates(
     rows = slice(columns.owned_groups.start, columns.owned_groups.stop)
     mine, few = (images[rows], labels[rows]), (images[:100], labels[:100])
     rates: list[float] = []
+    device = (
+        Device(cores=cores)
+        if alone
+        else Device.of_worker(cores, task, world_size, world_size, architecture.num_parameters())
+    )
     fit(
         Recipe(architecture=architecture, training=replace(RECIPES["baseline"].training, epochs=epochs)),
         columns,
         WorkerDigits(epochs=[mine] * epochs, validation=few, photos=lambda: few),
         report=lambda state: rates.append(state.history[-1].images_per_second),
-        device=Device(strategy=strategy, cores=cores),
+        device=device,
     )
     return rates
 
@@ -81,7 +84,6 @@ def raw_rates(architecture: Architecture, digits: Digits, epochs: int) -> list[f
 def main(side: str, folder: str, network: str, num_digits: int, epochs: int, threads: int) -> None:
     # fit divides each batch among the cores itself.
     tf.config.threading.set_intra_op_parallelism_threads(threads if side == "raw" else 1)
-    strategy = tf.distribute.get_strategy() if side == "fit-alone" else tf.distribute.MultiWorkerMirroredStrategy()
     images, labels = read_parquet(Path(folder))
     repeats = -(-num_digits // len(labels))
     digits = np.tile(images, (repeats, 1, 1))[:num_digits], np.tile(labels, repeats)[:num_digits]
@@ -89,7 +91,7 @@ def main(side: str, folder: str, network: str, num_digits: int, epochs: int, thr
     if side == "raw":
         rates = raw_rates(architecture, digits, epochs)
     else:
-        rates = fit_rates(architecture, digits, epochs, threads, strategy)
+        rates = fit_rates(architecture, digits, epochs, threads, alone=side == "fit-alone")
     print(json.dumps({"images_per_second": rates[1:]}))
 
 

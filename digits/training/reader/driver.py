@@ -14,11 +14,11 @@ from digits.data.files import DigitFiles
 from digits.errors import require
 from digits.storage import Storage
 from digits.training.driver import MAX_STARTS, SNAPSHOT, TellFailures, fit, listening
+from digits.training.group.tensorflow_cluster import worker_group
 from digits.training.reader import squares
 from digits.training.reader.finish import judging_digits
 from digits.training.reader.run import PageRun
 from digits.training.resources import Workers
-from digits.training.tensorflow_cluster import worker_group
 
 
 def train(

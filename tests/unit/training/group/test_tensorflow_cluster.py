@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from digits.training.tensorflow_cluster import free_address, join_cluster
+from digits.training.group.tensorflow_cluster import free_address, join_cluster
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 PROXY = "http://127.0.0.1:9"
 """Nobody listens there."""
 SUM = """
-from digits.training.tensorflow_cluster import free_address, join_cluster
+from digits.training.group.tensorflow_cluster import free_address, join_cluster
 join_cluster([free_address()], 0)
 import tensorflow as tf
 strategy = tf.distribute.MultiWorkerMirroredStrategy()
