@@ -41,7 +41,7 @@ NUM_SIMULATED, SEED = 190, 14
 """Simulated photos, of digits that no training sees, and the seed of the pictures."""
 MEASURED_TIMES = ("seconds", "train_seconds", "images_per_second")
 """Figures of an epoch that differ from run to run."""
-SINCE = ("photo_loss",)
+SINCE = ("photo_loss", "num_photos")
 """Figures of an epoch that are measured since the record was made."""
 CANDIDATE = ("name", "architecture", "learning_rate")
 """What the record has of the network of a trial."""
