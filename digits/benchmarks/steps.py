@@ -50,7 +50,6 @@ def measure(scope: Scope, results: Results) -> None:
             {
                 "fit": partial(one_worker, "fit"),
                 "raw": partial(one_worker, "raw"),
-                "alone": partial(one_worker, "fit-alone"),
                 "two": two_workers,
             },
             scope.repeats,
@@ -71,13 +70,6 @@ def measure(scope: Scope, results: Results) -> None:
                 against="1 worker, all cores",
                 ours=rates["two"],
                 theirs=rates["fit"],
-                aim=0.9,
-            ),
-            Figure(
-                **common,
-                what=f"{network}, MultiWorkerMirroredStrategy of 1 worker",
-                against="the default strategy",
-                ours=rates["fit"],
-                theirs=rates["alone"],
+                aim=0.75,
             ),
         ]

@@ -1,6 +1,6 @@
 """Images per second of training steps alone: digits.training.loop.fit, or a raw compiled TensorFlow loop.
 
-Both run batches of 32 with Adam on the same network. Arguments: fit, fit-alone or raw, folder of digits, network,
+Both run batches of 32 with Adam on the same network. Arguments: fit or raw, folder of digits, network,
 number of digits, epochs, threads. Prints the rate of each epoch after the first, which compiles.
 """
 
@@ -25,7 +25,7 @@ from digits.training.loop import Device, WorkerDigits, fit
 BATCH_SIZE = 32
 
 
-def fit_rates(architecture: Architecture, digits: Digits, epochs: int, cores: int, *, alone: bool) -> list[float]:
+def fit_rates(architecture: Architecture, digits: Digits, epochs: int, cores: int) -> list[float]:
     """This project's loop; TF_CONFIG says which worker this process is, as Ray Train does."""
     images, labels = digits
     task, world_size = 0, 1
@@ -36,17 +36,12 @@ def fit_rates(architecture: Architecture, digits: Digits, epochs: int, cores: in
     rows = slice(columns.owned_groups.start, columns.owned_groups.stop)
     mine, few = (images[rows], labels[rows]), (images[:100], labels[:100])
     rates: list[float] = []
-    device = (
-        Device(cores=cores)
-        if alone
-        else Device.of_worker(cores, task, world_size, world_size, architecture.num_parameters())
-    )
     fit(
         Recipe(architecture=architecture, training=replace(RECIPES["baseline"].training, epochs=epochs)),
         columns,
         WorkerDigits(epochs=[mine] * epochs, validation=few, photos=lambda: few),
         report=lambda state: rates.append(state.history[-1].images_per_second),
-        device=device,
+        device=Device.of_worker(cores, task, world_size, world_size, architecture.num_parameters()),
     )
     return rates
 
@@ -91,7 +86,7 @@ def main(side: str, folder: str, network: str, num_digits: int, epochs: int, thr
     if side == "raw":
         rates = raw_rates(architecture, digits, epochs)
     else:
-        rates = fit_rates(architecture, digits, epochs, threads, alone=side == "fit-alone")
+        rates = fit_rates(architecture, digits, epochs, threads)
     print(json.dumps({"images_per_second": rates[1:]}))
 
 
