@@ -103,7 +103,7 @@ def write_best(storage: Storage) -> None:
     Where all records are set aside there is none. Whoever writes it looks again afterwards: the last one to write has
     seen the records of all.
     """
-    written: Entry | str | None = "nothing"
+    written: object = "nothing yet"
     while (best := (registry := Registry.read(storage)).best()) != written:
         if best is not None:
             (storage / BEST).write_bytes(json.dumps(best_of(registry, best), indent=1, allow_nan=False).encode())
