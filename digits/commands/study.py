@@ -5,7 +5,6 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 import ray
@@ -19,7 +18,7 @@ from digits.machine import usable_cores
 from digits.models import checkpoints
 from digits.models.checkpoints import RECORD, Checkpoint
 from digits.models.inference import build_classifier
-from digits.models.registry import measured
+from digits.models.registry import validated_on
 from digits.reporting.page import percent
 from digits.storage import Storage
 from digits.training.runs import Run
@@ -55,7 +54,7 @@ def load_compared(judged: Checkpoint, paths: Sequence[str]) -> list[Compared]:
     groups: dict[str, list[Checkpoint]] = {}
     for checkpoint in loaded.values():
         require(
-            validated_on(checkpoint) == validated_on(judged),
+            validated_on(checkpoint.record["data"]) == validated_on(judged.record["data"]),
             f"{checkpoint.path} was trained on other digits than {judged.path}, or on another split of them",
             "checkpoints whose validation digits are the same",
             "train both with the same data, protocol and split",
@@ -72,12 +71,6 @@ def load_compared(judged: Checkpoint, paths: Sequence[str]) -> list[Compared]:
             name += "'"
         compared[name] = Compared(name=name, checkpoints=tuple(group))
     return list(compared.values())
-
-
-def validated_on(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Which digits validated a checkpoint: what of its data its training digits alone depend on is left out."""
-    on = measured(checkpoint.record)["measured_on"]
-    return {name: value for name, value in on.items() if name != "score_name"}
 
 
 def identity_of(checkpoint: Checkpoint) -> tuple[str, str]:

@@ -207,11 +207,15 @@ def shipped_entry() -> Entry:
 
 def measured(record: Mapping[str, Any]) -> dict[str, Any]:
     """The score of a checkpoint, given its record, and what it was measured on."""
-    metrics, data = record["metrics"], dict(record["data"])
+    metrics = record["metrics"]
     name = "validation_accuracy" if metrics["photo_score"] is None else "photo_score"
+    return {"score": metrics[name], "measured_on": {"score_name": name, **validated_on(record["data"])}}
+
+
+def validated_on(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides which digits validate, of the data in a checkpoint's record: paths and weights do not."""
     left_out = ("path", "weights", *(() if data["protocol"] == "article" else ONLY_OF_ARTICLE))
-    split = {key: value for key, value in data.items() if key not in left_out}
-    return {"score": metrics[name], "measured_on": {"score_name": name, **split}}
+    return {key: value for key, value in data.items() if key not in left_out}
 
 
 def _without_options(path: str) -> str:
