@@ -67,7 +67,7 @@ class ReadTable:
         )
         self.file.parent.check_writable()
         self.rows: dict[str, Row] = {}
-        # What a kill left half written ends otherwise.
+        # What a kill left half written has another name.
         parts = [name for name in self.parts.files() if PART.fullmatch(name)]
         for name in parts:
             self.rows |= {row["file"]: row for row in self._part(name)}

@@ -132,6 +132,16 @@ def storage_fails(error, inside=None):
 BROKEN = CheckpointError("weights.npz cannot be read")
 
 
+def behind(tmp_path, metrics):
+    """A service with the first checkpoint; a better second one is registered since."""
+    storage = Storage.open(tmp_path)
+    register(storage, "a/first", photo_score=0.8)
+    service = Service(metrics)
+    service.swap({"storage_path": str(tmp_path)})
+    register(storage, "b/second", photo_score=0.9)
+    return service
+
+
 @pytest.mark.parametrize(
     "fail",
     [
@@ -142,11 +152,7 @@ BROKEN = CheckpointError("weights.npz cannot be read")
     ids=["by itself", "in reading", "in reading without permission"],
 )
 def test_a_best_checkpoint_is_tried_again_where_storage_failed(tmp_path, metrics, monkeypatch, fail):
-    storage = Storage.open(tmp_path)
-    register(storage, "a/first", photo_score=0.8)
-    service = Service(metrics)
-    service.swap({"storage_path": str(tmp_path)})
-    register(storage, "b/second", photo_score=0.9)
+    service = behind(tmp_path, metrics)
     with monkeypatch.context() as failing:
         failing.setattr(service_module, "load_model", fail)
         assert service.follow() and service.model.name == "first" and service.refused
@@ -165,11 +171,7 @@ def test_a_best_checkpoint_is_tried_again_where_storage_failed(tmp_path, metrics
     ids=["no file", "no file in reading", "damaged"],
 )
 def test_a_best_checkpoint_is_not_tried_again_where_it_is_at_fault(tmp_path, metrics, monkeypatch, fail):
-    storage = Storage.open(tmp_path)
-    register(storage, "a/first", photo_score=0.8)
-    service = Service(metrics)
-    service.swap({"storage_path": str(tmp_path)})
-    register(storage, "b/second", photo_score=0.9)
+    service = behind(tmp_path, metrics)
     with monkeypatch.context() as failing:
         failing.setattr(service_module, "load_model", fail)
         assert service.follow()
