@@ -173,6 +173,12 @@ def load(path: str | Storage) -> Checkpoint:
     return Checkpoint(folder=folder, architecture=architecture, weights=weights, record=record, graphs=graphs)
 
 
+def is_of_storage(error: Exception) -> bool:
+    """Whether storage failed, so that nothing is known of the checkpoint; a file that is not there is its fault."""
+    fault = error if isinstance(error, OSError) else error.__cause__
+    return isinstance(fault, OSError) and not isinstance(fault, FileNotFoundError)
+
+
 def best_checkpoint(storage_path: str) -> str:
     """Path of the checkpoint that best.json of a storage path names; see `digits.models.registry.find_best`."""
     storage = Storage.open(storage_path)

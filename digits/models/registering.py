@@ -87,7 +87,7 @@ def set_damaged_aside(storage: Storage) -> list[str]:
         try:
             checkpoints.load(registry.folder(best))
         except CheckpointError as error:
-            if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
+            if checkpoints.is_of_storage(error):
                 raise
             chosen, aside = registry.chosen, registry.choice.set_aside if registry.choice else frozenset()
             _write_choice(registry, chosen.id if chosen and chosen != best else None, {*aside, best.id})

@@ -24,6 +24,7 @@ from digits.errors import (
     UserError,
 )
 from digits.images import decode_image
+from digits.models.checkpoints import is_of_storage
 from digits.reading.answer import Reading
 from digits.reading.one_digit import Look, look_at
 from digits.reading.reader import Reader
@@ -101,7 +102,7 @@ class Service:
                 self.tried = public(str(found))
                 model = load_model(found)
         except (UserError, OSError) as error:
-            if _is_of_storage(error):
+            if is_of_storage(error):
                 self.tried = None  # nothing is known of the checkpoint: `follow` tries it again
             self.metrics.swapped(accepted=False)
             self.refused = str(error)
@@ -234,9 +235,3 @@ def _told_as_its_fault() -> Iterator[None]:
         raise
     except Exception as error:
         raise CheckpointError(f"the checkpoint cannot be used: {type(error).__name__}: {error}") from error
-
-
-def _is_of_storage(error: Exception) -> bool:
-    """Whether storage failed, so that nothing is known of the checkpoint; a file that is not there is its fault."""
-    fault = error if isinstance(error, OSError) else error.__cause__
-    return isinstance(fault, OSError) and not isinstance(fault, FileNotFoundError)

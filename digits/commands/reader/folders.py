@@ -7,7 +7,7 @@ from typing import Any
 from digits.commands.console import show_table
 from digits.evaluation.pages.folder import LabelledPage, PageReading, pages_csv, read_files, score_of
 from digits.evaluation.pages.score import edit_distance
-from digits.images import decode_image, upright_size
+from digits.images import decode_with_size
 from digits.reading.networks import Networks
 from digits.reporting.page import PAGE_SIDE, PageShown, thumbnail
 
@@ -50,12 +50,11 @@ def read_pages(
 
 def shown(page: LabelledPage, read: PageReading) -> PageShown:
     """What the report shows of a page."""
-    data = page.path.read_bytes()
-    width, height = upright_size(data)
+    photo, (width, height) = decode_with_size(page.path.read_bytes(), longer_side=PAGE_SIDE)
     digits = read.reading.digits if read.reading else ()
     return PageShown(
         name=page.path.name,
-        photo=thumbnail(decode_image(data, longer_side=PAGE_SIDE), PAGE_SIDE),
+        photo=thumbnail(photo, PAGE_SIDE),
         boxes=tuple(
             (one.box[0] / width, one.box[1] / height, one.box[2] / width, one.box[3] / height) for one in digits
         ),

@@ -203,6 +203,18 @@ def test_infinite_and_double_weights_are_refused_by_their_names(tmp_path):
         checkpoints.load(str(write_checkpoint(tmp_path / "double", weights=weights)))
 
 
+@pytest.mark.parametrize(
+    ("cause", "of_storage"),
+    [(PermissionError(13, "denied"), True), (FileNotFoundError(2, "gone"), False), (ValueError("no JSON"), False)],
+)
+def test_storage_that_fails_is_told_from_a_checkpoint_that_is_damaged(cause, of_storage):
+    error = CheckpointError("it cannot be read")
+    assert not checkpoints.is_of_storage(error)
+    error.__cause__ = cause
+    assert checkpoints.is_of_storage(error) is of_storage
+    assert checkpoints.is_of_storage(cause) is of_storage
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"checkpoint": 3}'])
 def test_a_broken_best_json_is_a_clear_error(tmp_path, content):
     (tmp_path / "best.json").write_text(content)
