@@ -19,8 +19,11 @@ from digits.machine import quoted_interpreter, usable_cores
 from digits.storage import Storage
 from digits.tokens import use_private_token
 
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
+    # TensorFlow takes oneDNN by itself only on processors made for it; others, too, train faster with it.
+    ONEDNN: "1",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     # Reports reach Ray Train's controller when it asks for them: often enough for epochs of a second.
@@ -123,7 +126,8 @@ def join_cluster(options: dict[str, Any]) -> None:
     os.environ[API_SERVER] = context.address_info["gcs_address"] if context.dashboard_url else NO_API_SERVER
     # What all processes of a job get has to be known when it connects.
     ray.shutdown()
-    ray.init(runtime_env={"env_vars": {API_SERVER: os.environ[API_SERVER]}, **quoted_interpreter()}, **options)
+    names = (API_SERVER, ONEDNN)
+    ray.init(runtime_env={"env_vars": {name: os.environ[name] for name in names}, **quoted_interpreter()}, **options)
 
 
 def free_port() -> int:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -65,3 +66,18 @@ def test_what_else_keeps_ray_from_starting_is_told_at_once(monkeypatch):
     with pytest.raises(Exception, match="no space"):
         cluster.start_cluster({}, state_api=False)
     assert len(started) == 1
+
+
+@pytest.mark.parametrize("chosen", [None, "0"])
+def test_all_processes_of_a_job_compute_with_onednn_unless_the_user_chose(monkeypatch, chosen):
+    begun = []
+
+    def init(**options):
+        begun.append(options)
+        return SimpleNamespace(dashboard_url="", address_info={"gcs_address": "127.0.0.1:1"})
+
+    monkeypatch.setattr(os, "environ", {} if chosen is None else {cluster.ONEDNN: chosen})
+    monkeypatch.setattr(cluster.ray, "init", init)
+    monkeypatch.setattr(cluster.ray, "shutdown", lambda: None)
+    cluster.join_cluster({})
+    assert begun[-1]["runtime_env"]["env_vars"][cluster.ONEDNN] == os.environ[cluster.ONEDNN] == (chosen or "1")
