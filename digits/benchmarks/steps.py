@@ -4,22 +4,25 @@ There are only as many digits as steady rates need; the first epoch, which compi
 """
 
 import json
+import os
 import statistics
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 from digits.benchmarks.measuring import NETWORKS, Figure, Results, Scope, alternate, free_port, run_side
+from digits.cluster import ENVIRONMENT
 from digits.machine import usable_cores
 
 EPOCHS = 4
 
 
 def rate(scope: Scope, side: str, network: str, threads: int, environment: dict[str, str] | None = None) -> float:
-    """Median images per second of one process."""
+    """Median images per second of one process: `fit` with the settings of TensorFlow that jobs make, `raw` without."""
+    settings = {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()} if side == "fit" else {}
     num_digits = min(scope.digits or 32_000, 32_000)
     arguments = (side, scope.data_folder(), network, num_digits, EPOCHS, threads)
-    finished = run_side("digits.benchmarks.sides.steps", *arguments, environment=environment)
+    finished = run_side("digits.benchmarks.sides.steps", *arguments, environment={**settings, **(environment or {})})
     return statistics.median(finished.document["images_per_second"])
 
 
