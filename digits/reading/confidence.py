@@ -10,8 +10,12 @@ import numpy as np
 
 MOST = 1 - 1e-4
 """What the page network says is taken to lie between this and what it lacks to 1."""
+TIE = 1e-12
+"""Added to each other digit's probability, so that what an answer lacks to 1 has somewhere to go."""
 STEPS = 50
 """Of Newton's method, which needs fewer than ten."""
+HALVED = 20
+"""How often a step is halved until it leads to a likelier scale; at the likeliest one none does."""
 PRIOR = 1e-3
 """Strength with which slope 1 and offset 0 are kept, so that digits that are all right have a slope too."""
 
@@ -27,16 +31,32 @@ class Confidence:
         """The probability, 0..1, that a digit of which the page network says `said`, 0..1, is right."""
         return float(1 / (1 + np.exp(-(self.slope * log_odds(said) + self.offset))))
 
+    def of_answer(self, probabilities: np.ndarray) -> np.ndarray:
+        """Probabilities of the ten digits, float32 (10,), of which the likeliest has what this scale says of it."""
+        digit = int(probabilities.argmax())
+        others = np.delete(probabilities, digit) + TIE
+        # No other digit becomes the likeliest one.
+        answered = max(self(float(probabilities[digit])), 1.001 * others.max() / (others.sum() + others.max()))
+        return np.insert(others / others.sum() * (1 - answered), digit, answered).astype(np.float32)
+
     @classmethod
     def fit(cls, said: np.ndarray, right: np.ndarray) -> Self:
         """The likeliest scale for what was said, float (N,), of digits that were right, bool (N,)."""
         x = np.stack([log_odds(said), np.ones(len(said))], 1)
         prior, at = np.array([1.0, 0.0]), np.array([1.0, 0.0])
+
+        def cost(at: np.ndarray) -> float:
+            away = at - prior
+            return float(np.sum(np.logaddexp(0, np.where(right, -1, 1) * (x @ at))) + PRIOR / 2 * away @ away)
+
         for _ in range(STEPS):
             p = 1 / (1 + np.exp(-(x @ at)))
             gradient = x.T @ (p - right) + PRIOR * (at - prior)
             hessian = x.T @ (x * (p * (1 - p))[:, None]) + PRIOR * np.eye(2)
-            at = at - np.clip(np.linalg.solve(hessian, gradient), -2, 2)
+            step = np.linalg.solve(hessian, gradient)
+            # Where next to all digits are right, a whole step can lead away, and back, for ever.
+            shorter = (at - step / 2**halved for halved in range(HALVED))
+            at = next((tried for tried in shorter if cost(tried) < cost(at)), at)
         return cls(slope=float(at[0]), offset=float(at[1]))
 
 

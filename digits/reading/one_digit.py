@@ -7,7 +7,7 @@ Where a digit is seen but is too faint or in too much noise to be drawn as MNIST
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ from digits.errors import NoDigitFound, NotADigit, SeveralDigits
 from digits.images import decode_with_size
 from digits.preprocessing.prepare import Prepared, prepare
 from digits.reading.answer import ReadDigit, Reading
-from digits.reading.confidence import log_odds
+from digits.reading.confidence import Confidence, log_odds
 from digits.reading.cut_out import cut_out, with_pictures
 from digits.reading.detect import FINE_SIDE
 from digits.reading.merge import Found, likely, merged
@@ -30,19 +30,15 @@ AGREEMENT = 0.235
 CERTAIN, DOUBT = 0.99, 0.2
 """Where the digit network is less certain of a digit, more agreement is needed: this share of the log-odds it lacks."""
 SURE_OF_WHOLE = 0.9
-"""The digit network's probability, of a whole picture of 28x28, from which it answers whatever the glance saw; of 60
-pictures of noise that small none reaches it."""
+"""The digit network's probability of a whole 28x28 picture, which no noise reaches: it answers whatever was glanced."""
 WEIGHT = 0.5
 """Of the page network's logarithms in the pool, beside 1 for the digit network's."""
 MARGIN = 0.4
 """Paper around a digit that preparation overlooked, as a fraction of its longer side."""
 UNSURE, OPINION = 0.6, 0.25
-"""A page's digit that the page network gives less probability is looked at by the digit network, too, whose logarithms
-weigh so much in the pool; chosen on simulated pages."""
-CLOSE = 0.15
-"""Paper around such a digit, as a fraction of its longer side: more would show its neighbours."""
-LEAST = 1e-4
-"""Added to probabilities before they are pooled, so that neither network forbids a digit."""
+"""A page's digit of less probability is shown to the digit network, too, whose logarithms weigh so much in the pool."""
+CLOSE = 0.15  # paper around such a digit, as a fraction of its longer side: more would show its neighbours
+LEAST = 1e-4  # added before probabilities are pooled, so that neither network forbids a digit
 SPECK = 0.04
 """Fraction of the ink that a second piece of a digit in MNIST's form may have before it is looked at."""
 GRAIN = 1.5
@@ -59,9 +55,8 @@ class Look:
     """What both networks are shown of one picture, and what the page network made of it."""
 
     images: np.ndarray
-    """uint8 (K, 28, 28): what the digit network is to read, the digit as MNIST would draw it. A picture of 28x28 is
-    itself the last one, since what is drawn of it lacks what clutter touches; so is a smaller one, with paper around
-    it."""
+    """uint8 (K, 28, 28): what the digit network reads, the digit as MNIST would draw it. A picture of 28x28 is itself
+    the last one, since what is drawn of it lacks what clutter touches; so is a smaller one, with paper around it."""
     box: Box
     found: Found | None
     """The likeliest digit at that place; None where no glance was needed, or nothing was seen."""
@@ -73,6 +68,8 @@ class Look:
     """Whether the images are drawn as MNIST would; else the only one is cut out of the photo, for people."""
     is_digit: bool = False
     """Whether a digit is known to be there: then it is read, however unlike one it looks."""
+    scale: Confidence = field(default_factory=Confidence)
+    """How sure what both networks answer together may sound."""
 
     @property
     def image(self) -> np.ndarray:
@@ -88,9 +85,9 @@ class Look:
         mean: np.ndarray = probabilities.mean(axis=0)
         if self.as_it_came or (self.is_whole and probabilities[-1].max() >= SURE_OF_WHOLE):
             return mean
-        if self.found is None and self.is_digit:
-            return mean
         if self.found is None:
+            if self.is_digit:
+                return mean
             raise unlike()
         seen = self.found.probabilities
         pooled = mean * seen**WEIGHT if self.is_prepared else seen
@@ -99,7 +96,7 @@ class Look:
         doubt = DOUBT * (log_odds(CERTAIN) - log_odds(surest))
         if log_odds(agreed) - doubt < log_odds(AGREEMENT) and not self.is_digit:
             raise unlike()
-        return (pooled / pooled.sum()).astype(np.float32)
+        return self.scale.of_answer(pooled / pooled.sum())
 
 
 def look_at(photo: np.ndarray, reader: Reader) -> Look:
@@ -108,6 +105,10 @@ def look_at(photo: np.ndarray, reader: Reader) -> Look:
     Raises SeveralDigits, NotADigit where the page network sees no digit, and NoDigitFound where preparation finds
     nothing to prepare.
     """
+    return replace(_look_at(photo, reader), scale=reader.confidence_of_one)
+
+
+def _look_at(photo: np.ndarray, reader: Reader) -> Look:
     refusal: NoDigitFound | None = None
     as_it_came: Look | None = None
     try:
@@ -199,9 +200,8 @@ def glance(photo: np.ndarray, reader: Reader) -> tuple[list[Found], tuple[int, .
     if scale < 1:
         size = tuple(max(1, round(side * scale)) for side in photo.shape[1::-1])
         photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
-    grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
-    seen = shown(grey)
-    return seen.as_it_came(merged(reader.detector.whole(seen.grey, (0,)), seen.grey.shape)), grey.shape
+    seen = shown(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY))
+    return seen.as_it_came(merged(reader.detector.whole(seen.grey, (0,)), seen.grey.shape)), photo.shape[:2]
 
 
 def prepare_at(photo: np.ndarray, box: Box, around: float = MARGIN, turns: int = 0) -> Prepared:

@@ -28,6 +28,8 @@ READER = "reader"
 """Name of a reader's folder inside a checkpoint's."""
 NETWORK, RECORD = "network.onnx", "reader.json"
 FORMAT = 1
+SCALES = ("confidence", "confidence_of_one")
+"""Keys of a record under which it says how sure the reader sounds."""
 TURNED_BY = 1.3
 """How much more sure a turned page must look than an upright one before it is turned."""
 SURE = 0.65
@@ -49,6 +51,8 @@ class Reader:
     detector: Detector
     thresholds: Thresholds
     confidence: Confidence = field(default_factory=Confidence)
+    confidence_of_one: Confidence = field(default_factory=Confidence)
+    """Of a picture of one digit, of what both networks answer together; jobs/pack.py fits it."""
     record: dict[str, Any]
     """How it was made, and what it scored."""
 
@@ -69,14 +73,15 @@ class Reader:
         if digest != expected:
             raise CheckpointError(f"{folder / NETWORK} is damaged: its SHA-256 is {digest}", f"SHA-256 {expected}")
         try:
-            thresholds, confidence = Thresholds(**record["thresholds"]), Confidence(**record.get("confidence", {}))
+            thresholds = Thresholds(**record["thresholds"])
+            scales = {name: Confidence(**record[name]) for name in SCALES if name in record}
         except (KeyError, TypeError) as error:
             raise CheckpointError(
                 f"{folder / RECORD} has no usable thresholds: {error!r}", "a reader's record"
             ) from error
         if not isinstance(record.get("name"), str) or not isinstance(record.get("simulated_pages"), dict):
             raise CheckpointError(f"{folder / RECORD} is incomplete", "the keys name and simulated_pages")
-        return cls(detector=Detector(network, threads), thresholds=thresholds, confidence=confidence, record=record)
+        return cls(detector=Detector(network, threads), thresholds=thresholds, record=record, **scales)
 
     def read(self, picture: np.ndarray | bytes) -> Reading:
         """Every digit of a picture: uint8 (H, W, 3) RGB, uint8 (H, W) grey, or the bytes of a picture file.

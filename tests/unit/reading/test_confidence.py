@@ -19,6 +19,39 @@ def test_a_fitted_scale_gives_how_often_digits_are_right(slope, offset):
     assert calibration_gap(confidences, right) < 0.02 < calibration_gap(1 - confidences, right)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_likeliest_scale_is_found_where_next_to_all_digits_are_right(seed):
+    rng = np.random.default_rng(seed)
+    said = 1 / (1 + np.exp(-rng.uniform(4, 9, 900)))
+    true = Confidence(slope=0.5, offset=1.2)
+    right = rng.random(len(said)) < [true(one) for one in said]
+    assert 0.97 < right.mean() < 1
+
+    def cost(scale):
+        p = np.array([scale(one) for one in said])
+        return -np.log(np.where(right, p, 1 - p)).sum()
+
+    fitted = Confidence.fit(said, right)
+    around = [
+        Confidence(slope=fitted.slope + a, offset=fitted.offset + b) for a in (-0.05, 0.05) for b in (-0.05, 0.05)
+    ]
+    assert cost(fitted) < min(map(cost, [*around, true, Confidence()]))
+
+
+@pytest.mark.parametrize("scale", [Confidence(slope=0.5, offset=1.2), Confidence(slope=0.3, offset=-3.0)])
+@pytest.mark.parametrize("likeliest", [0.45, 0.8, 1.0])
+def test_an_answer_sounds_as_sure_as_its_scale_says_and_stays_the_answer(scale, likeliest):
+    probabilities = np.array([0.0, likeliest, 0.75 * (1 - likeliest), 0.25 * (1 - likeliest), *[0] * 6], np.float32)
+    scaled = scale.of_answer(probabilities)
+    assert scaled.shape == (10,) and scaled.dtype == np.float32
+    assert scaled.sum() == pytest.approx(1, abs=1e-6) and scaled.argmax() == 1
+    assert scaled.max() >= scale(likeliest) - 1e-6
+    if scale(likeliest) > 0.5:
+        assert scaled.max() == pytest.approx(scale(likeliest), abs=1e-6)
+    if likeliest < 1:
+        assert scaled[2] / scaled[3] == pytest.approx(3, rel=1e-4)
+
+
 def test_it_rises_and_stays_between_nothing_and_all():
     for confidence in (Confidence(), Confidence(slope=0.7, offset=3.0)):
         values = [confidence(said) for said in np.linspace(0, 1, 50)]

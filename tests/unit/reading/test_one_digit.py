@@ -17,6 +17,7 @@ from digits.evaluation.simulated_photos import PhotoConditions, photo_set
 from digits.images import encode_png, to_rgb
 from digits.reading import one_digit
 from digits.reading.answer import ReadDigit
+from digits.reading.confidence import Confidence
 from digits.reading.networks import shipped
 from digits.reading.one_digit import is_one_piece, look_at, look_at_box, read_photo, read_picture, second_look
 from digits.reading.reader import too_many
@@ -304,3 +305,19 @@ def test_more_agreement_is_needed_where_the_digit_network_is_not_certain(reader,
     assert seen.judge(certain).argmax() == right
     with pytest.raises(NotADigit):
         seen.judge(unsure)
+
+
+def test_what_both_networks_answer_sounds_as_sure_as_the_reader_says(reader, digits):
+    page = simulated_page(*digits, np.random.default_rng((84, 2)), CONDITIONS["one digit"])
+    humble = replace(reader, confidence_of_one=Confidence(slope=0.5, offset=0.3))
+    raw, scaled = (
+        replace(look_at(page.picture, humble), scale=scale).answer(shipped().classifier.probabilities)
+        for scale in (Confidence(), humble.confidence_of_one)
+    )
+    assert look_at(page.picture, humble).scale == humble.confidence_of_one
+    assert scaled.argmax() == raw.argmax() == int(page.digits)
+    assert scaled.max() == pytest.approx(humble.confidence_of_one(float(raw.max())), abs=1e-6) and scaled.max() < 0.995
+    in_mnists_form = cv2.cvtColor(digits[0][0], cv2.COLOR_GRAY2RGB)
+    as_it_is = shipped().classifier.probabilities(digits[0][:1])[0]
+    answer = look_at(in_mnists_form, humble).answer(shipped().classifier.probabilities)
+    assert np.allclose(answer, as_it_is, atol=1e-6)
