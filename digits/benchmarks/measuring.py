@@ -4,9 +4,11 @@ Machines differ and are never quite idle, so a ratio of two runs right after eac
 """
 
 import contextlib
+import itertools
 import json
 import os
 import re
+import shutil
 import socket
 import statistics
 import subprocess
@@ -61,12 +63,16 @@ class Scope:
         if self.digits is None and copies == 1:
             return find_mnist()
         folder = self.folder / f"digits-{self.digits or 'all'}-x{copies}"
-        if not folder.exists():
-            images, labels = read_parquet(find_mnist())
-            images, labels = images[: self.digits], labels[: self.digits]
-            folder.mkdir(parents=True)
-            for copy in range(copies):
-                write_parquet(folder / f"train-{copy}.parquet", images, labels)
+        if folder.exists():
+            return folder
+        folder.mkdir(parents=True)
+        if self.digits is None:  # files as large as those of one copy: how many there are is what grows
+            for file, copy in itertools.product(find_mnist().glob("*.parquet"), range(copies)):
+                shutil.copyfile(file, folder / f"{file.stem}-{copy}.parquet")
+            return folder
+        images, labels = read_parquet(find_mnist())
+        for copy in range(copies):
+            write_parquet(folder / f"train-{copy}.parquet", images[: self.digits], labels[: self.digits])
         return folder
 
     def checkpoint(self, network: str) -> Path:
