@@ -20,10 +20,10 @@ from digits.errors import NoDigitFound, NotADigit, SeveralDigits, require
 from digits.evaluation.pages.simulated import CONDITIONS, simulated_page
 from digits.evaluation.photo_score import everyday_photos
 from digits.models import checkpoints
-from digits.models.inference import built
+from digits.models.inference import build_classifier, built
 from digits.reading.confidence import Confidence
 from digits.reading.networks import Networks
-from digits.reading.one_digit import look_at
+from digits.reading.one_digit import Classify, look_at
 from digits.reading.reader import NETWORK, READER, RECORD, Reader
 from digits.storage import Storage
 
@@ -61,16 +61,15 @@ def pack(settings: PackSettings) -> dict[str, Any]:
     )
     require(settings.photos >= 2, f"--photos {settings.photos}", "at least 2", "leave it out for 4,000")
     checkpoint, source = checkpoints.load(settings.checkpoint), Storage.open(settings.reader)
-    Reader.load(source)  # refuses what is damaged
-    for name in (NETWORK, RECORD):
-        (output / READER / name).write_bytes((source / name).read_bytes())
+    reader = Reader.load(source)  # refuses what is damaged
+    confidence = fit_confidence(reader, build_classifier(checkpoint, 1).probabilities, settings.photos)
+    (output / READER / NETWORK).write_bytes((source / NETWORK).read_bytes())
+    reader_record = {**reader.record, "confidence_of_one": vars(confidence)}
+    (output / READER / RECORD).write_bytes(json.dumps(reader_record, indent=1, allow_nan=False).encode())
     # Last, so that a folder that has a record is complete.
     record = {key: value for key, value in checkpoint.record.items() if key not in REMADE}
     graphs = built(checkpoint.architecture, checkpoint.weights)
     checkpoints.write(output, weights=checkpoint.weights, record=record, graphs=graphs)
-    confidence = fit_confidence(Networks.load(output), settings.photos)
-    reader_record = json.loads((output / READER / RECORD).read_bytes()) | {"confidence_of_one": vars(confidence)}
-    (output / READER / RECORD).write_bytes(json.dumps(reader_record, indent=1, allow_nan=False).encode())
     networks = Networks.load(output)
     print(f"{networks.checkpoint.name} and {networks.reader.record['name']}, together in {output}", flush=True)
     return {
@@ -80,15 +79,15 @@ def pack(settings: PackSettings) -> dict[str, Any]:
     }
 
 
-def fit_confidence(networks: Networks, count: int) -> Confidence:
-    """How sure answers to pictures of one digit may sound, by how often those to simulated ones are right."""
+def fit_confidence(reader: Reader, classify: Classify, count: int) -> Confidence:
+    """How sure answers to pictures of one digit may sound, by how often those to `count` simulated ones are right."""
     said, right = [], []
     with ProgressLine() as line:
         for number, (photo, label) in enumerate(simulated_photos(count)):
             line.show("simulated photos", number / count)
             try:
-                look = replace(look_at(photo, networks.reader), scale=Confidence())
-                probabilities = look.answer(networks.classifier.probabilities)
+                look = replace(look_at(photo, reader), scale=Confidence())
+                probabilities = look.answer(classify)
             except (NoDigitFound, NotADigit, SeveralDigits):
                 continue
             said.append(float(probabilities.max()))

@@ -1,4 +1,4 @@
-"""How sure a reading sounds: from what the page network says of a digit to the probability that it is right.
+"""How sure a reading sounds: from what the networks say of a digit to the probability that it is right.
 
 Platt scaling (J. Platt, Probabilistic outputs for support vector machines, 1999), fitted on simulated pages.
 """
@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 MOST = 1 - 1e-4
-"""What the page network says is taken to lie between this and what it lacks to 1."""
+"""What the networks say is taken to lie between this and what it lacks to 1."""
 TIE = 1e-12
 """Added to each other digit's probability, so that what an answer lacks to 1 has somewhere to go."""
 STEPS = 50
@@ -22,13 +22,13 @@ PRIOR = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class Confidence:
-    """P(right) = 1 / (1 + exp(-(slope x + offset))), where x are the log-odds of what the page network says."""
+    """P(right) = 1 / (1 + exp(-(slope x + offset))), where x are the log-odds of what the networks say."""
 
     slope: float = 1.0
     offset: float = 0.0
 
     def __call__(self, said: float) -> float:
-        """The probability, 0..1, that a digit of which the page network says `said`, 0..1, is right."""
+        """The probability, 0..1, that a digit of which the networks say `said`, 0..1, is right."""
         return float(1 / (1 + np.exp(-(self.slope * log_odds(said) + self.offset))))
 
     def of_answer(self, probabilities: np.ndarray) -> np.ndarray:

@@ -63,6 +63,16 @@ def test_how_sure_both_sound_is_fitted_on_simulated_photos(tmp_path):
         pack(replace(settings, output=str(tmp_path / "three"), photos=1))
 
 
+def test_nothing_is_written_while_it_is_being_fitted(tmp_path, monkeypatch):
+    def interrupted(count):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(packing, "simulated_photos", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pack(PackSettings(checkpoint=str(SHIPPED), reader=str(SHIPPED / "reader"), output=str(tmp_path / "both")))
+    assert not (tmp_path / "both").exists()
+
+
 def test_the_photos_are_the_same_each_time_and_of_both_kinds():
     one, two = (list(packing.simulated_photos(6)) for _ in range(2))
     assert [label for _, label in one] == [label for _, label in two]
