@@ -61,12 +61,17 @@ def sample_digits(images: np.ndarray, labels: np.ndarray, *, inverted_copies: bo
     return png(figure)
 
 
-def learning_curves(histories: Mapping[str, Sequence[Sequence[EpochResult]]]) -> bytes:
-    """Loss and accuracy by epoch; each network has one colour and one line for each seed."""
+def learning_curves(
+    histories: Mapping[str, Sequence[Sequence[EpochResult]]], kept: Mapping[str, Sequence[int]]
+) -> bytes:
+    """Loss and accuracy by epoch; each network has one colour and one line for each seed.
+
+    `kept` is the epoch, from 1, that each network and seed is finished with; it gets a ring.
+    """
     figure = new_figure(11, 4.2)
     loss, accuracy = figure.subplots(1, 2)
     for colour, (name, runs) in zip(COLOURS, histories.items(), strict=False):
-        for number, history in enumerate(runs):
+        for number, (history, best) in enumerate(zip(runs, kept[name], strict=True)):
             epochs = [epoch.epoch for epoch in history]
             label = name if number == 0 else None
             style = {"color": colour, "marker": "o", "markersize": 3.5, "linewidth": 1.6}
@@ -76,6 +81,9 @@ def learning_curves(histories: Mapping[str, Sequence[Sequence[EpochResult]]]) ->
             accuracy.plot(
                 epochs, [100 * epoch.train_accuracy for epoch in history], color=colour, linestyle=":", linewidth=1.3
             )
+            ring = {"s": 90, "facecolors": "none", "edgecolors": colour, "linewidths": 1.6}
+            loss.scatter(best, history[best - 1].validation_loss, **ring)
+            accuracy.scatter(best, 100 * history[best - 1].validation_accuracy, **ring)
     loss.set_title("Loss", loc="left")
     loss.set_ylabel("mean cross-entropy")
     accuracy.set_title("Accuracy", loc="left")
@@ -86,6 +94,7 @@ def learning_curves(histories: Mapping[str, Sequence[Sequence[EpochResult]]]) ->
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.plot([], [], color=INK, label="validation")
         axes.plot([], [], color=INK, linestyle=":", label="training")
+        axes.scatter([], [], s=60, facecolors="none", edgecolors=INK, label="epoch that is kept")
         axes.legend(frameon=False)
     return png(figure)
 

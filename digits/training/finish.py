@@ -46,9 +46,11 @@ def finish(
     temperature = fit_temperature(logits, labels)
     probabilities = softmax(logits / np.float64(temperature)).astype(np.float32)
     predictions = LabelledPredictions(probabilities=probabilities, labels=labels)
+    last = next(runs.readable_epochs(run_dir, network))
     record = {
         **best.record,
         "name": network.name,
+        "history": last.record["history"],
         "calibration": {
             "temperature": temperature,
             "expected_calibration_error": held_out_calibration_error(

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any, ClassVar, Self
@@ -194,6 +194,15 @@ def last_state(
     return None
 
 
+def readable_epochs(run_dir: Storage, network: Network) -> Iterator[Checkpoint]:
+    """The checkpoints of a network's epochs that can be read, last epoch first."""
+    for name in finished_epochs(run_dir, network):
+        try:
+            yield checkpoints.load(run_dir / name)
+        except CheckpointError:
+            continue  # last_state has told of it
+
+
 def best_epoch(run_dir: Storage, network: Network) -> Checkpoint:
     """The best of the epochs that can be read; CheckpointError where there is none.
 
@@ -201,12 +210,7 @@ def best_epoch(run_dir: Storage, network: Network) -> Checkpoint:
     it, of all epochs within one standard error of the highest, it is the one with the highest validation accuracy (the
     one-standard-error rule; Breiman et al., Classification and Regression Trees, 1984). Of equals it is the earliest.
     """
-    readable = []
-    for name in finished_epochs(run_dir, network):
-        try:
-            readable.append(checkpoints.load(run_dir / name))
-        except CheckpointError:
-            continue  # last_state has told of it
+    readable = list(readable_epochs(run_dir, network))
     if not readable:
         raise CheckpointError(f"no epoch of {network.name} can be read in {run_dir}")
     if network.recipe.training.select_by == "photo_score":

@@ -1,5 +1,6 @@
 """Training on Ray Train: it learns, any number of workers computes the same, and it goes on where it stopped."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -134,6 +135,26 @@ def test_the_finished_checkpoint_is_the_best_epoch_calibrated(uninterrupted, tin
     assert finished.predictions.loss <= best.validation_loss + 1e-6
     assert 0 <= record["calibration"]["expected_calibration_error"] < 0.5
     assert {"weights.npz", "model.keras", "checkpoint.json"} <= set((run_dir / "baseline-seed0").files())
+
+
+def test_a_network_whose_best_epoch_is_not_its_last_keeps_the_figures_of_every_epoch(
+    uninterrupted, tiny_mnist, tmp_path
+):
+    complete_dir, _, _ = uninterrupted
+    run, run_dir = Run.read(complete_dir), Storage.open(tmp_path) / "best_second"
+    network = run.networks[0]
+    for epoch in range(1, EPOCHS + 1):
+        folder = run_dir / network.epoch_name(epoch)
+        shutil.copytree((complete_dir / network.epoch_name(epoch)).path, folder.path)
+        record = json.loads((folder / checkpoints.RECORD).read_bytes())
+        record["metrics"]["validation_accuracy"] = 0.9 if epoch == 2 else 0.1
+        (folder / checkpoints.RECORD).write_bytes(json.dumps(record).encode())
+    runs.complete_best_epoch(run_dir, network, lambda best: b"keras")
+    files = find_digits(tiny_mnist)
+    images, labels = read_without_ray(files, split_rows(files, run.data), inverted_copies=True)
+    finished = finish(run_dir, network, images, labels, {"mnist": len(labels) // 2})
+    assert finished.checkpoint.record["metrics"]["epoch"] == 2
+    assert [epoch["epoch"] for epoch in finished.checkpoint.record["history"]] == [1, 2, 3]
 
 
 def test_the_keras_file_is_written_once_for_each_network_and_holds_its_best_epoch(uninterrupted):

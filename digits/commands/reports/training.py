@@ -51,23 +51,26 @@ def report(
     `images` are the validation digits, uint8 (N, 28, 28), and `started` is when the job began, by perf_counter.
     Returns the job's JSON document.
     """
+    records = [one.checkpoint.record for one in finished]
+    by_name = {name: list(group) for name, group in groupby(records, key=lambda record: record["architecture_name"])}
     histories = {
-        name: [[EpochResult(**epoch) for epoch in one.checkpoint.record["history"]] for one in group]
-        for name, group in groupby(finished, key=lambda one: one.checkpoint.record["architecture_name"])
+        name: [[EpochResult(**epoch) for epoch in record["history"]] for record in group]
+        for name, group in by_name.items()
     }
+    kept = {name: [record["metrics"]["epoch"] for record in group] for name, group in by_name.items()}
     best = max(finished, key=lambda one: one.score)
     labels = best.predictions.labels
     pictures = {
         "digits.png": figures.sample_digits(
             images, labels, inverted_copies=best.checkpoint.record["data"]["inverted_copies"]
         ),
-        "learning_curves.png": figures.learning_curves(histories),
+        "learning_curves.png": figures.learning_curves(histories, kept),
     }
     for one in finished:
         name = one.checkpoint.name
         pictures[f"confusion-{name}.png"] = figures.confusion_matrix(one.predictions, name)
         pictures[f"predictions-{name}.png"] = figures.prediction_grid(images, one.predictions, name)
-    write_files(run_dir, {**pictures, "history.csv": history_csv([one.checkpoint.record for one in finished])})
+    write_files(run_dir, {**pictures, "history.csv": history_csv(records)})
     registry, damaged = registering.register(storage, [one.checkpoint for one in finished])
 
     total_s = time.perf_counter() - started

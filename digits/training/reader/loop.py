@@ -47,7 +47,7 @@ class PageNetwork:
                 self.config.learning_rate, weight_decay=WEIGHT_DECAY, beta_2=0.99, global_clipnorm=LARGEST_GRADIENT
             )
             self.optimizer.build(self.model.trainable_variables)
-        self.mean = self.weights()
+        self.mean = {path: tf.Variable(array, trainable=False) for path, array in self.weights().items()}
 
     def restore(self, state: PageState) -> None:
         """Go on from where an epoch ended."""
@@ -55,7 +55,8 @@ class PageNetwork:
             variable.assign(state.weights[variable.path])
         for variable, array in zip(self.optimizer.variables, state.optimizer, strict=True):
             variable.assign(array)
-        self.mean = {path: array.copy() for path, array in state.mean.items()}
+        for path, variable in self.mean.items():
+            variable.assign(state.mean[path])
 
     def weights(self) -> dict[str, np.ndarray]:
         """Copies of the present weights by their paths in the model, such as stem_conv/kernel."""
@@ -65,16 +66,21 @@ class PageNetwork:
         """Copies of all that training goes on from."""
         return PageState(
             weights=self.weights(),
-            mean={path: array.copy() for path, array in self.mean.items()},
+            mean={path: variable.numpy().copy() for path, variable in self.mean.items()},
             optimizer=[keras.ops.convert_to_numpy(variable) for variable in self.optimizer.variables],
             history=history,
         )
 
     def average(self, step: int) -> None:
         """Add the present weights to their running mean, after `step` steps."""
-        stays = min(AVERAGED, step / (step + 50))
-        for path, weights in self.weights().items():
-            self.mean[path] += (1 - stays) * (weights - self.mean[path])
+        self._average(tf.constant(1 - min(AVERAGED, step / (step + 50)), tf.float32))
+
+    @tf.function
+    def _average(self, share: Any) -> None:
+        # Compiled: variables read one by one, outside of a graph, take as long as half a step.
+        for weights in self.model.weights:
+            mean = self.mean[weights.path]
+            mean.assign_add(share * (tf.convert_to_tensor(weights.value) - mean))
 
     @tf.function
     def step(self, step: Any, maps: Any, centres: Any, boxes: Any, digits: Any) -> Any:

@@ -93,9 +93,7 @@ def prepare_tensorflow(local_world_size: int) -> "tf.distribute.Strategy":
 
     from digits.training.batch_parts import take_share_of_node
 
-    # A core is left to the tasks that make pages: convolutions on two threads take 1.7 times the processor time.
-    threads = max(1, take_share_of_node(local_world_size) - 1)
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_intra_op_parallelism_threads(take_share_of_node(local_world_size))
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
