@@ -1,14 +1,17 @@
 """Pictures of a search: score by hyper-parameter, learning curves with early stops, Pareto fronts."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.text import Annotation
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
 from digits.reporting.figures import COLOURS, INK, PALE, WRONG, new_figure, png, quiet
 from digits.tuning.budget import score_of
@@ -54,6 +57,25 @@ def label_ends(axes: Axes, x: float, labels: Sequence[tuple[float, str, str]]) -
             f" {text}", (x, score), (4, place - wanted), textcoords="offset points", color=colour, va="center"
         )
         lowest = place
+
+
+def name_points(axes: Axes, points: np.ndarray, names: Mapping[int, str]) -> None:
+    """Write names beside points, float (N, 2) in data coordinates, where they cover neither points nor each other.
+
+    `names` by row of `points`; the axes' limits and scales must be final. Where all places are taken, the first is.
+    """
+    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in axes.transData.transform(points)]
+    offsets = [*product((5, -5), (0, 7, -7, 14, -14, 21, -21, 28, -28))]
+    for row, name in names.items():
+        text = axes.annotate(name, points[row], offsets[0], textcoords="offset points", va="center", fontsize=8)
+
+        def covered(offset: tuple[int, int], text: Annotation = text) -> int:
+            text.set(position=offset, horizontalalignment="left" if offset[0] > 0 else "right")
+            box = text.get_window_extent()
+            return box.count_overlaps(taken) + (box.x0 < axes.bbox.x0 or box.x1 > axes.bbox.x1)
+
+        covered(min(offsets, key=covered))
+        taken.append(text.get_window_extent())
 
 
 def per_cent(trial: TrialResult) -> float:
@@ -166,23 +188,20 @@ def fronts(trials: Sequence[TrialResult], milliseconds: dict[int, float]) -> byt
     """
     scored = ranked(trials)
     figure = new_figure(11, 4.6)
-    costs = {
+    costs: dict[str, list[float]] = {
         "parameters": [trial.candidate.architecture.num_parameters() for trial in scored],
         "milliseconds for one image on one thread": [milliseconds[trial.number] for trial in scored],
     }
     scores = np.array([trial.score for trial in scored])
-    for axes, (name, values) in zip(figure.subplots(1, 2, sharey=True), costs.items(), strict=True):
-        values = np.array(values, float)
-        front = np.flatnonzero(pareto_front(scores, values))
-        front = front[np.argsort(values[front])]
-        axes.step(values[front], 100 * scores[front], where="post", color=PALE, linewidth=3, zorder=0)
-        for place, trial in enumerate(scored):
+    panels: Sequence[Axes] = figure.subplots(1, 2, sharey=True)
+    on_front = [pareto_front(scores, np.array(values, float)) for values in costs.values()]
+    for axes, (name, values), best in zip(panels, costs.items(), on_front, strict=True):
+        front = sorted(np.flatnonzero(best).tolist(), key=values.__getitem__)
+        axes.step([values[row] for row in front], 100 * scores[front], where="post", color=PALE, linewidth=3, zorder=0)
+        for row, trial in enumerate(scored):
             colour = COLOUR_OF[trial.candidate.name]
-            face = colour if place in front else "white"
-            axes.plot(values[place], 100 * scores[place], "o", color=colour, markerfacecolor=face, markersize=6)
-            if place in front or trial.candidate.known:
-                label = trial.candidate.name if trial.candidate.known else trial.name
-                axes.annotate(f" {label}", (values[place], 100 * scores[place]), fontsize=8, va="bottom")
+            face = colour if best[row] else "white"
+            axes.plot(values[row], 100 * scores[row], "o", color=colour, markerfacecolor=face, markersize=6)
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:,.10g}")
@@ -190,12 +209,20 @@ def fronts(trials: Sequence[TrialResult], milliseconds: dict[int, float]) -> byt
         axes.set_xlabel(name)
         quiet(axes)
         axes.set_title(f"{len(front)} of {len(scored)} networks are on the front", loc="left", fontsize=11)
-    scale_by_errors(figure.axes[0], (100 * scores).tolist())
-    figure.axes[0].set_ylabel(SCORE[scored[0].rank_by])
+    scale_by_errors(panels[0], (100 * scores).tolist())
+    panels[0].set_ylabel(SCORE[scored[0].rank_by])
     figure.legend(
         handles=legend(trials, "on the front", "beaten"),
         ncols=len(COLOUR_OF) + 2,
         frameon=False,
         loc="outside lower center",
     )
+    figure.draw_without_rendering()  # names are placed in the final layout
+    for axes, values, best in zip(panels, costs.values(), on_front, strict=True):
+        names = {
+            row: trial.candidate.name if trial.candidate.known else trial.name
+            for row, trial in enumerate(scored)
+            if trial.candidate.known or best[row]
+        }
+        name_points(axes, np.stack([np.array(values, float), 100 * scores], 1), names)
     return png(figure)
