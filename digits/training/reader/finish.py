@@ -34,10 +34,13 @@ from digits.training.reader.run import PageRun, PageState
 from digits.training.reader.squares import TRAINING_DIGITS
 
 PACKAGES = ("ray", "tensorflow", "keras", "numpy", "onnx", "onnxruntime", "opencv-python-headless")
-EPOCH_PAGES, THRESHOLD_PAGES, FINAL_PAGES = 2, 5, 5
+EPOCH_PAGES, THRESHOLD_PAGES, FINAL_PAGES = 4, 10, 5
 """Simulated pages of each condition: to judge an epoch, to choose thresholds, and to report at the end."""
-SINGLES = 100
-"""Pictures of one digit that choose thresholds beside pages, with the same weight: people send about as many."""
+SINGLES, NOTHING = 200, 40
+"""Pictures of one digit, and of each kind without digits, that choose thresholds beside pages.
+
+Those of one digit have the same weight as the pages: people send about as many.
+"""
 EPOCH_SEED, THRESHOLD_SEED, FINAL_SEED = 1, 2, 3
 SURE = 0.9
 """Confidence above which people take an answer for granted."""
@@ -103,7 +106,7 @@ class LookedAt:
             singles=[looked(2000, n, CONDITIONS["one digit"]) for n in range(SINGLES)],
             nothing=[
                 reader.find(grey_of(page_without_digits(kind, np.random.default_rng((seed, 1000 + place, n)))))[0]
-                for n in numbers
+                for n in range(NOTHING)
                 for place, kind in enumerate(WITHOUT_DIGITS)
             ],
         )
