@@ -154,7 +154,7 @@ def train_reader(settings: TrainReaderSettings) -> dict[str, Any]:
     return {
         "run_dir": str(run_dir),
         "reader": str(run_dir / "reader"),
-        "epoch": len(record["history"]),
+        "epoch": record["epoch"],
         "simulated_pages": {key: pages[key] for key in ("character_error_rate", "exact", "answered_without_digits")},
         "seconds": time.perf_counter() - started,
     }
@@ -173,4 +173,5 @@ def train_and_finish(
     cluster.check_shared(run_dir.parent, files.local_paths, alone=is_default_of_a_copy(settings.storage_path))
     workers = workers_for(settings.num_workers, run.training.global_batch_size, resources, num_nodes)
     driver.train(run, run_dir, workers, files=files, on_event=progress)
+    print("choosing thresholds on simulated pages, a few minutes", flush=True)
     return finish(run, run_dir, files)

@@ -1,11 +1,12 @@
 """How well pages are read: digits in reading order against the truth, and pages without digits that were answered."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
+from digits.evaluation.pages.sheets import PageConditions
 from digits.evaluation.pages.simulated import CONDITIONS, simulated_page
 from digits.evaluation.pages.without_digits import WITHOUT_DIGITS, page_without_digits
 
@@ -93,27 +94,30 @@ class SimulatedScore:
 
 
 def score_simulated(
-    read: ReadLines, digits: np.ndarray, labels: np.ndarray, *, pages: int, seed: int
+    read: ReadLines, digits: np.ndarray, labels: np.ndarray, *, pages: int, seed: int, threads: int = 1
 ) -> SimulatedScore:
-    """Read `pages` simulated pages of each condition and of each kind without digits.
+    """Read `pages` simulated pages of each condition and of each kind without digits, on so many threads.
 
-    `digits` uint8 (N, 28, 28), light ink on black, with integer labels (N,), are written on them.
+    `digits` uint8 (N, 28, 28), light ink on black, with integer labels (N,), are written on them. `read` must bear
+    being called from several threads.
     """
-    by_condition = {}
-    for place, (name, conditions) in enumerate(CONDITIONS.items()):
-        answers, truths = [], []
-        for number in range(pages):
-            page = simulated_page(digits, labels, np.random.default_rng((seed, place, number)), conditions)
-            answers.append(read(page.picture))
-            truths.append(page.lines)
-        by_condition[name] = PageScore.of(answers, truths)
-    answered: Counter[str] = Counter()
-    for place, kind in enumerate(WITHOUT_DIGITS):
-        for number in range(pages):
-            picture = page_without_digits(kind, np.random.default_rng((seed, 1000 + place, number)))
-            answered[kind] += bool(read(picture))
-    return SimulatedScore(
-        by_condition=by_condition,
-        answered={kind: answered[kind] for kind in WITHOUT_DIGITS},
-        pages_without_digits=pages,
-    )
+
+    def read_page(place: int, number: int, conditions: PageConditions) -> tuple[list[str], tuple[str, ...]]:
+        page = simulated_page(digits, labels, np.random.default_rng((seed, place, number)), conditions)
+        return read(page.picture), page.lines
+
+    def answer(place: int, number: int, kind: str) -> bool:
+        return bool(read(page_without_digits(kind, np.random.default_rng((seed, 1000 + place, number)))))
+
+    with ThreadPoolExecutor(threads) as pool:
+        numbers = range(pages)
+        lines = [pool.map(read_page, [n] * pages, numbers, [c] * pages) for n, c in enumerate(CONDITIONS.values())]
+        answers = [pool.map(answer, [n] * pages, numbers, [kind] * pages) for n, kind in enumerate(WITHOUT_DIGITS)]
+        return SimulatedScore(
+            by_condition={
+                name: PageScore.of(*zip(*of_condition, strict=True))
+                for name, of_condition in zip(CONDITIONS, lines, strict=True)
+            },
+            answered={kind: sum(of_kind) for kind, of_kind in zip(WITHOUT_DIGITS, answers, strict=True)},
+            pages_without_digits=pages,
+        )

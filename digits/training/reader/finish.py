@@ -4,8 +4,10 @@ The pages are those of `digits.evaluation.pages`, written with MNIST digits that
 """
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
+from itertools import product
 from typing import Any, Self
 
 import numpy as np
@@ -20,6 +22,7 @@ from digits.evaluation.pages.score import SimulatedScore, edit_distance, score_s
 from digits.evaluation.pages.sheets import PageConditions
 from digits.evaluation.pages.simulated import CONDITIONS, SimulatedPage, simulated_page
 from digits.evaluation.pages.without_digits import WITHOUT_DIGITS, page_without_digits
+from digits.machine import usable_cores
 from digits.models.calibration import calibration_gap
 from digits.models.page_onnx import onnx_file
 from digits.models.page_targets import PageArchitecture
@@ -30,7 +33,7 @@ from digits.reading.merge import Found, Thresholds, likely
 from digits.reading.reader import Reader, box_in, grey_of, write_reader
 from digits.storage import Storage
 from digits.training.reader import run as runs
-from digits.training.reader.run import PageRun, PageState
+from digits.training.reader.run import PageEpoch, PageRun
 from digits.training.reader.squares import TRAINING_DIGITS
 
 PACKAGES = ("ray", "tensorflow", "keras", "numpy", "onnx", "onnxruntime", "opencv-python-headless")
@@ -77,7 +80,9 @@ def judge(
     reader = Reader(
         detector=Detector(onnx_file(architecture, weights)), thresholds=thresholds or Thresholds(), record={}
     )
-    return score_simulated(lambda picture: lines_read(reader, picture), *digits, pages=pages, seed=seed)
+    return score_simulated(
+        lambda picture: lines_read(reader, picture), *digits, pages=pages, seed=seed, threads=usable_cores()
+    )
 
 
 @dataclass(kw_only=True, eq=False)
@@ -100,16 +105,19 @@ class LookedAt:
             page = simulated_page(*digits, np.random.default_rng((seed, place, number)), conditions)
             return page, *reader.find(grey_of(page.picture))
 
-        numbers = range(THRESHOLD_PAGES)
-        return cls(
-            pages=[looked(place, n, each) for n in numbers for place, each in enumerate(CONDITIONS.values())],
-            singles=[looked(2000, n, CONDITIONS["one digit"]) for n in range(SINGLES)],
-            nothing=[
-                reader.find(grey_of(page_without_digits(kind, np.random.default_rng((seed, 1000 + place, n)))))[0]
-                for n in range(NOTHING)
-                for place, kind in enumerate(WITHOUT_DIGITS)
-            ],
-        )
+        def found(place: int, number: int, kind: str) -> list[Found]:
+            picture = page_without_digits(kind, np.random.default_rng((seed, 1000 + place, number)))
+            return reader.find(grey_of(picture))[0]
+
+        pages = product(range(THRESHOLD_PAGES), enumerate(CONDITIONS.values()))
+        nothing = product(range(NOTHING), enumerate(WITHOUT_DIGITS))
+        one = CONDITIONS["one digit"]
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            return cls(
+                pages=list(pool.map(lambda job: looked(job[1][0], job[0], job[1][1]), pages)),
+                singles=list(pool.map(lambda number: looked(2000, number, one), range(SINGLES))),
+                nothing=list(pool.map(lambda job: found(job[1][0], job[0], job[1][1]), nothing)),
+            )
 
     def error_rate(self, thresholds: Thresholds) -> float:
         """Of pages and of single digits, with the same weight; answers to pages without digits cost too."""
@@ -166,8 +174,10 @@ _TRIED: dict[str, Iterable[float]] = {
 
 
 def finish(run: PageRun, run_dir: Storage, files: DigitFiles) -> dict[str, Any]:
-    """Make the best epoch a reader, RUN/reader; returns its record."""
+    """Make the best epoch a reader, RUN/reader; returns its record, which has the figures of every epoch."""
     state = runs.best_epoch(run_dir)
+    last = runs.last_state(run_dir, on_damage=lambda error: None)  # the workers have told of it
+    assert last is not None, "one epoch at least can be read"
     digits = judging_digits(files)
     architecture = PageArchitecture(**run.architecture)
     network = onnx_file(architecture, state.mean)
@@ -175,7 +185,7 @@ def finish(run: PageRun, run_dir: Storage, files: DigitFiles) -> dict[str, Any]:
     thresholds = choose_thresholds(looked)
     confidence = Confidence.fit(*looked.answers(thresholds))
     score = judge(architecture, state.mean, digits, pages=FINAL_PAGES, seed=FINAL_SEED, thresholds=thresholds)
-    record = record_of(run, state, score)
+    record = record_of(run, len(state.history), last.history, score)
     # Judged on other pages than those it was fitted on.
     said, right = LookedAt.by(Detector(network), digits, FINAL_SEED).answers(thresholds)
     record["confidence_on_simulated_pages"] = confidence_of(np.array([confidence(one) for one in said]), right)
@@ -195,10 +205,11 @@ def confidence_of(confidences: np.ndarray, right: np.ndarray) -> dict[str, float
     }
 
 
-def record_of(run: PageRun, state: PageState, score: SimulatedScore) -> dict[str, Any]:
-    """How a reader was made and what it scored."""
+def record_of(run: PageRun, best: int, history: tuple[PageEpoch, ...], score: SimulatedScore) -> dict[str, Any]:
+    """How a reader was made, of which epoch, from 1, and what it scored."""
     return {
-        "name": f"reader-seed{run.training.seed}-epoch{len(state.history):03d}",
+        "name": f"reader-seed{run.training.seed}-epoch{best:03d}",
+        "epoch": best,
         "architecture": run.architecture,
         "training": asdict(run.training),
         "fingerprint": run.fingerprint,
@@ -211,6 +222,6 @@ def record_of(run: PageRun, state: PageState, score: SimulatedScore) -> dict[str
             "by_condition": {name: one.to_dict() for name, one in score.by_condition.items()},
             "answered": score.answered,
         },
-        "history": [asdict(epoch) for epoch in state.history],
+        "history": [asdict(epoch) for epoch in history],
         "versions": {"digits": __version__, **{name: version(name) for name in PACKAGES}},
     }

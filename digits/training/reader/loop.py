@@ -77,7 +77,7 @@ class PageNetwork:
 
     @tf.function
     def _average(self, share: Any) -> None:
-        # Compiled: read one by one, outside of a graph, variables took a third of the time, waiting for the interpreter.
+        # Compiled: read one by one, variables took a third of the time, waiting for the interpreter.
         for weights in self.model.weights:
             mean = self.mean[weights.path]
             mean.assign_add(share * (tf.convert_to_tensor(weights.value) - mean))
