@@ -1,5 +1,7 @@
 """The page network in Keras: equal in onnxruntime, learning, and going on from where it stood."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -86,3 +88,16 @@ def test_training_learns_and_what_was_interrupted_goes_on_as_if_it_had_not_been(
     assert [epoch.epoch for epoch in resumed[-1].history] == [1, 2, 3, 4]
     for path, mean in whole[-1].mean.items():
         assert np.allclose(resumed[-1].mean[path], mean, atol=1e-5), path
+
+
+def test_the_mean_moves_towards_the_weights_after_each_step_by_a_share_that_falls():
+    config, states = PageTraining(epochs=4, squares_per_epoch=8, global_batch_size=8), []
+    strategy = tf.distribute.get_strategy()
+    fit(
+        SMALL, config, batches(), strategy=strategy, resume=None, score=lambda state: None, report=states.append
+    )  # fmt: skip
+    for step, (before, after) in enumerate(pairwise(states), 2):
+        for path, mean in after.mean.items():
+            expected = before.mean[path] + 50 / (step + 50) * (after.weights[path] - before.mean[path])
+            np.testing.assert_allclose(mean, expected, rtol=1e-4, atol=1e-6, err_msg=path)
+    assert not np.allclose(states[-1].mean["stem_conv/kernel"], states[-1].weights["stem_conv/kernel"])
