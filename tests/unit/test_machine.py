@@ -144,11 +144,11 @@ for call in sys.argv[2:]:
 
 
 def test_training_computes_in_as_many_threads(pretended):
-    """Three cores: in three parts of a batch, in one that all of them work on, and beside the reader's pages."""
+    """Three cores: in three parts of a batch, in one that all of them work on, and for the reader."""
     expected = {
         "batch_parts.prepare_tensorflow(1, 48)": "3 1",
         "batch_parts.prepare_tensorflow(1, 16)": "3 3",
-        "worker.prepare_tensorflow(1)": "3 2",
+        "worker.prepare_tensorflow(1)": "3 3",
     }
     root = pretended("0::/\n", {"sys/fs/cgroup/cpu.max": "300000 100000\n"})
     command = [sys.executable, "-c", THREADS, root, *expected]
