@@ -35,7 +35,7 @@ WEIGHT = 0.5
 """Of the page network's logarithms in the pool, beside 1 for the digit network's."""
 MARGIN = 0.4
 """Paper around a digit that preparation overlooked, as a fraction of its longer side."""
-UNSURE, OPINION = 0.7, 0.5
+UNSURE, OPINION = 0.6, 0.25
 """A page's digit of less probability is shown to the digit network, too, whose logarithms weigh so much in the pool."""
 CLOSE = 0.15  # paper around such a digit, as a fraction of its longer side: more would show its neighbours
 LEAST = 1e-4  # added before probabilities are pooled, so that neither network forbids a digit

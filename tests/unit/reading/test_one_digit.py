@@ -264,7 +264,7 @@ def test_a_digit_that_touches_its_frame_has_its_box_in_the_picture(reader, digit
 def test_a_digit_of_a_page_of_which_the_page_network_is_unsure_is_asked_of_the_digit_network_too(reader, digits):
     """Whichever way the page lies: simulated pages have fewer errors."""
     networks, alone, both = shipped(), 0, 0
-    for seed, name in ((21, "show-through"), (41, "show-through"), (31, "turned"), (41, "turned")):
+    for seed, name in ((21, "table"), (31, "show-through"), (21, "turned")):
         place = list(CONDITIONS).index(name)
         for number in range(4):
             page = simulated_page(*digits, np.random.default_rng((seed, place, number)), CONDITIONS[name])
