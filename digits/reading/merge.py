@@ -44,15 +44,15 @@ class Found:
 class Thresholds:
     """Confidences, chosen on simulated pages, below which nothing is answered."""
 
-    digit: float = 0.1
+    digit: float = 0.25
     """Of a digit."""
-    relative: float = 0.3
+    relative: float = 0.4
     """Of a digit, as a fraction of what the better half of the picture's digits have."""
-    alike: float = 1.7
+    alike: float = 2.5
     """How many times higher or lower than the page's typical digit a digit may be."""
     page: float = 0.5
     """Of the better half of a picture's digits: below it the picture shows no digit."""
-    faint: float = 0.35
+    faint: float = 0.0
     """How strong a digit's ink must be, as a fraction of what is typical of the page: else it shows through."""
 
 

@@ -62,7 +62,8 @@ def label_ends(axes: Axes, x: float, labels: Sequence[tuple[float, str, str]]) -
 def name_points(axes: Axes, points: np.ndarray, names: Mapping[int, str]) -> None:
     """Write names beside points, float (N, 2) in data coordinates, where they cover neither points nor each other.
 
-    `names` by row of `points`; the axes' limits and scales must be final. Where all places are taken, the first is.
+    `names` by row of `points`; the axes' limits and scales must be final. Where all places are taken, a name covers as
+    few as it can.
     """
     taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in axes.transData.transform(points)]
     offsets = [*product((5, -5), (0, 7, -7, 14, -14, 21, -21, 28, -28))]

@@ -1,8 +1,9 @@
 """How well pages are read: digits in reading order against the truth, and pages without digits that were answered."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from digits.evaluation.pages.sheets import PageConditions
 from digits.evaluation.pages.simulated import CONDITIONS, simulated_page
 from digits.evaluation.pages.without_digits import WITHOUT_DIGITS, page_without_digits
 
+T = TypeVar("T")
 ReadLines = Callable[[np.ndarray], list[str]]
 """uint8 (H, W, 3) -> the digits of each line that is read, without spaces; no line where the picture is refused."""
 
@@ -102,22 +104,27 @@ def score_simulated(
     being called from several threads.
     """
 
-    def read_page(place: int, number: int, conditions: PageConditions) -> tuple[list[str], tuple[str, ...]]:
+    def read_page(job: tuple[int, int, PageConditions]) -> tuple[list[str], tuple[str, ...]]:
+        place, number, conditions = job
         page = simulated_page(digits, labels, np.random.default_rng((seed, place, number)), conditions)
         return read(page.picture), page.lines
 
-    def answer(place: int, number: int, kind: str) -> bool:
+    def is_answered(job: tuple[int, int, str]) -> bool:
+        place, number, kind = job
         return bool(read(page_without_digits(kind, np.random.default_rng((seed, 1000 + place, number)))))
 
+    def jobs(kinds: Iterable[T]) -> list[tuple[int, int, T]]:
+        return [(place, number, kind) for place, kind in enumerate(kinds) for number in range(pages)]
+
+    # Each list is waited for before the next is begun, so that an interruption leaves nothing queued.
     with ThreadPoolExecutor(threads) as pool:
-        numbers = range(pages)
-        lines = [pool.map(read_page, [n] * pages, numbers, [c] * pages) for n, c in enumerate(CONDITIONS.values())]
-        answers = [pool.map(answer, [n] * pages, numbers, [kind] * pages) for n, kind in enumerate(WITHOUT_DIGITS)]
-        return SimulatedScore(
-            by_condition={
-                name: PageScore.of(*zip(*of_condition, strict=True))
-                for name, of_condition in zip(CONDITIONS, lines, strict=True)
-            },
-            answered={kind: sum(of_kind) for kind, of_kind in zip(WITHOUT_DIGITS, answers, strict=True)},
-            pages_without_digits=pages,
-        )
+        lines = list(pool.map(read_page, jobs(CONDITIONS.values())))
+        answered = list(pool.map(is_answered, jobs(WITHOUT_DIGITS)))
+    return SimulatedScore(
+        by_condition={
+            name: PageScore.of(*zip(*lines[place * pages :][:pages], strict=True))
+            for place, name in enumerate(CONDITIONS)
+        },
+        answered={kind: sum(answered[place * pages :][:pages]) for place, kind in enumerate(WITHOUT_DIGITS)},
+        pages_without_digits=pages,
+    )

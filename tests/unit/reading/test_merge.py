@@ -156,5 +156,5 @@ def test_what_is_far_fainter_than_the_rest_shows_through_and_is_left_out():
     pencil, behind = found(confidence=0.9, x=200.0, strength=0.3), found(confidence=0.9, x=230.0, strength=0.15)
     everything = [*strong, pencil, behind]
     assert likely(everything, Thresholds(faint=0.35)) == [*strong, pencil]
-    assert likely(everything, Thresholds(faint=0.0)) == everything
+    assert likely(everything, Thresholds()) == everything
     assert likely([behind], Thresholds(faint=0.35)) == [behind], "a faint pencil alone on its page"
