@@ -24,7 +24,7 @@ import digits
 from digits.errors import RequestError
 from digits.service.gate import OPEN_PATHS, Gate, problem
 from digits.service.inference.protocol import HEADER_LENGTH
-from digits.service.inference.routes import get, inference_routes
+from digits.service.inference.routes import add_inference_routes, get
 from digits.service.limits import Limits, are_small
 from digits.service.model import Model
 from digits.service.request_body import Refused, pictures_of
@@ -93,7 +93,7 @@ def create_api(
     # some of their own for small pictures, which would wait for a page a hundred times longer than they take.
     large, small = (ThreadPoolExecutor(limits.num_threads, thread_name_prefix=name) for name in ("large", "small"))
 
-    async def in_thread(work: Callable[[], _Result], threads: ThreadPoolExecutor = large) -> _Result:
+    async def in_thread(work: Callable[[], _Result], threads: ThreadPoolExecutor) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
 
     def current_model() -> Model:
@@ -128,31 +128,8 @@ def create_api(
         )
     _handle_errors(api, service)
     _describe_open_paths(api)
-    page, docs = (STATIC.joinpath(name).read_text(encoding="utf-8") for name in ("index.html", "docs.html"))
 
-    @api.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
-    async def index() -> HTMLResponse:
-        return HTMLResponse(page, headers=_PAGE_HEADERS)
-
-    @api.api_route("/docs", methods=["GET", "HEAD"], include_in_schema=False)
-    async def describe_api() -> HTMLResponse:
-        return HTMLResponse(docs, headers=_PAGE_HEADERS)
-
-    @api.api_route("/sheet.pdf", methods=["GET", "HEAD"], include_in_schema=False)
-    async def sheet_to_print(paper: Literal["a4", "letter"] = "a4") -> FileResponse:
-        return FileResponse(STATIC / f"sheet-{paper}.pdf", filename="sheet.pdf", content_disposition_type="inline")
-
-    @get(api, "/health", responses={503: PROBLEMS[503]})
-    async def health() -> dict[str, str]:
-        """Whether a model answers, which one, and why the last checkpoint was refused if it was."""
-        answer = {"status": "ok", "model": current_model().name}
-        return answer if service.refused is None else {**answer, "refused": service.refused}
-
-    @get(api, "/model", responses={503: PROBLEMS[503]})
-    async def describe_model() -> dict[str, Any]:
-        """Architecture, metrics, training configuration, calibration and versions of the model in service."""
-        return current_model().description
-
+    # Ray Serve and FastAPI both look through the paths for every request: those that are busy come first.
     async def answer(
         request: Request,
         work: Callable[[Model, list[bytes]], list[_Answer | Refusal]],
@@ -173,8 +150,12 @@ def create_api(
             entries = [describe(one, model.name) for one in found]
             return as_json({several: entries} if len(entries) > 1 else entries[0])
 
-        threads = small if await in_thread(partial(are_small, pictures), small) else large
-        response = await in_thread(described, threads)
+        def described_if_small() -> Response | Refusal | None:
+            return described() if are_small(pictures) else None
+
+        response = await in_thread(described_if_small, small)
+        if response is None:
+            response = await in_thread(described, large)
         if isinstance(response, Refusal):
             raise NotAnswered(response)
         return response
@@ -203,7 +184,33 @@ def create_api(
         takes."""
         return await answer(request, service.read_sheets, partial(describe_sheet, explain=explain), "sheets")
 
-    api.include_router(inference_routes(service, limits, current_model, partial(in_thread, threads=small)))
+    add_inference_routes(api, service, limits, current_model, partial(in_thread, threads=small))
+
+    page, docs = (STATIC.joinpath(name).read_text(encoding="utf-8") for name in ("index.html", "docs.html"))
+
+    @api.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    async def index() -> HTMLResponse:
+        return HTMLResponse(page, headers=_PAGE_HEADERS)
+
+    @api.api_route("/docs", methods=["GET", "HEAD"], include_in_schema=False)
+    async def describe_api() -> HTMLResponse:
+        return HTMLResponse(docs, headers=_PAGE_HEADERS)
+
+    @api.api_route("/sheet.pdf", methods=["GET", "HEAD"], include_in_schema=False)
+    async def sheet_to_print(paper: Literal["a4", "letter"] = "a4") -> FileResponse:
+        return FileResponse(STATIC / f"sheet-{paper}.pdf", filename="sheet.pdf", content_disposition_type="inline")
+
+    @get(api, "/health", responses={503: PROBLEMS[503]})
+    async def health() -> dict[str, str]:
+        """Whether a model answers, which one, and why the last checkpoint was refused if it was."""
+        answer = {"status": "ok", "model": current_model().name}
+        return answer if service.refused is None else {**answer, "refused": service.refused}
+
+    @get(api, "/model", responses={503: PROBLEMS[503]})
+    async def describe_model() -> dict[str, Any]:
+        """Architecture, metrics, training configuration, calibration and versions of the model in service."""
+        return current_model().description
+
     return api
 
 

@@ -26,6 +26,8 @@ from digits.service.limits import Limits
 from digits.service.service import Service
 from digits.service.settings import CONFIG, HAPROXY, check_reach
 
+_LOG = logging.getLogger("ray.serve.digits")
+"""Written where Ray Serve's log is, also what is information: its own begins with warnings (serve/config.yaml)."""
 _CONFIDENCE_BOUNDARIES = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999]
 _LATENCY_BOUNDARIES_MS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000]
 
@@ -96,6 +98,7 @@ class DigitClassifier:
         self.api_key = None if arguments.api_key_file is None else read_api_key(Path(arguments.api_key_file))
         self.service = Service(RayMetrics())
         self.following: asyncio.Task[None] | None = None
+        _LOG.setLevel(logging.INFO)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return create_api(
@@ -126,11 +129,10 @@ class DigitClassifier:
 
     def tell(self) -> None:
         """Write into the log what became of the last checkpoint."""
-        log = logging.getLogger("ray.serve")
         if self.service.refused is not None:
-            log.error("The new checkpoint is refused, the old one goes on: %s", self.service.refused)
+            _LOG.error("The new checkpoint is refused, the old one goes on: %s", self.service.refused)
         elif self.service.model is not None:
-            log.info("In service: %s", self.service.model.name)
+            _LOG.info("In service: %s", self.service.model.name)
 
 
 def build_app(args: Arguments) -> serve.Application:

@@ -84,6 +84,12 @@ def test_tensors_of_all_validation_digits_are_answered_like_the_direct_call(clus
         np.testing.assert_allclose(probabilities, direct.probabilities(images), atol=1e-5)
 
 
+def test_the_log_tells_at_once_what_is_in_service_and_nothing_of_single_requests(cluster):
+    post(f"{cluster.url}/predict", make_request("png")[1])
+    assert "In service: first" in cluster.logs()
+    assert "POST /predict" not in cluster.logs()
+
+
 @pytest.mark.slow
 def test_a_new_checkpoint_is_swapped_in_and_a_broken_one_refused_under_load(cluster):
     load, thread, results = under_load(cluster, "png", requests=100, connections=4)

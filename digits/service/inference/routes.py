@@ -4,7 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 import digits
@@ -32,61 +32,26 @@ class InThread(Protocol):
         """What the work returns."""
 
 
-def get(routes: FastAPI | APIRouter, *paths: str, **options: Any) -> Callable[[_Function], _Function]:
+def get(api: FastAPI, *paths: str, **options: Any) -> Callable[[_Function], _Function]:
     """Answer GET at some paths, and HEAD, by which load balancers and monitors ask; the first one is documented."""
 
     def register(function: _Function) -> _Function:
         for path in paths:
-            routes.get(path, **options, include_in_schema=path == paths[0])(function)
-            routes.head(path, include_in_schema=False)(function)
+            api.get(path, **options, include_in_schema=path == paths[0])(function)
+            api.head(path, include_in_schema=False)(function)
         return function
 
     return register
 
 
-def inference_routes(
-    service: Service, limits: Limits, current_model: Callable[[], Model], in_thread: InThread
-) -> APIRouter:
-    """The paths of the Open Inference Protocol, Triton's additions to it, and KServe's first protocol."""
-    routes = APIRouter()
+def add_inference_routes(
+    api: FastAPI, service: Service, limits: Limits, current_model: Callable[[], Model], in_thread: InThread
+) -> None:
+    """Add the paths of the Open Inference Protocol, Triton's additions to it, and KServe's first protocol to `api`.
+
+    No router of their own, which FastAPI would search anew for every request.
+    """
     statistics = description.Statistics()
-
-    @get(routes, "/v2/health/live")
-    async def live() -> dict[str, bool]:
-        return {"live": True}
-
-    @get(routes, "/v2/health/ready", responses=_NOT_READY)
-    async def ready() -> dict[str, bool]:
-        current_model()
-        return {"ready": True}
-
-    @get(routes, "/v2")
-    async def server_metadata() -> dict[str, Any]:
-        return description.server_metadata(digits.__version__)
-
-    @get(routes, _MODEL, _WITH_VERSION)
-    async def model_metadata() -> dict[str, Any]:
-        return description.model_metadata()
-
-    @get(routes, f"{_MODEL}/ready", f"{_WITH_VERSION}/ready", responses=_NOT_READY)
-    async def model_ready() -> dict[str, Any]:
-        current_model()
-        return {"name": protocol.MODEL_NAME, "ready": True}
-
-    @get(routes, f"{_MODEL}/config", f"{_WITH_VERSION}/config")
-    async def model_config() -> dict[str, Any]:
-        """The model's configuration, as Triton describes it."""
-        return description.model_config(limits.max_batch)
-
-    @get(routes, f"{_MODEL}/stats", f"{_WITH_VERSION}/stats")
-    async def model_statistics() -> dict[str, Any]:
-        """What this replica has answered so far through this protocol, as Triton tells it."""
-        return statistics.to_dict()
-
-    @routes.post("/v2/repository/index")
-    async def repository_index() -> list[dict[str, str]]:
-        """The models that there are, as Triton lists them: one."""
-        return description.repository_index(ready=service.model is not None)
 
     async def probabilities_of(work: Callable[[], _Result]) -> _Result:
         try:
@@ -100,8 +65,8 @@ def inference_routes(
         statistics.add(len(images), time.perf_counter() - start, time.time())
         return probabilities
 
-    @routes.post(f"{_WITH_VERSION}/infer", include_in_schema=False)
-    @routes.post(f"{_MODEL}/infer", responses=_OF_TENSORS, openapi_extra={"requestBody": INFER_BODY})
+    @api.post(f"{_WITH_VERSION}/infer", include_in_schema=False)
+    @api.post(f"{_MODEL}/infer", responses=_OF_TENSORS, openapi_extra={"requestBody": INFER_BODY})
     async def infer(request: Request) -> Response:
         """Probabilities of prepared 28x28 images, as JSON or binary tensors (Open Inference Protocol, version 2)."""
         body = await request.body()
@@ -114,12 +79,12 @@ def inference_routes(
         content, headers = await probabilities_of(work)
         return Response(content, headers=headers)
 
-    @get(routes, _V1)
+    @get(api, _V1)
     async def model_status() -> dict[str, Any]:
         """Whether the model is ready, as KServe's first protocol tells it."""
         return {"name": protocol.MODEL_NAME, "ready": service.model is not None}
 
-    @routes.post(f"{_V1}:predict", responses=_OF_TENSORS, openapi_extra={"requestBody": INSTANCES_BODY})
+    @api.post(f"{_V1}:predict", responses=_OF_TENSORS, openapi_extra={"requestBody": INSTANCES_BODY})
     async def predict_instances(request: Request) -> Response:
         """Probabilities of prepared 28x28 images, as KServe's first protocol and TensorFlow Serving send them."""
         body = await request.body()
@@ -130,4 +95,39 @@ def inference_routes(
 
         return await probabilities_of(work)
 
-    return routes
+    @get(api, "/v2/health/live")
+    async def live() -> dict[str, bool]:
+        return {"live": True}
+
+    @get(api, "/v2/health/ready", responses=_NOT_READY)
+    async def ready() -> dict[str, bool]:
+        current_model()
+        return {"ready": True}
+
+    @get(api, "/v2")
+    async def server_metadata() -> dict[str, Any]:
+        return description.server_metadata(digits.__version__)
+
+    @get(api, _MODEL, _WITH_VERSION)
+    async def model_metadata() -> dict[str, Any]:
+        return description.model_metadata()
+
+    @get(api, f"{_MODEL}/ready", f"{_WITH_VERSION}/ready", responses=_NOT_READY)
+    async def model_ready() -> dict[str, Any]:
+        current_model()
+        return {"name": protocol.MODEL_NAME, "ready": True}
+
+    @get(api, f"{_MODEL}/config", f"{_WITH_VERSION}/config")
+    async def model_config() -> dict[str, Any]:
+        """The model's configuration, as Triton describes it."""
+        return description.model_config(limits.max_batch)
+
+    @get(api, f"{_MODEL}/stats", f"{_WITH_VERSION}/stats")
+    async def model_statistics() -> dict[str, Any]:
+        """What this replica has answered so far through this protocol, as Triton tells it."""
+        return statistics.to_dict()
+
+    @api.post("/v2/repository/index")
+    async def repository_index() -> list[dict[str, str]]:
+        """The models that there are, as Triton lists them: one."""
+        return description.repository_index(ready=service.model is not None)
