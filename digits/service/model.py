@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from digits.default_storage import choose_storage
-from digits.errors import CheckpointError, require
+from digits.errors import CheckpointError, ConfigurationError, UserError, require
 from digits.images import to_rgb
 from digits.models.registry import SHIPPED, SHIPPED_NAME, find_best, has_best
 from digits.preprocessing.prepare import prepare_photo
 from digits.reading.networks import Networks
 from digits.reading.reader import Reader
-from digits.service.settings import ROOT
+from digits.service.settings import MODEL_KEYS, ROOT
 from digits.storage import Storage
-from digits.uris import is_uri, public
+from digits.uris import is_uri, public, without_keys
 
 BEST = "best"
 """Names, as `checkpoint`, what `digits.models.registry.find_best` finds."""
@@ -78,6 +78,20 @@ def refresh_of(choice: Mapping[str, Any]) -> float:
         "correct user_config in serve/config.yaml",
     )
     return float(refresh_s)
+
+
+def as_told(error: UserError | OSError, choice: Mapping[str, Any]) -> UserError:
+    """Why what a `user_config` names cannot serve, as everybody may read it: without the keys of its URIs."""
+    if isinstance(error, OSError):
+        error = ConfigurationError(
+            f"the storage of the checkpoint cannot be read: {error}",
+            "a folder or bucket that this machine reaches and this user may read",
+            "check the network, and address and keys of the bucket, or name another with storage_path=...",
+        )
+    happened, expected, remedy = error.happened, error.expected, error.remedy
+    for uri in (choice[key] for key in MODEL_KEYS if is_uri(str(choice.get(key, "")))):
+        happened, expected, remedy = (without_keys(part, uri) for part in (happened, expected, remedy))
+    return type(error)(happened, expected, remedy, reason=error.reason)
 
 
 def load_model(path: str | Storage) -> Model:

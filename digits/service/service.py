@@ -30,7 +30,7 @@ from digits.reading.one_digit import Look, look_at
 from digits.reading.reader import Reader
 from digits.service.inference.protocol import read_each_by_its_kind
 from digits.service.metrics import Metrics, NoMetrics
-from digits.service.model import BEST, REFRESH_S, Model, find_checkpoint, load_model, refresh_of
+from digits.service.model import BEST, REFRESH_S, Model, as_told, find_checkpoint, load_model, refresh_of
 from digits.service.sheet import SheetRead, read_sheet
 from digits.uris import public
 
@@ -88,7 +88,7 @@ class Service:
         """Take the checkpoint that `choice` names (see `find_checkpoint`) into service.
 
         One that cannot serve is refused, whatever is wrong with it: the old model stays and `refused` says why. Only if
-        there is no old model does this method raise a UserError, or the OSError of storage.
+        there is no old model does this method raise why, a UserError.
         """
         with self._changes:
             self._swap(choice)
@@ -105,9 +105,10 @@ class Service:
             if is_of_storage(error):
                 self.tried = None  # nothing is known of the checkpoint: `follow` tries it again
             self.metrics.swapped(accepted=False)
-            self.refused = str(error)
+            told = as_told(error, choice)
+            self.refused = str(told)
             if self.model is None:
-                raise
+                raise told from None  # Ray shows what it came from to everybody who asks for the status
         else:
             # One assignment, last: every request sees the whole old model or the whole new one.
             self.model, self.refused = model, None
@@ -126,7 +127,7 @@ class Service:
             with _told_as_its_fault():
                 best = str(find_checkpoint(self.choice))
         except (UserError, OSError) as error:
-            self.refused = str(error)
+            self.refused = str(as_told(error, self.choice))
             return False
         if best != self.tried:
             self.swap(self.choice)

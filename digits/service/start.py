@@ -14,15 +14,14 @@ from typing import Any
 
 import yaml
 
-from digits.errors import CheckpointError, ConfigurationError
+from digits.errors import CheckpointError, ConfigurationError, UserError
 from digits.machine import quoted_interpreter, usable_cores
 from digits.models import checkpoints
 from digits.models.checkpoints import Checkpoint
 from digits.service.gate import read_api_key
-from digits.service.model import find_checkpoint
-from digits.service.settings import CONFIG, MODEL_KEYS, Settings, check_ports, read_settings
+from digits.service.model import as_told, find_checkpoint
+from digits.service.settings import CONFIG, Settings, check_ports, read_settings
 from digits.tokens import use_private_token
-from digits.uris import is_uri, without_keys
 
 HELP = """digits serve [config.yaml] [key=value ...]: the service on this machine, or on the cluster of RAY_ADDRESS
 
@@ -56,15 +55,8 @@ def load_checkpoint(user_config: Mapping[str, Any]) -> Checkpoint:
     """What a `user_config` names; CheckpointError or ConfigurationError where it cannot be loaded."""
     try:
         return checkpoints.load(find_checkpoint(user_config))
-    except OSError as error:
-        message = str(error)
-        for uri in (user_config[key] for key in MODEL_KEYS if is_uri(user_config.get(key, ""))):
-            message = without_keys(message, uri)
-        raise ConfigurationError(
-            f"the storage of the checkpoint cannot be read: {message}",
-            "a folder or bucket that this machine reaches and this user may read",
-            "check the network, and address and keys of the bucket, or name another with storage_path=...",
-        ) from error
+    except (UserError, OSError) as error:
+        raise as_told(error, user_config) from error
 
 
 def run(settings: Settings) -> None:

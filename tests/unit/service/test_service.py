@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from digits.errors import NotADigit
+from digits.errors import CheckpointError, ConfigurationError, NotADigit
 from digits.service import service as service_module
 from digits.service.service import Refusal, Service
 from digits.storage import Storage
@@ -49,6 +49,33 @@ def test_a_storage_that_can_be_read_again_is_no_longer_refused(tmp_path, metrics
     service.swap({"storage_path": str(tmp_path)})
     with monkeypatch.context() as unreachable:
         unreachable.setattr(service_module, "find_checkpoint", lambda choice: (_ for _ in ()).throw(OSError("gone")))
-        assert not service.follow() and service.refused == "gone"
+        assert not service.follow() and "storage of the checkpoint cannot be read: gone" in service.refused
     assert not service.follow() and service.refused is None and service.model.name == "first"
     assert metrics.swaps == [True]
+
+
+SECRET = "s3://AKIAEXAMPLE:sEcReT@bucket/runs?region=us-east-1"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(f"When listing {SECRET}: no sEcReT"), ConfigurationError),
+        (CheckpointError(f"no {SECRET}"), CheckpointError),
+    ],
+)
+def test_what_a_bucket_answers_is_told_in_three_parts_and_without_keys(service, monkeypatch, error, told):
+    def fail(choice):
+        raise error
+
+    monkeypatch.setattr(service_module, "find_checkpoint", fail)
+    service.choice = {"storage_path": SECRET}
+    assert not service.follow()
+    followed = service.refused
+    service.swap({"storage_path": SECRET})
+    with pytest.raises(told) as first:
+        Service().swap({"storage_path": SECRET})
+    assert first.value.__cause__ is None and first.value.__suppress_context__
+    for message in (followed, service.refused, str(first.value)):
+        assert "s3://bucket/runs" in message and "what to do" in message
+        assert "AKIAEXAMPLE" not in message and "sEcReT" not in message
