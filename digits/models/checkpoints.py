@@ -179,14 +179,11 @@ def is_of_storage(error: Exception) -> bool:
     return isinstance(fault, OSError) and not isinstance(fault, FileNotFoundError)
 
 
-def best_checkpoint(storage_path: str) -> str:
-    """Path of the checkpoint that best.json of a storage path names; see `digits.models.registry.find_best`."""
-    storage = Storage.open(storage_path)
-    return str(locate(storage, read_best(storage)["checkpoint"]))
+def best_checkpoint(storage: Storage) -> Storage:
+    """The folder that best.json of a storage path names; CheckpointError if there is none or it names no checkpoint.
 
-
-def read_best(storage: Storage) -> dict[str, Any]:
-    """The content of best.json; CheckpointError if there is none or it names no checkpoint."""
+    It is named inside the storage path where possible, so that a folder of runs can be moved or mounted.
+    """
     entry = storage / BEST
     if not entry.exists():
         raise CheckpointError(f"there is no {entry}", "the best.json that training writes", "train first: make train")
@@ -194,14 +191,7 @@ def read_best(storage: Storage) -> dict[str, Any]:
         best = json.loads(entry.read_bytes())
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{entry} cannot be read: {error}", "a JSON object with the key checkpoint") from error
-    if not isinstance(best, dict) or not isinstance(best.get("checkpoint"), str):
+    named = best.get("checkpoint") if isinstance(best, dict) else None
+    if not isinstance(named, str):
         raise CheckpointError(f"{entry} names no checkpoint", "a JSON object with the key checkpoint")
-    return best
-
-
-def locate(storage: Storage, checkpoint: str) -> Storage:
-    """The folder of a checkpoint that is named by its path inside a storage path, or by a full path elsewhere.
-
-    best.json names it inside the storage path where possible, so that a folder of runs can be moved or mounted.
-    """
-    return Storage.open(checkpoint) if is_uri(checkpoint) or checkpoint.startswith("/") else storage / checkpoint
+    return Storage.open(named) if is_uri(named) or named.startswith("/") else storage / named

@@ -53,7 +53,7 @@ def adopt(storage: Storage) -> None:
     if Registry.read(storage).entries or not (storage / BEST).exists():
         return
     try:
-        folder = checkpoints.locate(storage, checkpoints.read_best(storage)["checkpoint"])
+        folder = checkpoints.best_checkpoint(storage)
         checkpoint = checkpoints.load(folder)
     except CheckpointError:
         return  # whatever is finished is better than what cannot be read

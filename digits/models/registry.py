@@ -194,7 +194,7 @@ def find_best(storage: Storage) -> Storage:
     """
     registry = Registry.read(storage)
     if not registry.entries and (storage / BEST).exists():
-        return checkpoints.locate(storage, checkpoints.read_best(storage)["checkpoint"])
+        return checkpoints.best_checkpoint(storage)
     return registry.folder(registry.in_service())
 
 

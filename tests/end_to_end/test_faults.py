@@ -14,6 +14,7 @@ import time
 import pytest
 
 from digits.models import checkpoints
+from digits.storage import Storage
 from tests.end_to_end.faults import Job, report_recovery, small_disk
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -90,7 +91,7 @@ def test_a_killed_driver_and_then_a_damaged_checkpoint_and_its_command_repeated(
     assert {path.name for path in storage.iterdir() if path.is_dir()} == {"mine", "registry"}
     assert len(epochs_of(storage)) == json.loads(repeated.lines[-1])["runs"][0]["epochs"] == EPOCHS
     assert not (storage / "mine" / "job.json").exists()
-    checkpoints.load(checkpoints.best_checkpoint(str(storage)))
+    checkpoints.load(checkpoints.best_checkpoint(Storage.open(storage)))
     other = train(storage, tiny_mnist, *named, epochs=EPOCHS + 1, env=own_ray)
     assert_ended_with_one_message(other, f"--epochs {EPOCHS} and not {EPOCHS + 1}")
 

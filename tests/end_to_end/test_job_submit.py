@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from digits.models import checkpoints
+from digits.storage import Storage
 from tests.end_to_end import faults
 from tests.end_to_end.faults import ROOT, report_recovery
 from tests.end_to_end.job_head import Head
@@ -153,7 +154,7 @@ def test_a_stopped_job_leaves_epochs_to_go_on_from(head, tiny_mnist, tmp_path):
     assert "goes on after epoch" in resumed.stdout
     document = next(json.loads(line) for line in resumed.stdout.splitlines() if line.startswith('{"runs"'))
     assert document["runs"][0]["epochs"] == 40
-    checkpoints.load(checkpoints.best_checkpoint(str(tmp_path)))
+    checkpoints.load(checkpoints.best_checkpoint(Storage.open(tmp_path)))
 
 
 @pytest.mark.slow
@@ -168,7 +169,7 @@ def test_a_search_is_submitted_by_its_path_and_output_and_exit_code_come_back(he
     assert "epoch  1/2 | loss" in submitted.stdout
     document = next(json.loads(line) for line in submitted.stdout.splitlines() if line.startswith('{"best"'))
     assert (document["trials"], document["failed"]) == (3, 0)
-    assert checkpoints.best_checkpoint(str(tmp_path)) == document["best"]["checkpoint"]
+    assert str(checkpoints.best_checkpoint(Storage.open(tmp_path))) == document["best"]["checkpoint"]
     refused = head.submit("jobs/tune.py", "--max-parameters", 10)
     assert refused.returncode == 1
     assert "the smallest has" in refused.stdout

@@ -17,6 +17,7 @@ from digits.commands.training import TrainSettings, train
 from digits.evaluation.pages.simulated import PLAIN, simulated_page
 from digits.images import encode_png, to_rgb
 from digits.models import checkpoints
+from digits.storage import Storage
 from tests.end_to_end.conftest import read_shard
 from tests.end_to_end.faults import Job
 
@@ -62,7 +63,9 @@ def test_training_prints_a_line_for_each_epoch_and_ends_with_its_document(traine
             "images_per_second", "train_s", "total_s",
         } <= set(summary)  # fmt: skip
         checkpoints.load(summary["checkpoint"])
-    assert checkpoints.best_checkpoint(str(storage)) in {summary["checkpoint"] for summary in document["runs"]}
+    assert str(checkpoints.best_checkpoint(Storage.open(storage))) in {
+        summary["checkpoint"] for summary in document["runs"]
+    }
 
 
 def test_training_leaves_pictures_and_tables(trained):

@@ -10,6 +10,7 @@ import pytest
 
 from digits.commands.tuning import TuneSettings, tune
 from digits.models import checkpoints
+from digits.storage import Storage
 from tests.end_to_end import faults
 
 KEYS = {"best", "trials", "stopped_early", "failed", "epochs_trained", "epochs_without_early_stopping", "total_s"}
@@ -75,7 +76,7 @@ def test_a_killed_trial_is_counted_and_a_killed_search_goes_on_elsewhere_longer_
     assert (document["trials"], document["failed"]) == (4, 1)
     assert "/tuned-trial-" in document["best"]["checkpoint"]
     assert document["run_dir"] == str(run_dir)
-    assert checkpoints.best_checkpoint(str(tmp_path)) == document["best"]["checkpoint"]
+    assert str(checkpoints.best_checkpoint(Storage.open(tmp_path))) == document["best"]["checkpoint"]
 
 
 @pytest.mark.slow

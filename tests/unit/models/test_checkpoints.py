@@ -219,7 +219,7 @@ def test_storage_that_fails_is_told_from_a_checkpoint_that_is_damaged(cause, of_
 def test_a_broken_best_json_is_a_clear_error(tmp_path, content):
     (tmp_path / "best.json").write_text(content)
     with pytest.raises(CheckpointError, match=r"best\.json"):
-        checkpoints.best_checkpoint(str(tmp_path))
+        checkpoints.best_checkpoint(Storage.open(tmp_path))
 
 
 def test_best_json_names_a_checkpoint_inside_its_storage_path_or_in_full(tmp_path):
@@ -229,9 +229,9 @@ def test_best_json_names_a_checkpoint_inside_its_storage_path_or_in_full(tmp_pat
         ("s3://bucket/x?region=us-east-1", "s3://bucket/x"),
     ):
         (tmp_path / "best.json").write_text(json.dumps({"checkpoint": named}))
-        assert checkpoints.best_checkpoint(str(tmp_path)).partition("?")[0] == path
+        assert str(checkpoints.best_checkpoint(Storage.open(tmp_path))).partition("?")[0] == path
 
 
 def test_without_a_best_json_it_is_said_what_makes_one(tmp_path):
     with pytest.raises(CheckpointError, match=r"(?s)there is no .*/best\.json.*make train"):
-        checkpoints.best_checkpoint(str(tmp_path))
+        checkpoints.best_checkpoint(Storage.open(tmp_path))

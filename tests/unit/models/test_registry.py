@@ -24,7 +24,7 @@ def named_in_best_json(storage):
 def best(storage):
     """What all who ask are told, in the same words."""
     found = find_best(storage)
-    assert str(found) == checkpoints.best_checkpoint(str(storage))
+    assert found == checkpoints.best_checkpoint(storage)
     return found.path.removeprefix(f"{storage.path}/")
 
 
