@@ -8,7 +8,7 @@ A checkpoint without a reader, as training leaves it, reads with the shipped one
 
 import functools
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -16,17 +16,39 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from digits.errors import ConfigurationError, require
-from digits.images import photo_with_size
+from digits.errors import ConfigurationError, NoDigitFound, NotADigit, SeveralDigits, require
+from digits.images import decode_with_size, photo_with_size
 from digits.models import checkpoints
 from digits.models.checkpoints import Checkpoint
 from digits.models.inference import Classifier, build_classifier
 from digits.models.registry import SHIPPED
-from digits.reading.answer import Reading
+from digits.reading.answer import ReadDigit, Reading
+from digits.reading.cut_out import with_pictures
 from digits.reading.detect import FINE_SIDE
-from digits.reading.one_digit import read_photo, read_picture
+from digits.reading.one_digit import Classify, Look, look_at, prepare_at
 from digits.reading.reader import READER, RECORD, Reader, require_picture
 from digits.storage import Storage
+
+AROUND = (0.05, 0.15, 0.3)
+"""Paper around such a digit, each time that it is shown, as a fraction of its longer side."""
+LEAST = 1e-4
+"""Added before probabilities are pooled, so that neither network forbids a digit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opinion:
+    """What the digit network's word counts for on a page; chosen on simulated pages."""
+
+    below: float
+    """A digit to which the page network gives less probability is shown to the digit network, too."""
+    weight: float
+    """Of the digit network's logarithms in the pool, beside 1 for the page network's."""
+
+
+TOGETHER = Opinion(below=0.9, weight=0.75)
+"""Of a digit network that was packed together with the page network."""
+APART = Opinion(below=0.6, weight=0.25)
+"""Of one that may be any, good or bad, beside the shipped page network."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,18 +87,22 @@ class Networks:
         than `reader.MOST_DIGITS`, images.UnreadableImage for bytes that are no picture, and ConfigurationError for
         other arrays.
         """
-        classify = self.classifier.probabilities
         if isinstance(picture, bytes):
-            return read_picture(picture, self.reader, classify, pictures=pictures)
+            photo, size = decode_with_size(picture, longer_side=FINE_SIDE)
+            reading = self._read_photo(photo, size)
+            return with_pictures(reading, photo, size) if pictures else reading
         if isinstance(picture, Image.Image):
             require(
                 min(picture.size) > 0, "the image has no pixels", "an image of at least one pixel", "check the image"
             )
-            photo, size = photo_with_size(picture, longer_side=FINE_SIDE)
-            return read_photo(photo, size, self.reader, classify)
+            return self._read_photo(*photo_with_size(picture, longer_side=FINE_SIDE))
         require_picture(picture)
         photo = picture if picture.ndim == 3 else cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
-        return read_photo(photo, photo.shape[1::-1], self.reader, classify)
+        return self._read_photo(photo, photo.shape[1::-1])
+
+    def _read_photo(self, photo: np.ndarray, size: tuple[int, int]) -> Reading:
+        opinion = TOGETHER if self.has_own_reader else APART
+        return read_photo(photo, size, self.reader, self.classifier.probabilities, opinion)
 
 
 @functools.cache
@@ -101,3 +127,74 @@ def read(picture: str | os.PathLike[str] | bytes | Image.Image | np.ndarray) -> 
                 f"{path} cannot be read: {error.strerror}", "the path of a picture", "check the path"
             ) from error
     return shipped().read(picture)
+
+
+def read_photo(
+    photo: np.ndarray, size: tuple[int, int], reader: Reader, classify: Classify, opinion: Opinion = TOGETHER
+) -> Reading:
+    """Every digit of a photo, uint8 (H, W, 3); a single one is read as `look_at` and `Look.judge` do.
+
+    Boxes are told in a frame of `size`, (width, height). Raises NotADigit where there is none, or too many.
+    """
+    refusal: NotADigit | None = None
+    try:
+        reading: Reading | None = reader.read_photo(photo, size)
+    except NotADigit as error:
+        if error.reason == "too_many":
+            raise
+        reading, refusal = None, error
+    if reading is not None and len(reading.digits) > 1:
+        seconds = (second_look(one, photo, size, reading.rotation // 90, classify, opinion) for one in reading.digits)
+        return replace(reading, digits=tuple(seconds))
+    try:
+        look = look_at(photo, reader)
+        probabilities = look.answer(classify)
+    except (NoDigitFound, SeveralDigits, NotADigit):
+        if reading is None:
+            assert refusal is not None
+            raise refusal from None
+        return reading
+    return Reading(digits=(_alone(look, probabilities, reading, size),), rotation=0)
+
+
+def second_look(
+    one: ReadDigit,
+    photo: np.ndarray,
+    size: tuple[int, int],
+    turns: int,
+    classify: Classify,
+    opinion: Opinion = TOGETHER,
+) -> ReadDigit:
+    """A digit of a page, by the digit network too where the page network is unsure which one it is.
+
+    The digit network is shown the place with more and less paper around. Where it does not say the same each time, a
+    neighbour or a ruling looks in, and its word counts for nothing.
+    """
+    if one.probabilities.max() >= opinion.below:
+        return one
+    left, top, width, height = np.array(one.box) / (*size, *size)
+    box = (left, top, left + width, top + height)
+    try:
+        shown = np.stack([prepare_at(photo, box, around, turns).image for around in AROUND])
+    except NoDigitFound:
+        return one
+    said = classify(shown)
+    if len(set(said.argmax(axis=1))) > 1:
+        return one
+    pooled = (one.probabilities + LEAST) * (said.mean(axis=0) + LEAST) ** opinion.weight
+    return replace(one, digit=int(pooled.argmax()), probabilities=(pooled / pooled.sum()).astype(np.float32))
+
+
+def _alone(look: Look, probabilities: np.ndarray, reading: Reading | None, size: tuple[int, int]) -> ReadDigit:
+    """The only digit of a picture of this width and height."""
+    left, top, right, bottom = np.array(look.box) * (*size, *size)
+    digit = int(probabilities.argmax())
+    return ReadDigit(
+        box=reading.digits[0].box if reading else (left, top, right - left, bottom - top),
+        digit=digit,
+        confidence=float(probabilities[digit]),
+        probabilities=probabilities,
+        line=0,
+        number=0,
+        seen=look.image,
+    )

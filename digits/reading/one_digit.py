@@ -13,12 +13,9 @@ import cv2
 import numpy as np
 
 from digits.errors import NoDigitFound, NotADigit, SeveralDigits
-from digits.images import decode_with_size
 from digits.preprocessing.prepare import Prepared, prepare
-from digits.reading.answer import ReadDigit, Reading
 from digits.reading.confidence import Confidence, log_odds
-from digits.reading.cut_out import cut_out, with_pictures
-from digits.reading.detect import FINE_SIDE
+from digits.reading.cut_out import cut_out
 from digits.reading.merge import Found, likely, merged
 from digits.reading.reader import Reader
 from digits.reading.tight import in_paper, shown, whole_of
@@ -35,10 +32,6 @@ WEIGHT = 0.5
 """Of the page network's logarithms in the pool, beside 1 for the digit network's."""
 MARGIN = 0.4
 """Paper around a digit that preparation overlooked, as a fraction of its longer side."""
-UNSURE, OPINION = 0.6, 0.25
-"""A page's digit of less probability is shown to the digit network, too, whose logarithms weigh so much in the pool."""
-CLOSE = 0.15  # paper around such a digit, as a fraction of its longer side: more would show its neighbours
-LEAST = 1e-4  # added before probabilities are pooled, so that neither network forbids a digit
 SPECK = 0.04
 """Fraction of the ink that a second piece of a digit in MNIST's form may have before it is looked at."""
 GRAIN = 1.5
@@ -236,65 +229,3 @@ def share_of_smaller(one: Box, other: Box) -> float:
     height = min(one[3], other[3]) - max(one[1], other[1])
     smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
     return max(0.0, width) * max(0.0, height) / max(smaller, 1e-9)
-
-
-def read_picture(data: bytes, reader: Reader, classify: Classify, *, pictures: bool = False) -> Reading:
-    """Every digit of a picture file; a single one is read as `look_at` and `Look.judge` do.
-
-    With `pictures`, each digit comes with a picture of it. Raises NotADigit where there is none, or too many, and
-    UnreadableImage for bytes that are no picture.
-    """
-    photo, size = decode_with_size(data, longer_side=FINE_SIDE)
-    reading = read_photo(photo, size, reader, classify)
-    return with_pictures(reading, photo, size) if pictures else reading
-
-
-def read_photo(photo: np.ndarray, size: tuple[int, int], reader: Reader, classify: Classify) -> Reading:
-    """As `read_picture`, of a photo uint8 (H, W, 3) whose boxes are told in a frame of `size`, (width, height)."""
-    refusal: NotADigit | None = None
-    try:
-        reading: Reading | None = reader.read_photo(photo, size)
-    except NotADigit as error:
-        if error.reason == "too_many":
-            raise
-        reading, refusal = None, error
-    if reading is not None and len(reading.digits) > 1:
-        seconds = (second_look(one, photo, size, reading.rotation // 90, classify) for one in reading.digits)
-        return replace(reading, digits=tuple(seconds))
-    try:
-        look = look_at(photo, reader)
-        probabilities = look.answer(classify)
-    except (NoDigitFound, SeveralDigits, NotADigit):
-        if reading is None:
-            assert refusal is not None
-            raise refusal from None
-        return reading
-    return Reading(digits=(_alone(look, probabilities, reading, size),), rotation=0)
-
-
-def second_look(one: ReadDigit, photo: np.ndarray, size: tuple[int, int], turns: int, classify: Classify) -> ReadDigit:
-    """A digit of a page, by the digit network too where the page network is unsure which one it is."""
-    if one.probabilities.max() >= UNSURE:
-        return one
-    left, top, width, height = np.array(one.box) / (*size, *size)
-    try:
-        prepared = prepare_at(photo, (left, top, left + width, top + height), CLOSE, turns)
-    except NoDigitFound:
-        return one
-    pooled = (one.probabilities + LEAST) * (classify(prepared.image[None])[0] + LEAST) ** OPINION
-    return replace(one, digit=int(pooled.argmax()), probabilities=(pooled / pooled.sum()).astype(np.float32))
-
-
-def _alone(look: Look, probabilities: np.ndarray, reading: Reading | None, size: tuple[int, int]) -> ReadDigit:
-    """The only digit of a picture of this width and height."""
-    left, top, right, bottom = np.array(look.box) * (*size, *size)
-    digit = int(probabilities.argmax())
-    return ReadDigit(
-        box=reading.digits[0].box if reading else (left, top, right - left, bottom - top),
-        digit=digit,
-        confidence=float(probabilities[digit]),
-        probabilities=probabilities,
-        line=0,
-        number=0,
-        seen=look.image,
-    )

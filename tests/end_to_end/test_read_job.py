@@ -14,7 +14,7 @@ import pytest
 
 from digits.evaluation.pages.simulated import PLAIN, simulated_page
 from digits.images import encode_png
-from digits.reading.networks import read
+from digits.reading.networks import Networks
 
 ROOT = Path(__file__).resolve().parents[2]
 JOB = [sys.executable, str(ROOT / "jobs" / "read.py")]
@@ -68,7 +68,7 @@ def test_a_folder_is_read_interrupted_and_read_to_its_end(folder, sheet, storage
     by_name = {Path(one["file"]).name: one for one in document["pictures"]}
     assert by_name["wall.png"]["refused"] == "not_a_digit" and by_name["broken.png"]["refused"] == "damaged"
     assert len(by_name["digit.png"]["digits"]) == 1
-    reading = read(sheet.picture)
+    reading = Networks.load(str(storage_path / "first")).read(sheet.picture)
     assert {by_name[f"sheet-{n:03d}.png"]["text"] for n in range(COPIES)} == {reading.text}
     with output.open(newline="") as file:
         assert [row["file"] for row in csv.DictReader(file)] == [one["file"] for one in document["pictures"]]

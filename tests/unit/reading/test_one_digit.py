@@ -14,12 +14,12 @@ from digits.evaluation.pages.simulated import CONDITIONS, simulated_page
 from digits.evaluation.pages.without_digits import WITHOUT_DIGITS, page_without_digits
 from digits.evaluation.photo_score import everyday_photos
 from digits.evaluation.simulated_photos import PhotoConditions, photo_set
-from digits.images import encode_png, to_rgb
-from digits.reading import one_digit
+from digits.images import to_rgb
+from digits.reading import networks, one_digit
 from digits.reading.answer import ReadDigit
 from digits.reading.confidence import Confidence
-from digits.reading.networks import shipped
-from digits.reading.one_digit import is_one_piece, look_at, look_at_box, read_photo, read_picture, second_look
+from digits.reading.networks import APART, TOGETHER, read_photo, second_look, shipped
+from digits.reading.one_digit import is_one_piece, look_at, look_at_box
 from digits.reading.reader import too_many
 
 
@@ -81,9 +81,9 @@ def test_a_page_of_too_many_digits_is_not_taken_for_one_digit(reader, monkeypatc
         raise too_many()
 
     monkeypatch.setattr(reader, "read_photo", refuse)
-    monkeypatch.setattr(one_digit, "look_at", lambda *_: pytest.fail("a second look"))
+    monkeypatch.setattr(networks, "look_at", lambda *_: pytest.fail("a second look"))
     with pytest.raises(NotADigit) as refused:
-        read_picture(encode_png(np.zeros((30, 30), np.uint8)), reader, always(3))
+        read_photo(np.zeros((30, 30, 3), np.uint8), (30, 30), reader, always(3))
     assert refused.value.reason == "too_many"
 
 
@@ -112,7 +112,7 @@ def test_too_small_a_picture_is_refused_by_preparation(reader):
 
 def test_a_single_digit_is_read_with_its_box_in_pixels_of_the_file(reader, digits):
     page = simulated_page(*digits, np.random.default_rng((84, 1)), CONDITIONS["one digit"])
-    reading = read_picture(encode_png(page.picture), reader, always(int(page.digits)), pictures=True)
+    reading = read_photo(page.picture, page.picture.shape[1::-1], reader, always(int(page.digits)))
     (one,) = reading.digits
     left, top, width, height = page.boxes[0]
     assert one.box[0] + one.box[2] / 2 == pytest.approx(left + width / 2, abs=0.25 * height)
@@ -263,13 +263,13 @@ def test_a_digit_that_touches_its_frame_has_its_box_in_the_picture(reader, digit
 
 def test_a_digit_of_a_page_of_which_the_page_network_is_unsure_is_asked_of_the_digit_network_too(reader, digits):
     """Whichever way the page lies: simulated pages have fewer errors."""
-    networks, alone, both = shipped(), 0, 0
+    alone, both = 0, 0
     for seed, name in ((21, "table"), (31, "show-through"), (21, "turned")):
         place = list(CONDITIONS).index(name)
         for number in range(4):
             page = simulated_page(*digits, np.random.default_rng((seed, place, number)), CONDITIONS[name])
             alone += edit_distance("".join(reader.read(page.picture).text.split()), page.digits)
-            both += edit_distance("".join(networks.read(page.picture).text.split()), page.digits)
+            both += edit_distance("".join(shipped().read(page.picture).text.split()), page.digits)
     assert both < alone
 
 
@@ -293,6 +293,22 @@ def test_only_an_unsure_digit_gets_a_second_look(digits, turns):
     assert second_look(sure, photo, size, turns, classify) is sure
     nothing = np.full_like(photo, 200)
     assert second_look(unsure, nothing, size, turns, classify) is unsure
+    assert second_look(unsure, photo, size, turns, lambda images: np.eye(10)[[right, right, other]]) is unsure
+    rather_sure = replace(unsure, probabilities=np.where(np.arange(10) == other, 0.73, 0.03).astype(np.float32))
+    assert second_look(rather_sure, photo, size, turns, classify, APART) is rather_sure
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_network_that_was_not_packed_with_the_reader_has_less_to_say_on_a_page(digits, monkeypatch, own):
+    page, opinions = simulated_page(*digits, np.random.default_rng((84, 3)), CONDITIONS["plain"]), []
+
+    def note(one, photo, size, turns, classify, opinion):
+        opinions.append(opinion)
+        return one
+
+    monkeypatch.setattr(networks, "second_look", note)
+    replace(shipped(), has_own_reader=own).read(page.picture)
+    assert set(opinions) == {TOGETHER if own else APART}
 
 
 def test_more_agreement_is_needed_where_the_digit_network_is_not_certain(reader, digits):
