@@ -29,8 +29,10 @@ from digits.reading.one_digit import Classify, Look, look_at, prepare_at
 from digits.reading.reader import READER, RECORD, Reader, require_picture
 from digits.storage import Storage
 
-AROUND = (0.05, 0.15, 0.3)
-"""Paper around such a digit, each time that it is shown, as a fraction of its longer side."""
+AROUND = 0.15
+"""Paper around such a digit when it is shown, as a fraction of its longer side."""
+CLOSER, FARTHER = 0.05, 0.3
+"""The same, where the networks do not agree and it is shown twice more."""
 LEAST = 1e-4
 """Added before probabilities are pooled, so that neither network forbids a digit."""
 
@@ -45,7 +47,7 @@ class Opinion:
     """Of the digit network's logarithms in the pool, beside 1 for the page network's."""
 
 
-TOGETHER = Opinion(below=0.9, weight=0.75)
+TOGETHER = Opinion(below=0.8, weight=0.75)
 """Of a digit network that was packed together with the page network."""
 APART = Opinion(below=0.6, weight=0.25)
 """Of one that may be any, good or bad, beside the shipped page network."""
@@ -167,21 +169,26 @@ def second_look(
 ) -> ReadDigit:
     """A digit of a page, by the digit network too where the page network is unsure which one it is.
 
-    The digit network is shown the place with more and less paper around. Where it does not say the same each time, a
-    neighbour or a ruling looks in, and its word counts for nothing.
+    Where they do not agree, the digit network is shown the place with less and with more paper around, too. If it does
+    not say the same each time, a neighbour or a ruling looks in, and its word counts for nothing.
     """
     if one.probabilities.max() >= opinion.below:
         return one
     left, top, width, height = np.array(one.box) / (*size, *size)
     box = (left, top, left + width, top + height)
+
+    def said(*around: float) -> np.ndarray:
+        return classify(np.stack([prepare_at(photo, box, each, turns).image for each in around]))
+
     try:
-        shown = np.stack([prepare_at(photo, box, around, turns).image for around in AROUND])
+        word = said(AROUND)
+        if word[0].argmax() != one.digit:
+            word = np.concatenate([word, said(CLOSER, FARTHER)])
     except NoDigitFound:
         return one
-    said = classify(shown)
-    if len(set(said.argmax(axis=1))) > 1:
+    if len(set(word.argmax(axis=1))) > 1:
         return one
-    pooled = (one.probabilities + LEAST) * (said.mean(axis=0) + LEAST) ** opinion.weight
+    pooled = (one.probabilities + LEAST) * (word.mean(axis=0) + LEAST) ** opinion.weight
     return replace(one, digit=int(pooled.argmax()), probabilities=(pooled / pooled.sum()).astype(np.float32))
 
 
