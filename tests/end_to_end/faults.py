@@ -1,5 +1,6 @@
 """What breaks things on purpose: kills and freezes workers, takes nodes away, fills disks; measures the recovery."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -72,9 +73,14 @@ class Fault:
 
 
 def freeze(pid: int, seconds: float) -> None:
-    """Stop a process for some time; it goes on by itself afterwards."""
+    """Stop a process for some time; it goes on by itself afterwards, unless it was ended meanwhile."""
+
+    def wake() -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
     os.kill(pid, signal.SIGSTOP)
-    threading.Timer(seconds, os.kill, (pid, signal.SIGCONT)).start()
+    threading.Timer(seconds, wake).start()
 
 
 def report_recovery(fault: str, seconds: float) -> None:
