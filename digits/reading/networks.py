@@ -30,7 +30,7 @@ from digits.reading.reader import READER, RECORD, Reader, require_picture
 from digits.storage import Storage
 
 AROUND = 0.15
-"""Paper around such a digit when it is shown, as a fraction of its longer side."""
+"""Paper around a page's digit when it is shown to the digit network, as a fraction of its longer side."""
 CLOSER, FARTHER = 0.05, 0.3
 """The same, where the networks do not agree and it is shown twice more."""
 LEAST = 1e-4

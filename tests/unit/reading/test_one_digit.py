@@ -14,10 +14,11 @@ from digits.evaluation.pages.simulated import CONDITIONS, simulated_page
 from digits.evaluation.pages.without_digits import WITHOUT_DIGITS, page_without_digits
 from digits.evaluation.photo_score import everyday_photos
 from digits.evaluation.simulated_photos import PhotoConditions, photo_set
-from digits.images import to_rgb
+from digits.images import decode_with_size, encode_png, to_rgb
 from digits.reading import networks, one_digit
 from digits.reading.answer import ReadDigit
 from digits.reading.confidence import Confidence
+from digits.reading.detect import FINE_SIDE
 from digits.reading.networks import APART, TOGETHER, read_photo, second_look, shipped
 from digits.reading.one_digit import is_one_piece, look_at, look_at_box
 from digits.reading.reader import too_many
@@ -112,7 +113,8 @@ def test_too_small_a_picture_is_refused_by_preparation(reader):
 
 def test_a_single_digit_is_read_with_its_box_in_pixels_of_the_file(reader, digits):
     page = simulated_page(*digits, np.random.default_rng((84, 1)), CONDITIONS["one digit"])
-    reading = read_photo(page.picture, page.picture.shape[1::-1], reader, always(int(page.digits)))
+    photo, size = decode_with_size(encode_png(page.picture), longer_side=FINE_SIDE)
+    reading = read_photo(photo, size, reader, always(int(page.digits)))
     (one,) = reading.digits
     left, top, width, height = page.boxes[0]
     assert one.box[0] + one.box[2] / 2 == pytest.approx(left + width / 2, abs=0.25 * height)
