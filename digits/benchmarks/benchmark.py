@@ -1,23 +1,19 @@
 """What jobs/benchmark.py does: runs one comparison after another, prints their tables, keeps their figures."""
 
-import json
 import os
-import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from digits import stopping
 from digits.benchmarks import data_path, evaluation, growth, reading, search, steps, training
 from digits.benchmarks.measuring import Results, Scope
+from digits.benchmarks.record import Record, to_json
 from digits.benchmarks.serving import service
 from digits.commands.console import show_table
 from digits.errors import require
-from digits.machine import usable_cores
-from digits.storage import Storage
-from digits.training.runs import PACKAGES
 from digits.uris import is_uri, public
 
 Part = Literal[
@@ -50,6 +46,8 @@ class BenchmarkSettings:
     """Turns of each comparison."""
     storage_path: str = "runs"
     """Local folder in which a folder for this benchmark is made."""
+    resume: str | None = None
+    """Name of a benchmark that was stopped, on this machine; parts that it measured to their end are kept."""
     digits: int | None = None
     """How many of MNIST's digits are used; left out, all 70,000."""
     epochs: int | None = None
@@ -79,32 +77,16 @@ class BenchmarkSettings:
         require(0 < self.seconds <= 60, f"seconds = {self.seconds}", "more than 0, at most 60", "use 5")
 
 
-def describe_machine() -> dict[str, Any]:
-    """What the figures were measured on, and with."""
-    model = [line.partition(":")[2].strip() for line in read("/proc/cpuinfo").splitlines() if "model name" in line]
-    return {
-        "processor": model[0] if model else platform.machine(),
-        "cores": usable_cores(),
-        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "versions": {package: version(package) for package in PACKAGES},
-        "load": os.getloadavg()[0],
-    }
-
-
-def read(path: str) -> str:
-    """A file of the system, or nothing where the system has no such file."""
-    file = Path(path)
-    return file.read_text() if file.exists() else ""
-
-
 def benchmark(settings: BenchmarkSettings) -> dict[str, Any]:
-    """Measure what the command line names; returns the job's JSON document."""
+    """Measure what the command line names and was not measured yet; returns the job's JSON document."""
     settings.check()
-    folder = Path(Storage.open(settings.storage_path).new_folder("benchmark").path)
+    asked = to_json(settings)
+    if settings.resume is None:
+        record = Record.begin(settings.storage_path, asked)
+    else:
+        record = Record.resume(settings.storage_path, settings.resume, asked)
     scope = Scope(
-        folder=folder,
+        folder=record.folder,
         repeats=settings.repeats,
         digits=settings.digits,
         epochs=settings.epochs,
@@ -112,26 +94,35 @@ def benchmark(settings: BenchmarkSettings) -> dict[str, Any]:
         trials=settings.trials,
         pages=settings.pages and settings.pages.absolute(),
     )
-    results, machine = Results(), describe_machine()
-    memory, load = machine["memory_gb"], machine["load"]
-    print(f"{machine['processor']}, {machine['cores']} cores, {memory} GB, load {load:.1f} | {folder}", flush=True)
+    machine = "{processor}, {cores} cores, {memory_gb} GB".format(**record.machine)
+    print(f"{machine} | {record.folder}", flush=True)
+    stopping.reached(lambda: reached(record))
     for part in settings.parts:
-        start, known = time.perf_counter(), len(results.figures)
-        MEASURES[part](scope, results)
-        show_table(
-            f"{part}, {time.perf_counter() - start:.0f} s",
-            ["figure", "against", "ours", "theirs", "unit", "ratio min, median, max", "aim"],
-            [figure.row() for figure in results.figures[known:]],
-        )
-    document = {
-        "machine": machine,
-        "settings": {**asdict(settings), "pages": settings.pages and str(settings.pages)},
-        "figures": [figure.document() for figure in results.figures],
-        "details": results.details,
-        "folder": str(folder),
-    }
-    (folder / "benchmark.json").write_text(json.dumps(document, indent=1))
-    if "growth" in results.details:
-        (folder / "growth.png").write_bytes(growth.picture(results.details["growth"]))
-    print(f"written to {folder}: {', '.join(sorted(file.name for file in folder.iterdir() if file.is_file()))}")
-    return document
+        if part not in record.parts:
+            measure(part, scope, record)
+    if "growth" in record.results.details:
+        (record.folder / "growth.png").write_bytes(growth.picture(record.results.details["growth"]))
+    files = sorted(file.name for file in record.folder.iterdir() if file.is_file())
+    print(f"written to {record.folder}: {', '.join(files)}")
+    return record.document()
+
+
+def reached(record: Record) -> str:
+    """What is said of a benchmark that is stopped now."""
+    if not record.parts:
+        return "before a part had ended"
+    return f"after {', '.join(record.parts)}; go on with --resume {record.folder.name}"
+
+
+def measure(part: Part, scope: Scope, record: Record) -> None:
+    """Measure one part, show its table, and keep its figures."""
+    load, start, known = os.getloadavg()[0], time.perf_counter(), len(record.results.figures)
+    MEASURES[part](scope, record.results)
+    seconds = time.perf_counter() - start
+    record.parts[part] = {"seconds": round(seconds, 1), "load": load}
+    record.write()
+    show_table(
+        f"{part}, {seconds:.0f} s, load {load:.1f} at its start",
+        ["figure", "against", "ours", "theirs", "unit", "ratio min, median, max", "aim"],
+        [figure.row() for figure in record.results.figures[known:]],
+    )

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,15 +65,16 @@ class Scope:
         folder = self.folder / f"digits-{self.digits or 'all'}-x{copies}"
         if folder.exists():
             return folder
-        folder.mkdir(parents=True)
+        partial = folder.with_name(f"{folder.name}.partial")
+        partial.mkdir(parents=True, exist_ok=True)
         if self.digits is None:  # files as large as those of one copy: how many there are is what grows
             for file, copy in itertools.product(find_mnist().glob("*.parquet"), range(copies)):
-                shutil.copyfile(file, folder / f"{file.stem}-{copy}.parquet")
-            return folder
-        images, labels = read_parquet(find_mnist())
-        for copy in range(copies):
-            write_parquet(folder / f"train-{copy}.parquet", images[: self.digits], labels[: self.digits])
-        return folder
+                shutil.copyfile(file, partial / f"{file.stem}-{copy}.parquet")
+        else:
+            images, labels = read_parquet(find_mnist())
+            for copy in range(copies):
+                write_parquet(partial / f"train-{copy}.parquet", images[: self.digits], labels[: self.digits])
+        return partial.rename(folder)
 
     def checkpoint(self, network: str) -> Path:
         """A checkpoint with random weights, with which an answer costs as much as with trained ones."""
@@ -144,6 +145,11 @@ class Figure:
             "ratio": {"min": min(ratios), "median": statistics.median(ratios), "max": max(ratios)},
             "met": self.met,
         }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Figure":
+        """The figure that `document` wrote."""
+        return cls(**{entry.name: document[entry.name] for entry in fields(cls)})
 
 
 @dataclass(frozen=True, kw_only=True)

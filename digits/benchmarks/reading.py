@@ -111,7 +111,7 @@ def simulated_folder(folder: Path) -> Path:
     images, labels = read_without_ray(
         files, split_rows(files, DataConfig(protocol="literature")), inverted_copies=False
     )
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     rows = ["file,text"]
     for place, (name, conditions) in enumerate(CONDITIONS.items()):
         for number in range(PAGES):
