@@ -24,13 +24,14 @@ from digits.data.read import read_without_ray
 from digits.data.split import split_rows
 from digits.default_storage import choose_storage
 from digits.errors import require
-from digits.evaluation.metrics import NO_ANSWER, LabelledPredictions, Predict, evaluate
+from digits.evaluation.metrics import NO_ANSWER, LabelledPredictions, evaluate
 from digits.evaluation.pages.folder import find_pages, find_pictures
 from digits.evaluation.photo_folder import some_of
 from digits.images import Digits
 from digits.machine import usable_cores
 from digits.models import checkpoints
 from digits.models.checkpoints import Checkpoint
+from digits.models.inference import Classifier
 from digits.models.registry import find_best, has_best, short
 from digits.reading.networks import Networks
 from digits.reporting import figures
@@ -151,10 +152,10 @@ class Findings:
             "digits.png": figures.sample_digits(*digits, inverted_copies=inverted_copies),
         }
 
-    def add_photos(self, photos: SeenPhotos, predict: Predict, *, resize: bool) -> None:
+    def add_photos(self, photos: SeenPhotos, network: Classifier, *, resize: bool) -> None:
         """Let the network read a folder of photos; show and keep its answers."""
         path = "resized" if resize else "prepared"
-        seen, predictions = photos.predictions(predict, resize=resize)
+        seen, predictions = photos.predictions(network, resize=resize)
         show(f"Photos, {path}", predictions)
         refused = int((predictions.answers == NO_ANSWER).sum())
         print(f"{refused} of {len(photos.names)} photos are refused, which counts as wrong", flush=True)
@@ -210,7 +211,6 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     storage.check_writable()
 
     run_dir = storage.new_folder(f"evaluate-{checkpoint.name}")
-    predict = networks.classifier.probabilities
     stopping.reached(lambda: "before the evaluation was written; start it again")
     network = f"{checkpoint.name}: {checkpoint.record['parameters']:,} parameters"
     print(f"{network}, from {checkpoint.path} | evaluation {run_dir}", flush=True)
@@ -218,9 +218,11 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> dict[str, Any]:
     document = {"checkpoint": checkpoint.path, **kinds, "run_dir": str(run_dir)}
     findings = Findings(document=document, files={"history.csv": history_csv([checkpoint.record])})
     copies = checkpoint.record["data"]["inverted_copies"]
-    findings.add_validation(digits, evaluate(predict, *digits), sources, inverted_copies=copies)
+    findings.add_validation(
+        digits, evaluate(networks.classifier.probabilities, *digits), sources, inverted_copies=copies
+    )
     if photos:
-        findings.add_photos(photos, predict, resize=settings.resize)
+        findings.add_photos(photos, networks.classifier, resize=settings.resize)
     if pages or without_digits:
         of_pages, files, readings = read_pages(networks, pages, without_digits)
         findings.document |= of_pages

@@ -62,7 +62,7 @@ def pack(settings: PackSettings) -> dict[str, Any]:
     require(settings.photos >= 2, f"--photos {settings.photos}", "at least 2", "leave it out for 4,000")
     checkpoint, source = checkpoints.load(settings.checkpoint), Storage.open(settings.reader)
     reader = Reader.load(source)  # refuses what is damaged
-    confidence = fit_confidence(reader, build_classifier(checkpoint, 1).probabilities, settings.photos)
+    confidence = fit_confidence(reader, build_classifier(checkpoint, 1).answers, settings.photos)
     (output / READER / NETWORK).write_bytes((source / NETWORK).read_bytes())
     reader_record = {**reader.record, "confidence_of_one": vars(confidence)}
     (output / READER / RECORD).write_bytes(json.dumps(reader_record, indent=1, allow_nan=False).encode())

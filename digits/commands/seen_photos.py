@@ -7,12 +7,13 @@ import numpy as np
 
 from digits.config import CHANNELS, IMAGE_SIZE, NUM_CLASSES
 from digits.errors import NoDigitFound, NotADigit, PhotoFolderError, SeveralDigits, UnreadableImage
-from digits.evaluation.metrics import NO_ANSWER, LabelledPredictions, Predict, evaluate
+from digits.evaluation.metrics import NO_ANSWER, LabelledPredictions, evaluate
 from digits.evaluation.photo_folder import LabelledPhoto, some_of
 from digits.evaluation.photo_score import prepared
 from digits.evaluation.photo_sheets import find_labelled
 from digits.images import Digits, decode_image, resize_photo
-from digits.reading.one_digit import Look, look_at, look_at_box
+from digits.models.inference import Classifier
+from digits.reading.one_digit import Classify, Look, look_at, look_at_box
 from digits.reading.reader import Reader
 from digits.reporting.page import PhotoReading, thumbnail
 
@@ -52,23 +53,23 @@ class SeenPhotos:
         """Images and labels for each of factors.PATHS."""
         return {"resized": (self.resized, self.labels), "prepared": self.prepared}
 
-    def predictions(self, predict: Predict, *, resize: bool) -> tuple[np.ndarray, LabelledPredictions]:
+    def predictions(self, network: Classifier, *, resize: bool) -> tuple[np.ndarray, LabelledPredictions]:
         """What a network sees of each photo, and its predictions: shrunk whole, or as the service answers.
 
         The service's refusals are no answers, and so wrong.
         """
         if resize:
-            return self.resized, evaluate(predict, self.resized, self.labels)
+            return self.resized, evaluate(network.probabilities, self.resized, self.labels)
         blank = np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.uint8)
         images = np.stack([look.image if look else blank for look in self.looks])
-        probabilities = np.stack([answered(look, predict) for look in self.looks])
+        probabilities = np.stack([answered(look, network.answers) for look in self.looks])
         return images, LabelledPredictions(probabilities=probabilities, labels=self.labels)
 
 
-def answered(look: Look | None, predict: Predict) -> np.ndarray:
+def answered(look: Look | None, classify: Classify) -> np.ndarray:
     """The service's probabilities, float32 (10,); zeros where it gives no answer."""
     try:
-        return look.answer(predict) if look else np.zeros(NUM_CLASSES, np.float32)
+        return look.answer(classify) if look else np.zeros(NUM_CLASSES, np.float32)
     except NotADigit:
         return np.zeros(NUM_CLASSES, np.float32)
 

@@ -2,7 +2,12 @@
 
 C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017. Dividing the logits by a temperature
 changes no answer, only how sure it sounds.
+
+How high the logits are is lost in the softmax, and tells digits from what is none: the energy score (W. Liu et al.,
+"Energy-based Out-of-distribution Detection", NeurIPS 2020), for which the validation digits say what is usual.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,6 +15,8 @@ from digits.errors import CalibrationError
 
 _LOWEST, _HIGHEST = 0.05, 20.0
 """Range of the temperatures that are tried; a trained network needs one near 1."""
+_LEAST_STD = 1e-3
+"""Of energy scores: those of a network that says the same of every digit do not vary."""
 _TOLERANCE = 1e-6
 """Width of the last interval of log temperature."""
 
@@ -36,6 +43,35 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
             right = low + golden * (high - low)
             loss_right = _negative_log_likelihood(logits, labels, np.exp(right))
     return float(np.exp((low + high) / 2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsualEnergy:
+    """Energy scores of a network's validation digits."""
+
+    mean: float
+    std: float
+    """Standard deviation, above 0."""
+
+    @classmethod
+    def of(cls, logits: np.ndarray) -> "UsualEnergy":
+        """What is usual among logits float (N, 10), divided by the temperature."""
+        scores = energy(logits)
+        return cls(mean=float(scores.mean()), std=max(float(scores.std()), _LEAST_STD))
+
+    def familiarity(self, logits: np.ndarray) -> np.ndarray:
+        """How much like a digit images look, float32 (N,), by logits float (N, 10), divided by the temperature.
+
+        In standard deviations of validation digits, of which the mean is 0.
+        """
+        return ((energy(logits) - self.mean) / self.std).astype(np.float32)
+
+
+def energy(logits: np.ndarray) -> np.ndarray:
+    """The logarithm of the sum of exp(logits): float (N, 10) -> float64 (N,); high for what looks like a digit."""
+    highest = logits.max(axis=1).astype(np.float64)
+    scores: np.ndarray = highest + np.log(np.exp(logits - highest[:, None]).sum(axis=1))
+    return scores
 
 
 def held_out_calibration_error(logits: np.ndarray, labels: np.ndarray, halves: np.ndarray) -> float:

@@ -19,6 +19,7 @@ import numpy as np
 
 from digits.config import Architecture
 from digits.errors import CheckpointError, ConfigurationError
+from digits.models.calibration import UsualEnergy
 from digits.storage import Storage
 from digits.uris import is_uri
 
@@ -64,6 +65,11 @@ class Checkpoint:
     def temperature(self) -> float:
         """Divides the logits before the softmax, so that confidence means what it says; 1 if not calibrated."""
         return float(self.record.get("calibration", {}).get("temperature", UNCALIBRATED))
+
+    @property
+    def usual_energy(self) -> UsualEnergy | None:
+        """Energy scores of the validation digits; None for a checkpoint of before they were noted."""
+        return energy_in(self.record.get("calibration", {}))
 
 
 def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -145,7 +151,23 @@ def read_record(folder: Storage) -> dict[str, Any]:
         raise CheckpointError(
             f"{folder / RECORD} has no usable calibration", "an object whose key temperature is a number above 0"
         )
+    try:
+        energy_in(calibration)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{folder / RECORD} has no usable energy score: {error}", "mean and std, finite numbers, std above 0"
+        ) from error
     return record
+
+
+def energy_in(calibration: Mapping[str, Any]) -> UsualEnergy | None:
+    """What a record's calibration says of energy scores; TypeError or ValueError where it makes no sense."""
+    if "energy" not in calibration:
+        return None
+    found = UsualEnergy(**calibration["energy"])
+    if not (math.isfinite(found.mean) and 0 < found.std < math.inf):
+        raise ValueError(f"mean {found.mean}, std {found.std}")
+    return found
 
 
 def load(path: str | Storage) -> Checkpoint:

@@ -6,6 +6,7 @@ Time, memory and agreement with Keras: docs/performance.md (jobs/benchmark.py --
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import onnxruntime
@@ -13,19 +14,36 @@ import onnxruntime
 from digits.config import CHANNELS, IMAGE_SIZE, NUM_CLASSES, Architecture
 from digits.errors import CheckpointError, InferenceError, needs
 from digits.machine import usable_cores
+from digits.models.calibration import UsualEnergy
 from digits.models.checkpoints import Checkpoint
 
 _CHUNK = 64
 """Images per run of the graph: bounds memory; larger runs are no faster."""
 
 
+UNKNOWN_FAMILIARITY = -1.77
+"""What familiarity is taken for where a checkpoint does not say what is usual: that of one in twenty photos of a digit.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answers:
+    """What a network says of images."""
+
+    probabilities: np.ndarray
+    """Calibrated, of the ten digits: float32 (N, 10)."""
+    familiarity: np.ndarray
+    """How much like a digit each looks (see `UsualEnergy.familiarity`): float32 (N,)."""
+
+
 class Classifier:
     """A trained network as a function from images to probabilities; thread-safe, deterministic.
 
-    `temperature` divides the logits before the softmax (see `digits.models.calibration`); `num_threads` is the number
-    of threads of one call. `graphs`, of the same weights, are ONNX models for images in grey and in colour; they are
-    built where they are not given. Making one raises InferenceError for weights or a temperature that cannot be, and
-    CheckpointError for graphs that ONNX Runtime does not run.
+    `temperature` divides the logits before the softmax, and `usual_energy` tells how high they are for a digit (see
+    `digits.models.calibration`); `num_threads` is the number of threads of one call. `graphs`, of the same weights,
+    are ONNX models for images in grey and in colour; they are built where they are not given. Making one raises
+    InferenceError for weights or a temperature that cannot be, and CheckpointError for graphs that ONNX Runtime does
+    not run.
     """
 
     def __init__(
@@ -34,6 +52,7 @@ class Classifier:
         weights: Mapping[str, np.ndarray],
         *,
         temperature: float = 1.0,
+        usual_energy: UsualEnergy | None = None,
         num_threads: int = 1,
         graphs: tuple[bytes, bytes] | None = None,
     ) -> None:
@@ -46,6 +65,7 @@ class Classifier:
         _check_weights(architecture, weights)
         self.architecture = architecture
         self.temperature = float(temperature)
+        self.usual_energy = usual_energy
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads
         options.inter_op_num_threads = 1
@@ -79,6 +99,15 @@ class Classifier:
         """Calibrated probabilities of the ten digits: uint8 (N, 28, 28) or (N, 28, 28, 3) -> float32 (N, 10)."""
         return softmax(self.logits(images) / np.float64(self.temperature)).astype(np.float32)
 
+    def answers(self, images: np.ndarray) -> Answers:
+        """What the network says of images uint8 (N, 28, 28) or (N, 28, 28, 3)."""
+        logits = self.logits(images) / np.float64(self.temperature)
+        if self.usual_energy is None:
+            familiarity = np.full(len(images), UNKNOWN_FAMILIARITY, np.float32)
+        else:
+            familiarity = self.usual_energy.familiarity(logits)
+        return Answers(probabilities=softmax(logits).astype(np.float32), familiarity=familiarity)
+
 
 def build_classifier(checkpoint: Checkpoint, num_threads: int | None = None) -> Classifier:
     """The calibrated classifier of a checkpoint; each call uses all cores unless told otherwise."""
@@ -86,6 +115,7 @@ def build_classifier(checkpoint: Checkpoint, num_threads: int | None = None) -> 
         checkpoint.architecture,
         checkpoint.weights,
         temperature=checkpoint.temperature,
+        usual_energy=checkpoint.usual_energy,
         num_threads=num_threads or usable_cores(),
         graphs=checkpoint.graphs,
     )

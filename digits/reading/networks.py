@@ -45,11 +45,13 @@ class Opinion:
     """A digit to which the page network gives less probability is shown to the digit network, too."""
     weight: float
     """Of the digit network's logarithms in the pool, beside 1 for the page network's."""
+    alone: float
+    """How sure the page network must be of a single digit that stands although both together see none there."""
 
 
-TOGETHER = Opinion(below=0.8, weight=0.75)
+TOGETHER = Opinion(below=0.8, weight=0.75, alone=0.98)
 """Of a digit network that was packed together with the page network."""
-APART = Opinion(below=0.6, weight=0.25)
+APART = Opinion(below=0.6, weight=0.25, alone=0.0)
 """Of one that may be any, good or bad, beside the shipped page network."""
 
 
@@ -104,7 +106,7 @@ class Networks:
 
     def _read_photo(self, photo: np.ndarray, size: tuple[int, int]) -> Reading:
         opinion = TOGETHER if self.has_own_reader else APART
-        return read_photo(photo, size, self.reader, self.classifier.probabilities, opinion)
+        return read_photo(photo, size, self.reader, self.classifier.answers, opinion)
 
 
 @functools.cache
@@ -148,13 +150,16 @@ def read_photo(
     if reading is not None and len(reading.digits) > 1:
         seconds = (second_look(one, photo, size, reading.rotation // 90, classify, opinion) for one in reading.digits)
         return replace(reading, digits=tuple(seconds))
+    look: Look | None = None
     try:
         look = look_at(photo, reader)
         probabilities = look.answer(classify)
-    except (NoDigitFound, SeveralDigits, NotADigit):
+    except (NoDigitFound, SeveralDigits, NotADigit) as error:
         if reading is None:
             assert refusal is not None
             raise refusal from None
+        if look is not None and reading.digits[0].confidence < opinion.alone:
+            raise error from None
         return reading
     return Reading(digits=(_alone(look, probabilities, reading, size),), rotation=0)
 
@@ -178,7 +183,7 @@ def second_look(
     box = (left, top, left + width, top + height)
 
     def said(*around: float) -> np.ndarray:
-        return classify(np.stack([prepare_at(photo, box, each, turns).image for each in around]))
+        return classify(np.stack([prepare_at(photo, box, each, turns).image for each in around])).probabilities
 
     try:
         word = said(AROUND)

@@ -1,8 +1,9 @@
 """A picture of one digit, looked at by both networks: the answer is what they agree on.
 
-The digit network knows well which digit it sees, and takes everything for one. The page network, at a glance at the
-reduced picture, knows whether a digit is there, or several. So the first is asked for the digit, the second whether it
-may answer, and where both answer, their probabilities are pooled (a logarithmic opinion pool: Genest and Zidek, 1986).
+The digit network knows well which digit it sees, but is sure of one whatever it is shown. The page network, at a glance
+at the reduced picture, knows whether a digit is there, or several. So the first is asked for the digit, and their
+probabilities are pooled (a logarithmic opinion pool: Genest and Zidek, 1986); whether there is an answer is decided by
+what the second sees and by how familiar the picture looks to the first.
 Where a digit is seen but is too faint or in too much noise to be drawn as MNIST would, the second answers alone.
 """
 
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 
 from digits.errors import NoDigitFound, NotADigit, SeveralDigits
+from digits.models.inference import Answers
 from digits.preprocessing.prepare import Prepared, prepare
 from digits.reading.confidence import Confidence, log_odds
 from digits.reading.cut_out import cut_out
@@ -23,9 +25,14 @@ from digits.reading.tight import in_paper, shown, whole_of
 GLANCE_SIDE = 192
 """Longer side of the reduced picture that is glanced at, in pixels."""
 AGREEMENT = 0.235
-"""Confidence in the digit that is answered, at that place, below which there is none; chosen on simulated pictures."""
-CERTAIN, DOUBT = 0.99, 0.2
-"""Where the digit network is less certain of a digit, more agreement is needed: this share of the log-odds it lacks."""
+"""Confidence of the page network at that place below which it does not answer alone; chosen on simulated pictures."""
+ENOUGH, ENOUGH_OF_WHOLE = -3.1, -3.6
+"""What must speak for a digit (see `Look.in_favour`) where both networks answer, and where the digit network also sees
+a tiny picture as it is, clutter and all; chosen on simulated pictures."""
+FAMILIAR = 1.3
+"""What familiarity counts for in it, beside 1 for the page network's log-odds."""
+LEAST = 1e-4
+"""Of the page network's share for a digit: what it rules out is not quite impossible."""
 SURE_OF_WHOLE = 0.9
 """The digit network's probability of a whole 28x28 picture, which no noise reaches: it answers whatever was glanced."""
 WEIGHT = 0.5
@@ -39,8 +46,8 @@ GRAIN = 1.5
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, as fractions of the picture's width and height."""
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
-Classify = Callable[[np.ndarray], np.ndarray]
-"""uint8 (N, 28, 28) -> float32 (N, 10): the digit network."""
+Classify = Callable[[np.ndarray], Answers]
+"""What the digit network says of images uint8 (N, 28, 28)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,10 +80,10 @@ class Look:
         """Probabilities of the ten digits, float32 (10,), by both networks; NotADigit where they do not agree."""
         return self.judge(classify(self.images))
 
-    def judge(self, probabilities: np.ndarray) -> np.ndarray:
-        """From the digit network's probabilities of the images, float32 (K, 10), to those of both."""
-        mean: np.ndarray = probabilities.mean(axis=0)
-        if self.as_it_came or (self.is_whole and probabilities[-1].max() >= SURE_OF_WHOLE):
+    def judge(self, answers: Answers) -> np.ndarray:
+        """From what the digit network says of the images to the probabilities of both networks, float32 (10,)."""
+        mean: np.ndarray = answers.probabilities.mean(axis=0)
+        if self.as_it_came or (self.is_whole and answers.probabilities[-1].max() >= SURE_OF_WHOLE):
             return mean
         if self.found is None:
             if self.is_digit:
@@ -84,12 +91,23 @@ class Look:
             raise unlike()
         seen = self.found.probabilities
         pooled = mean * seen**WEIGHT if self.is_prepared else seen
-        agreed = self.found.confidence * seen[pooled.argmax()] / seen.max()
-        surest = min(CERTAIN, float(probabilities.max())) if self.is_prepared else CERTAIN
-        doubt = DOUBT * (log_odds(CERTAIN) - log_odds(surest))
-        if log_odds(agreed) - doubt < log_odds(AGREEMENT) and not self.is_digit:
+        if self.is_prepared:
+            least = ENOUGH_OF_WHOLE if self.is_whole else ENOUGH
+            enough = self.in_favour(self.found, int(pooled.argmax()), float(answers.familiarity.max())) >= least
+        else:
+            enough = self.found.confidence >= AGREEMENT
+        if not (enough or self.is_digit):
             raise unlike()
         return self.scale.of_answer(pooled / pooled.sum())
+
+    @staticmethod
+    def in_favour(found: Found, digit: int, familiarity: float) -> float:
+        """What there is in favour of a digit at a place: log-odds that one is there, that it is this one, familiarity.
+
+        What the digit network's images look like at their best is its `familiarity`.
+        """
+        share = max(LEAST, float(found.probabilities[digit] / found.probabilities.max()))
+        return float(log_odds(found.confidence) + np.log(share) + FAMILIAR * familiarity)
 
 
 def look_at(photo: np.ndarray, reader: Reader) -> Look:
@@ -139,7 +157,7 @@ def _look_at(photo: np.ndarray, reader: Reader) -> Look:
     if whole is not None:
         images = np.concatenate([prepared.image[None], whole])
         return Look(images=images, box=prepared.box, found=found, is_whole=True)
-    if found is None or found.confidence < AGREEMENT:
+    if found is None:
         raise unlike()
     return Look(images=prepared.image[None], box=prepared.box, found=found)
 

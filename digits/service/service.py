@@ -6,10 +6,10 @@ A model goes into service as a whole: it is loaded, verified and warmed up befor
 import contextlib
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import cv2
 import numpy as np
@@ -33,6 +33,8 @@ from digits.service.metrics import Metrics, NoMetrics
 from digits.service.model import BEST, REFRESH_S, Model, as_told, find_checkpoint, load_model, refresh_of
 from digits.service.sheet import SheetRead, read_sheet
 from digits.uris import public
+
+_Said = TypeVar("_Said")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,17 +154,19 @@ class Service:
 
         float32 (N, 10); what is grey in a tensor is read as grey, whatever stands beside it.
         """
-        probabilities = self._timed(model, images)
+        read = model.networks.classifier.probabilities
+        if images.ndim == 4:
+            read = partial(read_each_by_its_kind, read)
+        probabilities = self._timed(read, images)
         self._count(probabilities)
         return probabilities
 
-    def _timed(self, model: Model, images: np.ndarray) -> np.ndarray:
-        """As `predict`, not counted."""
+    def _timed(self, read: Callable[[np.ndarray], _Said], images: np.ndarray) -> _Said:
+        """What the digit network says of images, timed."""
         start = time.perf_counter()
-        read = model.networks.classifier.probabilities
-        probabilities = read(images) if images.ndim == 3 else read_each_by_its_kind(read, images)
+        said = read(images)
         self.metrics.took("predict", time.perf_counter() - start)
-        return probabilities
+        return said
 
     def _count(self, answers: Iterable[np.ndarray]) -> None:
         """Count answers, float32 (10,) each."""
@@ -185,7 +189,7 @@ class Service:
     def _answer(self, model: Model, look: Look) -> Answer | Refusal:
         """What both networks make of a picture together."""
         try:
-            probabilities = look.answer(partial(self._timed, model))
+            probabilities = look.answer(partial(self._timed, model.networks.classifier.answers))
         except NotADigit as error:
             return self._refuse(error)
         digit = int(probabilities.argmax())

@@ -87,7 +87,7 @@ def read_box(networks: Networks, box: Box, of_baseline: int | None) -> BoxRead:
     if box.empty:
         return BoxRead(box=box, digit=None, confidence=None, baseline=None)
     try:
-        probabilities = look_at_box(box.picture, networks.reader).answer(networks.classifier.probabilities)
+        probabilities = look_at_box(box.picture, networks.reader).answer(networks.classifier.answers)
     except NoDigitFound:
         return BoxRead(box=box, digit=None, confidence=None, baseline=of_baseline)
     digit = int(probabilities.argmax())

@@ -1,14 +1,14 @@
 """From a trained network's epochs to its finished checkpoint: the best epoch, judged and calibrated."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from digits.evaluation.metrics import LabelledPredictions, evaluate
 from digits.models import checkpoints
-from digits.models.calibration import fit_temperature, held_out_calibration_error
+from digits.models.calibration import UsualEnergy, fit_temperature, held_out_calibration_error
 from digits.models.checkpoints import Checkpoint
 from digits.models.inference import build_classifier, built, softmax
 from digits.storage import Storage
@@ -56,6 +56,7 @@ def finish(
             "expected_calibration_error": held_out_calibration_error(
                 logits, labels, halves_of(len(labels), best.record)
             ),
+            "energy": asdict(UsualEnergy.of(logits / temperature)),
         },
         "validation": {
             "accuracy": predictions.accuracy,

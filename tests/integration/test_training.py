@@ -15,6 +15,7 @@ from digits.data.read import read_without_ray
 from digits.data.split import Split, split_rows
 from digits.errors import TrainingError
 from digits.models import checkpoints
+from digits.models.inference import build_classifier
 from digits.storage import Storage
 from digits.training import driver, runs
 from digits.training.finish import finish
@@ -134,6 +135,11 @@ def test_the_finished_checkpoint_is_the_best_epoch_calibrated(uninterrupted, tin
     assert finished.predictions.accuracy == pytest.approx(best.validation_accuracy)
     assert finished.predictions.loss <= best.validation_loss + 1e-6
     assert 0 <= record["calibration"]["expected_calibration_error"] < 0.5
+    found = build_classifier(finished.checkpoint).answers(images)
+    assert (found.familiarity.mean(), found.familiarity.std()) == (
+        pytest.approx(0, abs=1e-3),
+        pytest.approx(1, abs=1e-3),
+    )
     assert {"weights.npz", "model.keras", "checkpoint.json"} <= set((run_dir / "baseline-seed0").files())
 
 

@@ -117,7 +117,8 @@ SERVICE_NEEDS = (
     "digits.reading",
 )
 SERVICE_NEEDS_OF_MODELS = {
-    f"digits.models{name}" for name in ("", ".checkpoints", ".registry", ".inference", ".digit_onnx", ".page_targets")
+    f"digits.models{name}"
+    for name in ("", ".calibration", ".checkpoints", ".registry", ".inference", ".digit_onnx", ".page_targets")
 }
 
 SERVICE_NEEDS_OF_SHEET = {f"digits.sheet{name}" for name in ("", ".layout", ".find", ".boxes")}

@@ -64,7 +64,7 @@ def test_a_picture_of_one_digit_is_no_source_and_a_sheet_may_lie_in_a_folder(she
 def test_photos_in_boxes_are_named_by_their_place_and_none_is_refused(sheet):
     seen = read_photos(sheet.parent, labelled_at(sheet), shipped().reader)
     assert seen.names[0] == "my sheet.jpg, row 1, digit 0" and len(seen.names) == 48
-    _, predictions = seen.predictions(shipped().classifier.probabilities, resize=False)
+    _, predictions = seen.predictions(shipped().classifier, resize=False)
     assert NO_ANSWER not in predictions.answers and predictions.accuracy >= 0.97
 
 

@@ -14,6 +14,7 @@ from digits.config import BASELINE, IMPROVED, DataConfig, Recipe, TrainingConfig
 from digits.errors import ConfigurationError
 from digits.evaluation.comparison import Comparison
 from digits.models import checkpoints
+from digits.models.inference import Answers
 from digits.models.registry import SHIPPED, validated_on
 from digits.reading.one_digit import Look
 from digits.storage import Storage
@@ -111,13 +112,17 @@ def test_a_photo_without_a_digit_has_no_answer_unless_it_is_resized():
         looks=[Look(images=prepared[:1], box=(0, 0, 1, 1), found=None, as_it_came=True), None],
     )
 
-    def fours(images):
-        return np.eye(10, dtype=np.float32)[np.full(len(images), 4)]
+    class Fours:
+        def probabilities(self, images):
+            return np.eye(10, dtype=np.float32)[np.full(len(images), 4)]
 
-    images, predictions = photos.predictions(fours, resize=False)
+        def answers(self, images):
+            return Answers(probabilities=self.probabilities(images), familiarity=np.zeros(len(images), np.float32))
+
+    images, predictions = photos.predictions(Fours(), resize=False)
     assert images.max() == 0 and predictions.answers.tolist() == [4, -1]
     assert [reading.answer for reading in readings_of(photos, images, predictions)] == [4, None]
-    images, predictions = photos.predictions(fours, resize=True)
+    images, predictions = photos.predictions(Fours(), resize=True)
     assert images.min() == 1 and predictions.answers.tolist() == [4, 4]
 
 

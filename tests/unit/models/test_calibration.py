@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from digits.errors import CalibrationError
-from digits.models.calibration import expected_calibration_error, fit_temperature, held_out_calibration_error
+from digits.models.calibration import (
+    UsualEnergy,
+    energy,
+    expected_calibration_error,
+    fit_temperature,
+    held_out_calibration_error,
+)
 from digits.models.inference import softmax
 
 
@@ -94,3 +100,26 @@ def test_sure_and_right_is_zero_and_sure_and_wrong_is_one():
 def test_what_cannot_be_calibrated_is_refused(scores, labels):
     with pytest.raises(CalibrationError, match="expected"):
         fit_temperature(scores, labels)
+
+
+def test_the_energy_score_is_the_logarithm_of_a_sum_and_finite_however_high_the_logits():
+    logits = np.random.default_rng(5).normal(scale=3, size=(50, 10))
+    assert energy(logits) == pytest.approx(np.log(np.exp(logits).sum(axis=1)))
+    assert energy(logits + 5000) == pytest.approx(energy(logits) + 5000)
+    assert energy(np.zeros((1, 10))) == pytest.approx([np.log(10)])
+
+
+def test_what_is_usual_has_a_familiarity_around_0_and_low_logits_have_a_low_one():
+    logits = np.random.default_rng(6).normal(scale=3, size=(5000, 10)).astype(np.float32)
+    usual = UsualEnergy.of(logits)
+    found = usual.familiarity(logits)
+    assert found.dtype == np.float32 and found.shape == (5000,)
+    assert (found.mean(), found.std()) == (pytest.approx(0, abs=1e-4), pytest.approx(1, abs=1e-4))
+    assert usual.familiarity(logits - 2 * usual.std).mean() == pytest.approx(-2, abs=1e-4)
+    # The softmax does not tell these apart.
+    assert softmax(logits - 2 * usual.std) == pytest.approx(softmax(logits), abs=1e-5)
+
+
+def test_a_network_that_says_the_same_of_every_digit_has_an_energy_score_too():
+    usual = UsualEnergy.of(np.zeros((9, 10)))
+    assert usual.std > 0 and np.isfinite(usual.familiarity(np.zeros((2, 10)))).all()

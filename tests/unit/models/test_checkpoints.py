@@ -9,6 +9,7 @@ import pytest
 
 from digits.config import BASELINE
 from digits.models import checkpoints
+from digits.models.calibration import UsualEnergy
 from digits.models.checkpoints import CheckpointError
 from digits.storage import Storage
 
@@ -235,3 +236,20 @@ def test_best_json_names_a_checkpoint_inside_its_storage_path_or_in_full(tmp_pat
 def test_without_a_best_json_it_is_said_what_makes_one(tmp_path):
     with pytest.raises(CheckpointError, match=r"(?s)there is no .*/best\.json.*make train"):
         checkpoints.best_checkpoint(Storage.open(tmp_path))
+
+
+def test_what_energy_scores_are_usual_is_read_and_may_be_unknown(tmp_path):
+    noted = {"temperature": 1.5, "energy": {"mean": 20.5, "std": 6.0}}
+    path = write_checkpoint(tmp_path / "one", record={"calibration": noted})
+    assert checkpoints.load(str(path)).usual_energy == UsualEnergy(mean=20.5, std=6.0)
+    assert checkpoints.load(str(write_checkpoint(tmp_path / "before"))).usual_energy is None
+
+
+@pytest.mark.parametrize(
+    "energy",
+    [None, [1, 2], {}, {"mean": 1.0}, {"mean": "1", "std": 1}, {"mean": 1, "std": 0}, {"mean": 1, "std": None}],
+)
+def test_an_energy_score_that_makes_no_sense_is_refused(tmp_path, energy):
+    path = write_checkpoint(tmp_path / "one", record={"calibration": {"temperature": 1.0, "energy": energy}})
+    with pytest.raises(CheckpointError, match="no usable energy score"):
+        checkpoints.load(str(path))

@@ -6,7 +6,8 @@ import pytest
 from digits.config import BASELINE, IMPROVED, Architecture
 from digits.errors import CheckpointError, InferenceError
 from digits.images import to_rgb
-from digits.models.inference import Classifier, built
+from digits.models.calibration import UsualEnergy
+from digits.models.inference import UNKNOWN_FAMILIARITY, Classifier, built
 
 
 def random_weights(architecture: Architecture, seed: int = 0) -> dict[str, np.ndarray]:
@@ -137,3 +138,14 @@ def test_graphs_that_cannot_be_run_are_a_fault_of_the_checkpoint(graphs, told):
     assert Classifier(BASELINE, weights, graphs=(GREY, COLOUR)).probabilities(random_images(1)).shape == (1, 10)
     with pytest.raises(CheckpointError, match=told):
         Classifier(BASELINE, weights, graphs=graphs)
+
+
+def test_answers_are_probabilities_with_how_familiar_each_image_looks():
+    images = np.random.default_rng(4).integers(0, 256, (5, 28, 28), dtype=np.uint8)
+    weights, usual = random_weights(BASELINE, 3), UsualEnergy(mean=2.0, std=0.5)
+    network = Classifier(BASELINE, weights, temperature=1.5, usual_energy=usual)
+    answers = network.answers(images)
+    assert np.array_equal(answers.probabilities, network.probabilities(images))
+    assert answers.familiarity == pytest.approx(usual.familiarity(network.logits(images) / 1.5))
+    unknown = Classifier(BASELINE, weights, temperature=1.5).answers(images)
+    assert np.array_equal(unknown.familiarity, np.full(5, UNKNOWN_FAMILIARITY, np.float32))

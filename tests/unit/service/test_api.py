@@ -41,7 +41,7 @@ def expected_probabilities(data: bytes) -> np.ndarray:
     """What both networks make of a picture together."""
     classifier = Classifier(BASELINE, random_weights(0), temperature=1.5)
     photo = decode_image(data)
-    return look_at(photo, shipped().reader).answer(classifier.probabilities)
+    return look_at(photo, shipped().reader).answer(classifier.answers)
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"])
