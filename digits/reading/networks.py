@@ -6,6 +6,7 @@
 A checkpoint without a reader, as training leaves it, reads with the shipped one.
 """
 
+import contextlib
 import functools
 import os
 from dataclasses import dataclass, replace
@@ -22,10 +23,12 @@ from digits.models import checkpoints
 from digits.models.checkpoints import Checkpoint
 from digits.models.inference import Classifier, build_classifier
 from digits.models.registry import SHIPPED
+from digits.preprocessing.prepare import TINY
 from digits.reading.answer import ReadDigit, Reading
+from digits.reading.confidence import log_odds
 from digits.reading.cut_out import with_pictures
 from digits.reading.detect import FINE_SIDE
-from digits.reading.one_digit import Classify, Look, look_at, prepare_at
+from digits.reading.one_digit import FAMILIAR, Box, Classify, Look, look_at, prepare_at, unlike
 from digits.reading.reader import READER, RECORD, Reader, require_picture
 from digits.storage import Storage
 
@@ -33,6 +36,16 @@ AROUND = 0.15
 """Paper around a page's digit when it is shown to the digit network, as a fraction of its longer side."""
 CLOSER, FARTHER = 0.05, 0.3
 """The same, where the networks do not agree and it is shown twice more."""
+SURE_ALONE = 0.98
+"""Confidence of the page network in a single digit that stands although both together see none there."""
+SURE_OF_PAGE = 4.0
+"""Mean log-odds of a page's digits from which nobody asks whether they look strange."""
+ENOUGH_OF_PAGE = 0.3
+"""What must speak for the digits of a page on average (as `Look.in_favour`, without the share), or they are letters."""
+ASKED = 16
+"""How many digits of such a page the digit network is shown."""
+STRANGEST = -5.0
+"""Familiarity of a place at which preparation finds nothing."""
 LEAST = 1e-4
 """Added before probabilities are pooled, so that neither network forbids a digit."""
 
@@ -45,13 +58,13 @@ class Opinion:
     """A digit to which the page network gives less probability is shown to the digit network, too."""
     weight: float
     """Of the digit network's logarithms in the pool, beside 1 for the page network's."""
-    alone: float
-    """How sure the page network must be of a single digit that stands although both together see none there."""
+    veto: bool
+    """Whether what looks strange to it may be refused although the page network reads it."""
 
 
-TOGETHER = Opinion(below=0.8, weight=0.75, alone=0.98)
+TOGETHER = Opinion(below=0.8, weight=0.75, veto=True)
 """Of a digit network that was packed together with the page network."""
-APART = Opinion(below=0.6, weight=0.25, alone=0.0)
+APART = Opinion(below=0.6, weight=0.25, veto=False)
 """Of one that may be any, good or bad, beside the shipped page network."""
 
 
@@ -147,6 +160,8 @@ def read_photo(
         if error.reason == "too_many":
             raise
         reading, refusal = None, error
+    if reading is not None and len(reading.digits) > 1 and opinion.veto and is_strange(reading, photo, size, classify):
+        reading, refusal = None, unlike()
     if reading is not None and len(reading.digits) > 1:
         seconds = (second_look(one, photo, size, reading.rotation // 90, classify, opinion) for one in reading.digits)
         return replace(reading, digits=tuple(seconds))
@@ -158,10 +173,36 @@ def read_photo(
         if reading is None:
             assert refusal is not None
             raise refusal from None
-        if look is not None and reading.digits[0].confidence < opinion.alone:
+        if look is not None and opinion.veto and reading.digits[0].confidence < SURE_ALONE:
             raise error from None
         return reading
     return Reading(digits=(_alone(look, probabilities, reading, size),), rotation=0)
+
+
+def is_strange(reading: Reading, photo: np.ndarray, size: tuple[int, int], classify: Classify) -> bool:
+    """Whether what is read of a page, none too surely, looks to the digit network as letters and signs do.
+
+    Pictures so tiny that the digits in them have few pixels are never strange.
+    """
+    surely = np.array([log_odds(one.confidence) for one in reading.digits])
+    if surely.mean() >= SURE_OF_PAGE or max(photo.shape[:2]) <= TINY:
+        return False
+    asked = np.unique(np.linspace(0, len(surely) - 1, ASKED).round().astype(int))
+    familiarity = np.full(len(asked), STRANGEST)
+    images = {}
+    for place, row in enumerate(asked):
+        with contextlib.suppress(NoDigitFound):
+            box = fractions_of(reading.digits[row], size)
+            images[place] = prepare_at(photo, box, AROUND, reading.rotation // 90).image
+    if images:
+        familiarity[list(images)] = classify(np.stack([*images.values()])).familiarity
+    return bool(np.mean(surely[asked] + FAMILIAR * familiarity) < ENOUGH_OF_PAGE)
+
+
+def fractions_of(one: ReadDigit, size: tuple[int, int]) -> Box:
+    """Where a digit stands, as fractions of a picture of this width and height."""
+    left, top, width, height = one.box
+    return left / size[0], top / size[1], (left + width) / size[0], (top + height) / size[1]
 
 
 def second_look(
@@ -179,8 +220,7 @@ def second_look(
     """
     if one.probabilities.max() >= opinion.below:
         return one
-    left, top, width, height = np.array(one.box) / (*size, *size)
-    box = (left, top, left + width, top + height)
+    box = fractions_of(one, size)
 
     def said(*around: float) -> np.ndarray:
         return classify(np.stack([prepare_at(photo, box, each, turns).image for each in around])).probabilities

@@ -22,7 +22,7 @@ from digits.reading import networks, one_digit
 from digits.reading.answer import ReadDigit
 from digits.reading.confidence import Confidence
 from digits.reading.detect import FINE_SIDE
-from digits.reading.networks import APART, TOGETHER, read_photo, second_look, shipped
+from digits.reading.networks import APART, ASKED, TOGETHER, is_strange, read_photo, second_look, shipped
 from digits.reading.one_digit import is_one_piece, look_at, look_at_box
 from digits.reading.reader import too_many
 
@@ -385,3 +385,38 @@ def test_what_both_networks_answer_sounds_as_sure_as_the_reader_says(reader, dig
     as_it_is = shipped().classifier.probabilities(digits[0][:1])[0]
     answer = look_at(in_mnists_form, humble).answer(shipped().classifier.answers)
     assert np.allclose(answer, as_it_is, atol=1e-6)
+
+
+def test_letters_that_are_read_as_a_page_of_digits_are_mostly_refused(reader):
+    """The page network alone reads digits in more of them."""
+    alone = both = 0
+    for number in range(100):
+        picture = page_without_digits(("words", "letters")[number % 2], np.random.default_rng((87, number)))
+        with contextlib.suppress(NotADigit):
+            alone += len(reader.read(picture).digits) > 1
+        with contextlib.suppress(NotADigit):
+            both += len(shipped().read(picture).digits) > 1
+    assert alone >= 3 and both <= alone / 2
+
+
+def test_a_page_that_is_read_surely_is_not_asked_about_nor_is_one_that_looks_familiar(reader, digits):
+    page = simulated_page(*digits, np.random.default_rng((84, 3)), CONDITIONS["plain"])
+    size = page.picture.shape[1::-1]
+    sure = reader.read_photo(page.picture, size)
+    doubtful = replace(sure, digits=tuple(replace(one, confidence=0.9) for one in sure.digits))
+
+    def strange(images):
+        asked.append(len(images))
+        return said(np.full((len(images), 10), 0.1), familiarity=-2.5)
+
+    asked = []
+    assert not is_strange(sure, page.picture, size, strange) and not asked
+    assert is_strange(doubtful, page.picture, size, strange) and 1 < asked[0] <= ASKED
+    assert not is_strange(doubtful, page.picture, size, always(3, familiarity=0))
+    blank = np.full_like(page.picture, 255)
+    assert is_strange(doubtful, blank, size, lambda images: pytest.fail("nothing there"))
+    assert not is_strange(doubtful, page.picture[:28, :28], (28, 28), strange)
+    with pytest.raises(NotADigit) as refused:
+        read_photo(page.picture, size, replace(reader, confidence=Confidence(slope=0, offset=2.2)), strange)
+    assert refused.value.reason == "unlike"
+    read_photo(page.picture, size, replace(reader, confidence=Confidence(slope=0, offset=2.2)), strange, APART)
