@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import ray
@@ -114,7 +115,7 @@ def test_a_classifier_computes_in_as_many_threads(quota_of_three, monkeypatch):
     threads = []
     monkeypatch.setattr(inference, "Classifier", lambda *_, num_threads, **__: threads.append(num_threads))
     inference.build_classifier(
-        type("Checkpoint", (), {"architecture": None, "weights": {}, "temperature": 1.0, "graphs": None})
+        SimpleNamespace(architecture=None, weights={}, temperature=1.0, usual_energy=None, graphs=None)
     )
     assert threads == [3]
 
