@@ -19,11 +19,8 @@ from digits.models.checkpoints import Checkpoint
 
 _CHUNK = 64
 """Images per run of the graph: bounds memory; larger runs are no faster."""
-
-
 UNKNOWN_FAMILIARITY = -1.77
-"""What familiarity is taken for where a checkpoint does not say what is usual: that of one in twenty photos of a digit.
-"""
+"""Of every image where a checkpoint does not say what is usual: one in twenty photos of a digit looks so strange."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

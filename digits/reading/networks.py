@@ -119,6 +119,8 @@ class Networks:
 
     def _read_photo(self, photo: np.ndarray, size: tuple[int, int]) -> Reading:
         opinion = TOGETHER if self.has_own_reader else APART
+        if self.classifier.usual_energy is None:  # of before: what looks strange to it is not known
+            opinion = replace(opinion, veto=False)
         return read_photo(photo, size, self.reader, self.classifier.answers, opinion)
 
 

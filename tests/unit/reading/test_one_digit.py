@@ -16,7 +16,7 @@ from digits.evaluation.pages.without_digits import WITHOUT_DIGITS, page_without_
 from digits.evaluation.photo_score import everyday_photos
 from digits.evaluation.simulated_photos import PhotoConditions, photo_set
 from digits.images import decode_with_size, encode_png, to_rgb
-from digits.models.inference import Answers
+from digits.models.inference import Answers, Classifier
 from digits.preprocessing.prepare import prepare
 from digits.reading import networks, one_digit
 from digits.reading.answer import ReadDigit
@@ -324,6 +324,20 @@ def test_a_network_that_was_not_packed_with_the_reader_has_less_to_say_on_a_page
     monkeypatch.setattr(networks, "second_look", note)
     replace(shipped(), has_own_reader=own).read(page.picture)
     assert set(opinions) == {TOGETHER if own else APART}
+
+
+def test_a_network_of_which_it_is_not_known_what_looks_strange_to_it_refuses_no_page(digits, monkeypatch):
+    page, opinions = simulated_page(*digits, np.random.default_rng((84, 3)), CONDITIONS["plain"]), []
+
+    def note(one, photo, size, turns, classify, opinion):
+        opinions.append(opinion)
+        return one
+
+    monkeypatch.setattr(networks, "second_look", note)
+    checkpoint = shipped().checkpoint
+    before = Classifier(checkpoint.architecture, checkpoint.weights, graphs=checkpoint.graphs)
+    replace(shipped(), classifier=before).read(page.picture)
+    assert set(opinions) == {replace(TOGETHER, veto=False)}
 
 
 def test_what_looks_strange_to_the_digit_network_must_be_seen_more_surely(reader, digits):
