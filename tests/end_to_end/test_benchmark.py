@@ -35,7 +35,9 @@ def check(document, parts):
         assert 0 < ratio["min"] <= ratio["median"] <= ratio["max"]
         assert figure["against"] and figure["unit"] and figure["what"]
         assert (figure["met"] is None) == (figure["aim"] is None)
-    assert {"processor", "cores", "memory_gb", "versions", "load"} <= set(document["machine"])
+    assert {"processor", "cores", "memory_gb", "versions"} <= set(document["machine"])
+    assert list(document["parts"]) == list(parts)
+    assert all(part["seconds"] > 0 and part["load"] >= 0 for part in document["parts"].values())
     assert json.loads((Path(document["folder"]) / "benchmark.json").read_text()) == document
 
 
