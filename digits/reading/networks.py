@@ -38,7 +38,7 @@ CLOSER, FARTHER = 0.05, 0.3
 """The same, where the networks do not agree and it is shown twice more."""
 SURE_ALONE = 0.98
 """Confidence of the page network in a single digit that stands although both together see none there."""
-SURE_OF_PAGE = 4.0
+SURE_OF_PAGE = 3.0
 """Mean log-odds of a page's digits from which nobody asks whether they look strange."""
 ENOUGH_OF_PAGE = 0.3
 """What must speak for the digits of a page on average (as `Look.in_favour`, without the share), or they are letters."""
