@@ -89,10 +89,8 @@ def prepare_photo(photo: np.ndarray) -> np.ndarray:
 def prepare(photo: np.ndarray) -> Prepared:
     """As `prepare_photo`, with the digit's place in the photo."""
     _require_photo(photo)
-    if (digit := _already_drawn_as_mnist(photo)) is not None:
-        x, y, width, height = cv2.boundingRect(digit)
-        box = (x / IMAGE_SIZE, y / IMAGE_SIZE, (x + width) / IMAGE_SIZE, (y + height) / IMAGE_SIZE)
-        return Prepared(image=digit, box=box, as_it_came=True)
+    if (prepared := prepared_already(photo)) is not None:
+        return prepared
     place = find_digit(photo)
     ink, box_of_ink = close_up(photo, place)
     return Prepared(image=draw_as_mnist(select_strokes(ink, box_of_ink)), box=place.box, as_it_came=False)
@@ -115,10 +113,10 @@ def _require_photo(photo: np.ndarray) -> None:
         )
 
 
-def _already_drawn_as_mnist(photo: np.ndarray) -> np.ndarray | None:
-    """The picture itself, uint8 (28, 28), if it is a digit in MNIST's form, in either polarity.
+def prepared_already(photo: np.ndarray) -> Prepared | None:
+    """A photo, uint8 (H, W, 3), as it came, if it is a digit in MNIST's form, in either polarity; else None.
 
-    That is: grey, on paper that is exactly black (or white), about 20 pixels long, centred by mass.
+    That is: 28x28, grey, on paper that is exactly black (or white), about 20 pixels long, centred by mass.
     """
     if photo.shape[:2] != (IMAGE_SIZE, IMAGE_SIZE) or np.ptp(photo, axis=2).any():
         return None
@@ -126,11 +124,12 @@ def _already_drawn_as_mnist(photo: np.ndarray) -> np.ndarray | None:
     for digit in (grey, invert(grey)):
         if digit[0].any() or digit[-1].any() or digit[:, 0].any() or digit[:, -1].any():
             continue
-        _, _, width, height = cv2.boundingRect(digit)
+        left, top, width, height = cv2.boundingRect(digit)
         x, y = centre_of_mass(digit) if digit.any() else (0.0, 0.0)
         fits = abs(max(width, height) - MNIST_BOX) <= 1 and max(abs(x - MNIST_CENTRE), abs(y - MNIST_CENTRE)) < 1
         if fits and digit.max() > 200:
-            return digit
+            box = (left / IMAGE_SIZE, top / IMAGE_SIZE, (left + width) / IMAGE_SIZE, (top + height) / IMAGE_SIZE)
+            return Prepared(image=digit, box=box, as_it_came=True)
     return None
 
 

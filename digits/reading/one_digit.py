@@ -15,7 +15,7 @@ import numpy as np
 
 from digits.errors import NoDigitFound, NotADigit, SeveralDigits
 from digits.models.inference import Answers
-from digits.preprocessing.prepare import Prepared, prepare
+from digits.preprocessing.prepare import Prepared, prepare, prepared_already
 from digits.reading.confidence import Confidence, log_odds
 from digits.reading.cut_out import cut_out
 from digits.reading.merge import Found, likely, merged
@@ -119,6 +119,21 @@ def look_at(photo: np.ndarray, reader: Reader) -> Look:
     return replace(_look_at(photo, reader), scale=reader.confidence_of_one)
 
 
+def look_at_once(photo: np.ndarray) -> Look | None:
+    """A photo, uint8 (H, W, 3), that is clearly one digit in MNIST's form; None for all that needs a glance."""
+    prepared = prepared_already(photo)
+    return _as_it_came(prepared) if prepared is not None and _is_one_digit(prepared) else None
+
+
+def _is_one_digit(prepared: Prepared) -> bool:
+    """Whether a picture in MNIST's form needs no glance that tells it from a "10"."""
+    return is_one_piece(prepared.image) and not is_wide(prepared.box)
+
+
+def _as_it_came(prepared: Prepared) -> Look:
+    return Look(images=prepared.image[None], box=prepared.box, found=None, as_it_came=True)
+
+
 def _look_at(photo: np.ndarray, reader: Reader) -> Look:
     refusal: NoDigitFound | None = None
     as_it_came: Look | None = None
@@ -128,8 +143,8 @@ def _look_at(photo: np.ndarray, reader: Reader) -> Look:
         refusal = error
     else:
         if prepared.as_it_came:
-            as_it_came = Look(images=prepared.image[None], box=prepared.box, found=None, as_it_came=True)
-            if is_one_piece(prepared.image) and not is_wide(prepared.box):
+            as_it_came = _as_it_came(prepared)
+            if _is_one_digit(prepared):
                 return as_it_came
     if refusal is not None and refusal.reason in ("not_a_photo", "too_small"):
         raise refusal

@@ -13,7 +13,7 @@ class Metrics(Protocol):
         """One input was refused; `reason` is one of a few words, fit for a label."""
 
     def took(self, stage: str, seconds: float) -> None:
-        """One stage of a request (decode, prepare, predict, read or sheet) took `seconds`."""
+        """One stage of a request took `seconds`: decode, prepare, predict, at_once (these three), read or sheet."""
 
     def swapped(self, accepted: bool) -> None:
         """A checkpoint was taken into service, or refused while the old one goes on."""

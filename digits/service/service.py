@@ -26,7 +26,7 @@ from digits.errors import (
 from digits.images import decode_image
 from digits.models.checkpoints import is_of_storage
 from digits.reading.answer import Reading
-from digits.reading.one_digit import Look, look_at
+from digits.reading.one_digit import Look, look_at, look_at_once
 from digits.reading.reader import Reader
 from digits.service.inference.protocol import read_each_by_its_kind
 from digits.service.metrics import Metrics, NoMetrics
@@ -69,7 +69,10 @@ class Refusal:
 
 
 class Service:
-    """The model in service, and what is counted about it; its methods block, so call them in a thread."""
+    """The model in service, and what is counted about it; its methods block, so call them in a thread.
+
+    All but `recognise_at_once`, and `predict` of a few images, which take less time than that.
+    """
 
     def __init__(self, metrics: Metrics | None = None) -> None:
         # Requests already run side by side: threads within one would only wait for each other.
@@ -145,6 +148,20 @@ class Service:
         self._count([answer.probabilities for answer in answers if isinstance(answer, Answer)])
         return answers
 
+    def recognise_at_once(self, model: Model, picture: bytes) -> Answer | None:
+        """As `recognise`, of one picture file that is clearly a digit in MNIST's form; None for any other."""
+        start = time.perf_counter()
+        try:
+            look = look_at_once(decode_image(picture))
+        except UnreadableImage:
+            return None
+        if look is None:
+            return None
+        answer = _answer_of(look, look.answer(model.networks.classifier.answers))
+        self.metrics.took("at_once", time.perf_counter() - start)
+        self._count([answer.probabilities])
+        return answer
+
     def read(self, model: Model, pictures: Sequence[bytes], *, explain: bool = False) -> list[Reading | Refusal]:
         """Every digit of each picture file, in order; a file without digits, or that cannot be read, is refused."""
         return [self._read(model, data, explain) for data in pictures]
@@ -192,8 +209,7 @@ class Service:
             probabilities = look.answer(partial(self._timed, model.networks.classifier.answers))
         except NotADigit as error:
             return self._refuse(error)
-        digit = int(probabilities.argmax())
-        return Answer(digit=digit, confidence=float(probabilities[digit]), probabilities=probabilities, seen=look.image)
+        return _answer_of(look, probabilities)
 
     def _read(self, model: Model, data: bytes, explain: bool) -> Reading | Refusal:
         """Every digit of a picture file, counted."""
@@ -229,6 +245,12 @@ class Service:
         refusal = Refusal.because(error)
         self.metrics.rejected(refusal.counted)
         return refusal
+
+
+def _answer_of(look: Look, probabilities: np.ndarray) -> Answer:
+    """What the probabilities of a picture, float32 (10,), say."""
+    digit = int(probabilities.argmax())
+    return Answer(digit=digit, confidence=float(probabilities[digit]), probabilities=probabilities, seen=look.image)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 import digits
 from digits.errors import RequestError
 from digits.service.inference import description, protocol
-from digits.service.limits import Limits
+from digits.service.limits import TINY_BYTES, Limits
 from digits.service.model import Model
 from digits.service.request_body import Refused
 from digits.service.responses import INFER_BODY, INSTANCES_BODY, PROBLEMS, as_json
@@ -53,9 +53,9 @@ def add_inference_routes(
     """
     statistics = description.Statistics()
 
-    async def probabilities_of(work: Callable[[], _Result]) -> _Result:
+    async def probabilities_of(body: bytes, work: Callable[[], _Result]) -> _Result:
         try:
-            return await in_thread(work)
+            return work() if len(body) <= TINY_BYTES else await in_thread(work)
         except RequestError as error:
             raise Refused(400, f"tensor_{error.reason}", str(error)) from error
 
@@ -76,7 +76,7 @@ def add_inference_routes(
             wanted = protocol.parse_request(body, request.headers.get(protocol.HEADER_LENGTH), limits.max_batch)
             return protocol.build_response(wanted, predict(model, wanted.images))
 
-        content, headers = await probabilities_of(work)
+        content, headers = await probabilities_of(body, work)
         return Response(content, headers=headers)
 
     @get(api, _V1)
@@ -93,7 +93,7 @@ def add_inference_routes(
         def work() -> Response:
             return as_json({"predictions": predict(model, protocol.parse_instances(body, limits.max_batch)).tolist()})
 
-        return await probabilities_of(work)
+        return await probabilities_of(body, work)
 
     @get(api, "/v2/health/live")
     async def live() -> dict[str, bool]:
