@@ -149,7 +149,7 @@ def read(picture: str | os.PathLike[str] | bytes | Image.Image | np.ndarray) -> 
 
 
 def read_photo(
-    photo: np.ndarray, size: tuple[int, int], reader: Reader, classify: Classify, opinion: Opinion = TOGETHER
+    photo: np.ndarray, size: tuple[int, int], reader: Reader, classify: Classify, opinion: Opinion
 ) -> Reading:
     """Every digit of a photo, uint8 (H, W, 3); a single one is read as `look_at` and `Look.judge` do.
 
@@ -213,7 +213,7 @@ def second_look(
     size: tuple[int, int],
     turns: int,
     classify: Classify,
-    opinion: Opinion = TOGETHER,
+    opinion: Opinion,
 ) -> ReadDigit:
     """A digit of a page, by the digit network too where the page network is unsure which one it is.
 

@@ -38,6 +38,7 @@ def train_with_workers(config: dict[str, Any], task: TrialTask) -> None:
         task.workers,
         task.run_dir / TUNE / f"workers-{ray.tune.get_context().get_trial_id()}",
         callbacks=[TuneReportCallback()],
+        job_goes_on=True,
     ).fit()
 
 

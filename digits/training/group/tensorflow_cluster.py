@@ -14,6 +14,8 @@ from typing import Any
 import ray
 from ray.train import UserCallback
 from ray.train.backend import Backend, BackendConfig
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
@@ -39,13 +41,15 @@ def worker_group(
     callbacks: Sequence[UserCallback],
     failures: FailureConfig | None = None,
     spread: bool = False,
+    job_goes_on: bool = False,
 ) -> DataParallelTrainer:
     """A group of workers, started by `fit`, each of which calls `train_worker` with `config`.
 
     What they report lies in `folder`. A failure ends the group unless `failures` says otherwise. With `spread` the
-    workers are put on as many nodes as possible, without it on as few as possible.
+    workers are put on as many nodes as possible, without it on as few as possible. `job_goes_on` says that the job may
+    outlive a group that was killed, whose cores somebody then has to free.
     """
-    return DataParallelTrainer(
+    return (DataParallelTrainer if job_goes_on else Group)(
         train_worker,
         train_loop_config=config,
         backend_config=TensorflowConfig(),
@@ -64,6 +68,18 @@ def worker_group(
             callbacks=list(callbacks),
         ),
     )
+
+
+class Group(DataParallelTrainer):
+    """Ray Train's trainer without two processes that workers would wait for (docs/log.md, "Two processes less").
+
+    One hands out Ray Data's datasets, of which it is given none. The other one takes the workers' cores back where
+    Ray Train's controller is killed; here the job ends then, and they are free.
+    """
+
+    def _create_default_callbacks(self) -> list[Any]:
+        unused = (DatasetsCallback, PlacementGroupCleanerCallback)
+        return [each for each in super()._create_default_callbacks() if not isinstance(each, unused)]
 
 
 HOLDERS: list[socket.socket] = []

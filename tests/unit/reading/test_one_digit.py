@@ -94,7 +94,7 @@ def test_a_page_of_too_many_digits_is_not_taken_for_one_digit(reader, monkeypatc
     monkeypatch.setattr(reader, "read_photo", refuse)
     monkeypatch.setattr(networks, "look_at", lambda *_: pytest.fail("a second look"))
     with pytest.raises(NotADigit) as refused:
-        read_photo(np.zeros((30, 30, 3), np.uint8), (30, 30), reader, always(3))
+        read_photo(np.zeros((30, 30, 3), np.uint8), (30, 30), reader, always(3), TOGETHER)
     assert refused.value.reason == "too_many"
 
 
@@ -124,7 +124,7 @@ def test_too_small_a_picture_is_refused_by_preparation(reader):
 def test_a_single_digit_is_read_with_its_box_in_pixels_of_the_file(reader, digits):
     page = simulated_page(*digits, np.random.default_rng((84, 1)), CONDITIONS["one digit"])
     photo, size = decode_with_size(encode_png(page.picture), longer_side=FINE_SIDE)
-    reading = read_photo(photo, size, reader, always(int(page.digits)))
+    reading = read_photo(photo, size, reader, always(int(page.digits)), TOGETHER)
     (one,) = reading.digits
     left, top, width, height = page.boxes[0]
     assert one.box[0] + one.box[2] / 2 == pytest.approx(left + width / 2, abs=0.25 * height)
@@ -137,7 +137,7 @@ def test_no_picture_crashes_it(reader, shape):
     rng = np.random.default_rng(0)
     for picture in (rng.integers(0, 256, shape).astype(np.uint8), np.full(shape, 255, np.uint8)):
         try:
-            reading = read_photo(picture, shape[1::-1], reader, always(4))
+            reading = read_photo(picture, shape[1::-1], reader, always(4), TOGETHER)
         except NotADigit as refusal:
             assert "what to do" in str(refusal)
         else:
@@ -299,14 +299,16 @@ def test_only_an_unsure_digit_gets_a_second_look(digits, turns):
         box=(left, top, width, height), digit=other, confidence=0.5, probabilities=shares, line=0, number=0
     )
     classify, size = shipped().classifier.answers, photo.shape[1::-1]
-    settled = second_look(unsure, photo, size, turns, classify)
+    settled = second_look(unsure, photo, size, turns, classify, TOGETHER)
     assert settled.digit == right and settled.probabilities.sum() == pytest.approx(1, abs=1e-5)
     sure = replace(unsure, probabilities=np.eye(10, dtype=np.float32)[other])
-    assert second_look(sure, photo, size, turns, classify) is sure
+    assert second_look(sure, photo, size, turns, classify, TOGETHER) is sure
     nothing = np.full_like(photo, 200)
-    assert second_look(unsure, nothing, size, turns, classify) is unsure
+    assert second_look(unsure, nothing, size, turns, classify, TOGETHER) is unsure
     assert (
-        second_look(unsure, photo, size, turns, lambda images: said(np.eye(10)[[right, other][: len(images)]]))
+        second_look(
+            unsure, photo, size, turns, lambda images: said(np.eye(10)[[right, other][: len(images)]]), TOGETHER
+        )
         is unsure
     )
     rather_sure = replace(unsure, probabilities=np.where(np.arange(10) == other, 0.73, 0.03).astype(np.float32))
@@ -431,6 +433,6 @@ def test_a_page_that_is_read_surely_is_not_asked_about_nor_is_one_that_looks_fam
     assert is_strange(doubtful, blank, size, lambda images: pytest.fail("nothing there"))
     assert not is_strange(doubtful, page.picture[:28, :28], (28, 28), strange)
     with pytest.raises(NotADigit) as refused:
-        read_photo(page.picture, size, replace(reader, confidence=Confidence(slope=0, offset=2.2)), strange)
+        read_photo(page.picture, size, replace(reader, confidence=Confidence(slope=0, offset=2.2)), strange, TOGETHER)
     assert refused.value.reason == "unlike"
     read_photo(page.picture, size, replace(reader, confidence=Confidence(slope=0, offset=2.2)), strange, APART)

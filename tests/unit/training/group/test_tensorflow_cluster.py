@@ -1,4 +1,4 @@
-"""How a worker finds the others: addresses, one of them its own, that no proxy stands in front of."""
+"""A group of workers: which processes it starts beside them, and how a worker finds the others, past any proxy."""
 
 import json
 import os
@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from digits.training.group.tensorflow_cluster import free_address, join_cluster
+from digits.storage import Storage
+from digits.training.group.tensorflow_cluster import free_address, join_cluster, worker_group
+from digits.training.resources import Workers
 
 ROOT = Path(__file__).resolve().parents[4]
 PROXY = "http://127.0.0.1:9"
@@ -22,6 +24,18 @@ strategy = tf.distribute.MultiWorkerMirroredStrategy()
 total = strategy.run(lambda: tf.distribute.get_replica_context().all_reduce("SUM", tf.ones(3)))
 print(total.numpy().tolist())
 """
+
+
+@pytest.mark.parametrize(
+    ("job_goes_on", "started"), [(False, set()), (True, {"DatasetsCallback", "PlacementGroupCleanerCallback"})]
+)
+def test_processes_that_nobody_needs_are_not_started(tmp_path, job_goes_on, started):
+    """Each takes a second of the start, and 230 MB; only in a search has somebody to free what a trial had."""
+    workers = Workers(num_workers=1, use_gpu=False, cpus_per_worker=1)
+    group = worker_group(print, {}, workers, Storage.open(str(tmp_path)), callbacks=[], job_goes_on=job_goes_on)
+    names = {type(each).__name__ for each in group._create_default_callbacks()}
+    assert names & {"DatasetsCallback", "PlacementGroupCleanerCallback"} == started
+    assert "BackendSetupCallback" in names
 
 
 def test_a_sum_does_not_go_through_a_proxy():
