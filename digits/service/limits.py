@@ -14,6 +14,7 @@ TINY_BYTES = 5_000
 """A body of at most so many bytes is read in less time than it takes to hand it to a thread, where it is one image
 that the digit network reads alone, or a tensor of a few."""
 _28X28_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + 2 * IMAGE_SIZE.to_bytes(4, "big")
+"""How the file of one begins: signature, and width and height in its header."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,7 +71,7 @@ def worker_group(
 
 
 class Group(DataParallelTrainer):
-    """Ray Train's trainer without two processes that workers would wait for (docs/log.md, "Two processes less").
+    """Ray Train's trainer without two processes that workers would wait for (docs/log.md, "Two processes fewer").
 
     One hands out Ray Data's datasets, of which it is given none. The other one takes the workers' cores back where
     Ray Train's controller is killed; here the job ends then, and they are free.
