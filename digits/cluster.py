@@ -39,8 +39,8 @@ API_SERVER = "RAY_API_SERVER_ADDRESS"
 """Names, in each process of a job, the cluster that Ray's state API is asked about there.
 
 In a search whose trials have several workers Ray Train asks each second whether a trial's controller lives
-(PlacementGroupCleaner), and takes its workers away when the answer is no. Without this variable it asks whichever Ray of
-this machine it finds; and a cluster without a dashboard gives 127.0.0.1:8265 as the address of its own, where the
+(PlacementGroupCleaner), and takes its workers away when the answer is no. Without this variable it asks whichever Ray
+of this machine it finds; and a cluster without a dashboard gives 127.0.0.1:8265 as the address of its own, where the
 dashboard of another Ray answers: it knows no such actor.
 """
 LEAVING = threading.Lock()
