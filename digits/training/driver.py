@@ -20,6 +20,7 @@ from typing import Any
 
 import ray
 import ray.train
+from ray.exceptions import RayActorError
 from ray.train.v2.api.config import FailureConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.util.queue import Empty, Queue
@@ -129,12 +130,14 @@ def fit(groups: Sequence[DataParallelTrainer], events: "Events", *, wanted: str,
     TrainingError where one has not done it, when the others have; MachineError at once.
     """
 
-    def fit_one(group: DataParallelTrainer) -> ray.train.TrainingFailedError | None:
+    def fit_one(group: DataParallelTrainer) -> Exception | None:
         try:
             group.fit()
         except ray.train.TrainingFailedError as error:
             refuse_machine([error])
             return error
+        except RayActorError:
+            return RuntimeError("the process of Ray Train's controller, which leads the workers, was killed")
         return None
 
     for error in interruptible.call_all([partial(fit_one, group) for group in groups], beside=events.handed_over):

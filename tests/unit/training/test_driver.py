@@ -38,6 +38,15 @@ def test_a_group_that_fails_for_good_does_not_end_the_others(events, tmp_path):
     assert f"--resume {tmp_path.name}" in ended.value.remedy
 
 
+def test_a_controller_that_was_killed_is_told_as_any_other_failure(events, tmp_path):
+    def lost():
+        raise ray.exceptions.ActorDiedError()
+
+    with pytest.raises(TrainingError, match=r"Ray Train's controller.* was killed") as ended:
+        fit([SimpleNamespace(fit=lost)], events, wanted="1 network", run_dir=Storage.open(tmp_path))
+    assert f"--resume {tmp_path.name}" in ended.value.remedy
+
+
 @pytest.mark.parametrize("reason", ["machine", "on_event"])
 def test_what_no_other_start_would_mend_ends_all_groups_at_once(events, tmp_path, reason):
     over = threading.Event()
