@@ -11,6 +11,8 @@ from typing import Any, Literal, Self, TypeAlias
 from digits.errors import require
 
 NUM_CLASSES = 10
+OUTLIER = -1
+"""Label of what is no digit, where training shows some of it."""
 IMAGE_SIZE = 28
 CHANNELS = 3
 MNIST_BOX = 20
@@ -216,6 +218,8 @@ class TrainingConfig:
     """Whether training digits are distorted anew in every epoch (digits.augmentation)."""
     distortion: float = 1.0
     """Strength of the distortion, from 0 to 2: how far digits are bent, and how often restyled, soiled or badly lit."""
+    outliers: float = 0.0
+    """Fraction of the distorted digits that give way to letters and sketches, learned as none of the ten; 0 to 0.5."""
     clean_tail: float = 0.0
     """Fraction of the epochs, at the end, that leave digits undistorted although `distort` is set; in [0, 1]."""
     select_by: Literal["validation_accuracy", "photo_score"] = "validation_accuracy"
@@ -223,13 +227,12 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, f"epochs = {self.epochs}", "a whole number of at least 1", "use 5, for example")
-        require(
-            0 <= self.clean_tail <= 1,
-            f"clean tail = {self.clean_tail}",
-            "a fraction of the epochs, from 0 to 1",
-            "use 0 to distort in every epoch",
-        )
-        require(0 <= self.distortion <= 2, f"distortion = {self.distortion}", "from 0 to 2", "use 1, as recommended")
+        for name, value, most, remedy in (
+            ("clean tail", self.clean_tail, 1, "use 0 to distort in every epoch"),
+            ("outliers", self.outliers, 0.5, "use 0.12, as recommended"),
+            ("distortion", self.distortion, 2, "use 1, as recommended"),
+        ):
+            require(0 <= value <= most, f"{name} = {value}", f"from 0 to {most}", remedy)
         require(
             0 < self.learning_rate < math.inf,
             f"learning rate = {self.learning_rate}",
@@ -253,6 +256,11 @@ class TrainingConfig:
     def distorted_epochs(self) -> int:
         """How many epochs distort their digits; they come first."""
         return self.epochs - round(self.clean_tail * self.epochs) if self.distort else 0
+
+    @property
+    def knows_none(self) -> bool:
+        """Whether training shows what is no digit, too."""
+        return self.outliers > 0 and self.distorted_epochs > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,6 +291,7 @@ RECIPES = {
             learning_rate_schedule="cosine",
             global_batch_size=128,
             distort=True,
+            outliers=0.12,
             clean_tail=0.15,
             select_by="photo_score",
         ),

@@ -11,7 +11,7 @@ import numpy as np
 
 from digits.augmentation import letterforms
 from digits.augmentation.hand import place
-from digits.config import IMAGE_SIZE, MNIST_BOX, MNIST_CENTRE, NUM_CLASSES
+from digits.config import IMAGE_SIZE, MNIST_BOX, MNIST_CENTRE, NUM_CLASSES, OUTLIER
 from digits.errors import require
 
 CHUNK = 256
@@ -65,7 +65,8 @@ _NIBS = [
 def distort(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
     """Digits as other hands, pens and surfaces might have made them: uint8 (N, 28, 28), light ink on black.
 
-    `images` uint8 (N, 28, 28), light ink on black; `labels` integers (N,), 0..9, unchanged by the distortion.
+    `images` uint8 (N, 28, 28), light ink on black; `labels` integers (N,), 0..9, or OUTLIER for what is none, which
+    gets no other style; unchanged by the distortion.
     `strength` multiplies how far shapes are bent, and the probability of all that befalls only some digits.
     Equal generators give equal pixels. Raises ConfigurationError for other shapes, types or labels.
     """
@@ -77,9 +78,9 @@ def distort(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator, st
         "pass grey digits",
     )
     require(
-        labels.shape == (len(images),) and bool(np.all((labels >= 0) & (labels < NUM_CLASSES))),
+        labels.shape == (len(images),) and bool(np.all((labels >= OUTLIER) & (labels < NUM_CLASSES))),
         f"labels of shape {labels.shape} for {len(images)} images",
-        f"one label of 0..{NUM_CLASSES - 1} for each image",
+        f"one label of 0..{NUM_CLASSES - 1}, or {OUTLIER} for what is no digit, for each image",
         "pass the labels of these images",
     )
     distorted = np.empty_like(images)
@@ -93,7 +94,7 @@ def distort(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator, st
 
 def _restyle(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
     """Some of the digits replaced by synthesised ones of the same label: uint8 (n, 28, 28)."""
-    chosen = rng.random(len(images)) < strength * np.take(RESTYLED, labels)
+    chosen = (rng.random(len(images)) < strength * np.take(RESTYLED, labels)) & (labels != OUTLIER)
     restyled = images.copy()
     restyled[chosen] = letterforms.synthesise(labels[chosen], rng)
     return restyled

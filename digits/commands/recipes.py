@@ -36,6 +36,12 @@ def choose_recipes(
             "a training that distorts its digits, by that strength",
             "add --distort, or leave out --distortion",
         )
+        require(
+            config.distort or not config.outliers or "outliers" not in training.given(),
+            f"outliers = {config.outliers:g} where no epoch is distorted",
+            "a training that distorts its digits, some of which give way to what is none",
+            "add --distort, or leave out --outliers",
+        )
         changed = network.applied_to(recipe.architecture)
         recipes[name_of(changed, name)] = Recipe(architecture=changed, training=config)
     return recipes

@@ -15,7 +15,8 @@ import ray
 import ray.data
 
 from digits.augmentation.distort import distort
-from digits.config import TrainingConfig
+from digits.augmentation.outliers import outliers
+from digits.config import OUTLIER, TrainingConfig
 from digits.data.batches import Columns
 from digits.data.files import IMAGE, LABEL
 from digits.data.read import chunks, concatenate, in_tasks, invert_batch, to_memory
@@ -58,6 +59,7 @@ def distort_epochs(
         "inverted_copies": inverted_copies,
         "seed": config.seed,
         "strength": config.distortion,
+        "share_of_outliers": config.outliers,
     }
 
     def distorted(epoch: int) -> Digits:
@@ -86,8 +88,12 @@ def distort_columns(
     inverted_copies: bool,
     seed: int,
     strength: float,
+    share_of_outliers: float,
 ) -> dict[str, np.ndarray]:
-    """One task: the distorted digits of some columns in one epoch, each followed by its inverted copy."""
+    """One task: the distorted digits of some columns in one epoch, each followed by its inverted copy.
+
+    Some give way to what is no digit, labelled OUTLIER.
+    """
     images, labels = ray.get(originals)
     epoch, first = int(task["epoch"][0]), columns.owned_groups.start
     parts = []
@@ -95,8 +101,11 @@ def distort_columns(
         groups = columns.groups(column)
         rows = slice(groups.start - first, groups.stop - first)
         drawn = columns.drawn(seed, epoch, column) - groups.start
-        shown, of_column = images[rows].copy(), labels[rows]
+        shown, of_column = images[rows].copy(), labels[rows].copy()
         rng = np.random.default_rng((seed, epoch, column))
+        if share_of_outliers:
+            strange = drawn[rng.random(len(drawn)) < share_of_outliers]
+            shown[strange], of_column[strange] = outliers(len(strange), rng), OUTLIER
         shown[drawn] = distort(shown[drawn], of_column[drawn], rng, strength)
         parts.append((shown, of_column))
     images, labels = concatenate(parts)

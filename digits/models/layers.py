@@ -84,7 +84,7 @@ class GreyConv2D(keras.layers.Conv2D):
 
 
 def forward(model: keras.Sequential, images: tf.Tensor, step: tf.Tensor, place: tf.Tensor | int) -> tf.Tensor:
-    """Probabilities in training of a model with our dropout: uint8 (N, 28, 28, 1) to float32 (N, 10).
+    """Logits in training of a model with our dropout: uint8 (N, 28, 28, 1) to float32 (N, 10).
 
     `step` and `place` are those of `Dropout.drop`.
     """

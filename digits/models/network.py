@@ -17,18 +17,19 @@ def build_model(architecture: Architecture) -> keras.Sequential:
     Its weights, in order, are those of `architecture.weight_shapes()`. Initial weights and dropout follow
     `keras.utils.set_random_seed`. Only this network divides by 255.
     """
-    return _stack_layers(architecture, CHANNELS, keras.layers.Conv2D, keras.layers.Dropout)
+    return _stack_layers(architecture, CHANNELS, keras.layers.Conv2D, keras.layers.Dropout, "softmax")
 
 
 def build_training_model(architecture: Architecture, seed: int) -> keras.Sequential:
     """The same network with the same weights for grey digits in one channel, uint8 (N, 28, 28, 1): faster to train.
 
-    `seed` is that of its dropout; in training `digits.models.layers.forward` runs it.
+    It ends with the logits, float32 (N, 10), before the softmax. `seed` is that of its dropout; in training
+    `digits.models.layers.forward` runs it.
     """
     from digits.models.layers import Dropout, GreyConv2D  # for TensorFlow only, unlike the network itself
 
     numbers = itertools.count()
-    return _stack_layers(architecture, 1, GreyConv2D, lambda rate: Dropout(rate, seed=seed, number=next(numbers)))
+    return _stack_layers(architecture, 1, GreyConv2D, lambda rate: Dropout(rate, seed=seed, number=next(numbers)), None)
 
 
 def _stack_layers(
@@ -36,6 +37,7 @@ def _stack_layers(
     channels: int,
     first_convolution: type[keras.layers.Conv2D],
     dropout: Callable[[float], keras.layers.Layer],
+    last_activation: str | None,
 ) -> keras.Sequential:
     layers = [keras.Input((IMAGE_SIZE, IMAGE_SIZE, channels), dtype="uint8"), keras.layers.Rescaling(1 / 255)]
     for index, (filters, rate) in enumerate(zip(architecture.filters, architecture.dropouts, strict=True)):
@@ -50,7 +52,7 @@ def _stack_layers(
         layers.append(keras.layers.Dense(architecture.dense_units, activation="relu", name="dense"))
         if architecture.dense_dropout:
             layers.append(dropout(architecture.dense_dropout))
-    layers.append(keras.layers.Dense(NUM_CLASSES, activation="softmax", name="output"))
+    layers.append(keras.layers.Dense(NUM_CLASSES, activation=last_activation, name="output"))
     return keras.Sequential(layers)
 
 

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from digits.config import IMAGE_SIZE, Architecture, TrainingConfig
+from digits.config import IMAGE_SIZE, NUM_CLASSES, OUTLIER, Architecture, TrainingConfig
 from digits.models.layers import forward
 from digits.models.network import build_training_model
 from digits.training.group.shared_sum import SharedSum
@@ -117,19 +117,20 @@ class TrainableModel:
         `place` is the first digit's place in the global batch.
         """
         with tf.GradientTape() as tape:
-            probabilities = forward(self.model, images, self.optimizer.iterations.value, place)
-            losses = keras.losses.sparse_categorical_crossentropy(labels, probabilities) * present
+            logits = forward(self.model, images, self.optimizer.iterations.value, place)
+            labels, logits = with_none(labels, logits) if self.config.knows_none else (labels, logits)
+            losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True) * present
             # Summed over all workers, this is the mean over the global batch, whose true size may be smaller.
             loss = tf.reduce_sum(losses) / batch_size
         gradients = tape.gradient(loss, self.model.trainable_variables)
-        return tf.stack([tf.reduce_sum(losses), count_correct(labels, probabilities, present)]), gradients
+        return tf.stack([tf.reduce_sum(losses), count_correct(labels, logits, present)]), gradients
 
     def validation_step(self, images: tf.Tensor, labels: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
         """float32 (loss sum, correct) of one validation batch of this worker; a label of -1 has no loss."""
-        probabilities = self.model(images, training=False)
+        logits = self.model(images, training=False)
         shown = present * tf.cast(labels >= 0, tf.float32)
-        losses = keras.losses.sparse_categorical_crossentropy(tf.maximum(labels, 0), probabilities) * shown
-        return tf.stack([tf.reduce_sum(losses), count_correct(labels, probabilities, present)])
+        losses = keras.losses.sparse_categorical_crossentropy(tf.maximum(labels, 0), logits, from_logits=True) * shown
+        return tf.stack([tf.reduce_sum(losses), count_correct(labels, logits, present)])
 
     @tf.function(input_signature=[*MEMORY, ORDER, tf.TensorSpec([None], tf.float32), TOTALS])
     def train_stretch(
@@ -172,9 +173,18 @@ def added(tensors: list[tf.Tensor], shared_sum: SharedSum) -> list[tf.Tensor]:
     return [tf.reshape(part, tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
 
 
-def count_correct(labels: tf.Tensor, probabilities: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
-    """For how many of the rows that are present the most probable digit is the label: float32 ()."""
-    hits = tf.argmax(probabilities, axis=1, output_type=labels.dtype) == labels
+def with_none(labels: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Labels (N,), -1 for what is no digit, and logits (N, 10) of eleven classes, the last of which is none.
+
+    Its logit is 0 whatever is shown, so the network gets no weights for it: it learns logits whose energy score, the
+    logarithm of the sum of exp(logits), is the log-odds that a digit is there (see `digits.models.calibration`).
+    """
+    return tf.where(labels == OUTLIER, NUM_CLASSES, labels), tf.pad(logits, [[0, 0], [0, 1]])
+
+
+def count_correct(labels: tf.Tensor, logits: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
+    """For how many of the rows that are present the most probable class is the label: float32 ()."""
+    hits = tf.argmax(logits, axis=1, output_type=labels.dtype) == labels
     return tf.reduce_sum(tf.cast(hits, tf.float32) * present)
 
 

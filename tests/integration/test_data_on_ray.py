@@ -5,7 +5,7 @@ import pytest
 import ray
 
 from digits.augmentation.page_digits import make_shapes
-from digits.config import DataConfig, TrainingConfig
+from digits.config import OUTLIER, DataConfig, TrainingConfig
 from digits.data.batches import Columns
 from digits.data.distorted import iterate_epochs
 from digits.data.files import find_digits
@@ -48,7 +48,7 @@ def test_the_shipped_digits_are_read_in_parallel():
     assert dataset.count() == 70_000
 
 
-def distorted(path, world_size, first=0, epochs=3, seed=0):
+def distorted(path, world_size, first=0, epochs=3, seed=0, outliers=0.0):
     """All epochs of all workers, put together in the order of the rows."""
     files = find_digits(path)
     parts = []
@@ -59,7 +59,7 @@ def distorted(path, world_size, first=0, epochs=3, seed=0):
         digits = read_without_ray(
             files, mask_of(np.array(columns.owned_groups), files.num_digits), inverted_copies=True
         )
-        config = TrainingConfig(epochs=epochs, seed=seed, distort=True)
+        config = TrainingConfig(epochs=epochs, seed=seed, distort=True, outliers=outliers)
         parts.append(list(iterate_epochs(digits, columns, inverted_copies=True, config=config, first=first)))
     return [concatenate(of_epoch) for of_epoch in zip(*parts, strict=True)]
 
@@ -73,6 +73,19 @@ def test_distorted_digits_differ_in_every_epoch_and_are_the_same_for_any_number_
     assert not np.array_equal(alone[0][0], alone[1][0])
     resumed = distorted(tiny_mnist, 1, first=2)
     assert np.array_equal(resumed[0][0], alone[2][0])
+
+
+def test_some_digits_of_each_epoch_give_way_to_what_is_none_the_same_for_any_number_of_workers(tiny_mnist):
+    (_, truth), *_ = distorted(tiny_mnist, 1)
+    alone, shared = (distorted(tiny_mnist, size, outliers=0.25) for size in (1, 3))
+    gone = []
+    for (images, labels), (shared_images, shared_labels) in zip(alone, shared, strict=True):
+        assert np.array_equal(images, shared_images) and np.array_equal(labels, shared_labels)
+        assert np.array_equal(labels[1::2], labels[::2]) and np.array_equal(images[1::2], 255 - images[::2])
+        gone.append(labels == OUTLIER)
+        assert np.array_equal(labels[~gone[-1]], truth[~gone[-1]])
+        assert gone[-1].mean() == pytest.approx(0.25, abs=0.06)  # three standard deviations of 600 digits
+    assert not np.array_equal(gone[0], gone[1])
 
 
 def test_without_distortion_every_epoch_is_the_same(tiny_mnist):

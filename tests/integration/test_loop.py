@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from digits.config import BASELINE, Recipe, TrainingConfig
+from digits.config import BASELINE, OUTLIER, Recipe, TrainingConfig
 from digits.data.batches import Columns
+from digits.models.calibration import energy
+from digits.models.inference import Classifier
 from digits.models.layers import Dropout
 from digits.models.network import build_model, build_training_model
 from digits.training import loop
 from digits.training.batch_parts import in_parts, parts_of
 from digits.training.loop import Device, WorkerDigits, fit
 from digits.training.state import Diverged
+from digits.training.trainable import count_correct, with_none
 
 DROPPING = replace(BASELINE, dropouts=(0.15, 0.18, 0.2), dense_units=16, dense_dropout=0.3)
 """A network that drops activations after each layer."""
@@ -129,6 +132,36 @@ def test_a_cosine_ends_near_nothing_and_a_constant_rate_stays(digits):
     assert rates["cosine"] == pytest.approx([first * (1 + np.cos(4 / 9 * np.pi)) / 2, 0], abs=first / 1000)
 
 
+def test_what_is_no_digit_is_an_eleventh_class_whose_log_odds_are_the_energy_score():
+    logits = np.random.default_rng(0).normal(0, 3, (3, 10)).astype(np.float32)
+    labels, all_logits = with_none(tf.constant([2, 9, OUTLIER]), tf.constant(logits))
+    losses = keras.losses.sparse_categorical_crossentropy(labels, all_logits, from_logits=True).numpy()
+    scores = energy(logits)
+    expected = np.log1p(np.exp(scores)) - [logits[0, 2], logits[1, 9], 0]
+    assert losses == pytest.approx(expected, rel=1e-5)
+    strange = tf.constant([[-1.0] * 10, [1.0] + [-1.0] * 9])
+    right = count_correct(*with_none(tf.constant([OUTLIER, OUTLIER]), strange), tf.ones(2))
+    assert float(right) == 1
+
+
+def test_a_network_that_was_shown_what_is_no_digit_finds_it_stranger_than_digits(digits):
+    images, labels = digits
+    others = np.zeros((100, 28, 28), np.uint8)
+    others[:, ::3] = np.random.default_rng(1).integers(150, 250, (100, 1, 1))  # stripes
+    strange = np.arange(100) % 4 == 0
+    shown = np.where(strange[:, None, None], others, images), np.where(strange, OUTLIER, labels)
+    scores = {}
+    for outliers in (0.0, 0.25):
+        kept = digits if not outliers else shown
+        states, _ = fitted([kept] * 20, digits, outliers=outliers, distort=True, learning_rate=0.003)
+        classify = Classifier(BASELINE, states[-1].weights)
+        scores[outliers] = [energy(classify.logits(each)).mean() for each in (images, others)]
+        assert np.isfinite(states[-1].history[-1].train_loss) and 0 <= states[-1].history[-1].train_accuracy <= 1
+    (digit, other) = scores[0.25]
+    assert digit > 0 > other, "log-odds that a digit is there"
+    assert digit - other > scores[0.0][0] - scores[0.0][1] + 2
+
+
 @pytest.mark.parametrize("rate", [0.15, 0.5])
 def test_dropout_drops_its_rate_scales_the_rest_and_draws_anew(rate):
     shape = (31, 23, 129)
@@ -171,10 +204,10 @@ def test_the_network_that_trains_on_one_channel_is_the_one_that_everybody_builds
     for one, other in zip(*(model.trainable_variables for model in models), strict=True):
         assert np.array_equal(one, other)
     grey = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1), np.uint8)
-    results = []
-    for model, images in zip(models, (np.repeat(grey, 3, axis=-1), grey), strict=True):
+    results, shown = [], (np.repeat(grey, 3, axis=-1), grey)
+    for model, images, last in zip(models, shown, (tf.identity, tf.nn.softmax), strict=True):
         with tf.GradientTape() as tape:
-            probabilities = model(images, training=True)
+            probabilities = last(model(images, training=True))
             loss = -tf.reduce_mean(tf.math.log(probabilities[:, 0]))
         results.append((probabilities, *tape.gradient(loss, [v.value for v in model.trainable_variables])))
     for one, other in zip(*results, strict=True):

@@ -64,11 +64,26 @@ def test_an_architecture_with_unknown_keys_is_refused():
         {"global_batch_size": 0},
         {"seed": -1},
         {"distortion": 2.5},
+        {"outliers": -0.1},
+        {"outliers": 0.6},
     ],
 )
 def test_impossible_training_is_refused(changes):
     with pytest.raises(ConfigurationError, match="what to do"):
         TrainingConfig(**{"epochs": 1, **changes})
+
+
+@pytest.mark.parametrize(
+    ("settings", "known"),
+    [
+        ({"outliers": 0.1, "distort": True}, True),
+        ({"outliers": 0.1}, False),
+        ({"distort": True}, False),
+        ({"outliers": 0.1, "distort": True, "clean_tail": 1.0}, False),
+    ],
+)
+def test_what_is_no_digit_is_known_where_distorted_epochs_show_it(settings, known):
+    assert TrainingConfig(epochs=4, **settings).knows_none == known
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.2])

@@ -89,7 +89,7 @@ def test_blank_images_are_no_error(images):
         (np.zeros((2, 28, 28, 3), np.uint8), [0, 1]),
         (np.zeros((2, 28, 28), np.uint8), [0, 1, 2]),
         (np.zeros((2, 28, 28), np.uint8), [0, 10]),
-        (np.zeros((2, 28, 28), np.uint8), [-1, 0]),
+        (np.zeros((2, 28, 28), np.uint8), [-2, 0]),
     ],
 )
 def test_wrong_images_or_labels_are_refused(wrong, labels):

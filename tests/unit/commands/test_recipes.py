@@ -128,6 +128,7 @@ def test_what_does_not_go_together_is_one_message_before_ray_starts(arguments, w
     [
         (TrainSettings, "--architecture baseline --distortion 1.7", "distortion = 1.7 where no epoch is distorted"),
         (TrainSettings, "--no-distort --distortion 1", "distortion = 1 where no epoch is distorted"),
+        (TrainSettings, "--architecture baseline --outliers 0.1", "outliers = 0.1 where no epoch is distorted"),
         (TuneSettings, "--distort False --clean-tail 0.5", "clean tail = 0.5 where no epoch is distorted"),
         (TuneSettings, "--workers-per-trial 2 --gpus-per-trial 0.5", "--gpus-per-trial 0.5 for trials of 2 workers"),
     ],
