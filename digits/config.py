@@ -229,7 +229,7 @@ class TrainingConfig:
         require(self.epochs >= 1, f"epochs = {self.epochs}", "a whole number of at least 1", "use 5, for example")
         for name, value, most, remedy in (
             ("clean tail", self.clean_tail, 1, "use 0 to distort in every epoch"),
-            ("outliers", self.outliers, 0.5, "use 0.12, as recommended"),
+            ("outliers", self.outliers, 0.5, "use 0.06, as recommended"),
             ("distortion", self.distortion, 2, "use 1, as recommended"),
         ):
             require(0 <= value <= most, f"{name} = {value}", f"from 0 to {most}", remedy)
@@ -291,7 +291,7 @@ RECIPES = {
             learning_rate_schedule="cosine",
             global_batch_size=128,
             distort=True,
-            outliers=0.12,
+            outliers=0.06,
             clean_tail=0.15,
             select_by="photo_score",
         ),

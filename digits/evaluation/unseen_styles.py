@@ -23,6 +23,11 @@ Curve = list[tuple[float, float]]
 def written(style: str, rng: np.random.Generator) -> Stroke:
     """The stroke of one digit in a style of UNSEEN_STYLES, different in every call."""
     _, curves = UNSEEN_STYLES[style]
+    return stroke_of(curves, rng)
+
+
+def stroke_of(curves: Callable[[np.random.Generator], list[Curve]], rng: np.random.Generator) -> Stroke:
+    """The stroke that curves make, slanted, stretched and shaken by a hand; they are drawn from `rng`, too."""
     slant, breadth = rng.normal(0, 0.1), np.exp(rng.normal(0, 0.12))
     mask = np.zeros((MASK_SIZE, MASK_SIZE), np.uint8)
     lines = []

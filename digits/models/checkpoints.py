@@ -71,6 +71,12 @@ class Checkpoint:
         """Energy scores of the validation digits; None for a checkpoint of before they were noted."""
         return energy_in(self.record.get("calibration", {}))
 
+    @property
+    def knows_none(self) -> bool:
+        """Whether its training showed what is no digit, too; not so before there was a setting for it."""
+        training = self.record.get("training", {})
+        return bool(training.get("distort") and training.get("outliers"))
+
 
 def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Arrays as the bytes of an .npz file, without pickle."""

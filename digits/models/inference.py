@@ -31,16 +31,18 @@ class Answers:
     """Calibrated, of the ten digits: float32 (N, 10)."""
     familiarity: np.ndarray
     """How much like a digit each looks (see `UsualEnergy.familiarity`): float32 (N,)."""
+    knows_none: bool = False
+    """Whether the network was shown what is no digit, so that it looks the stranger."""
 
 
 class Classifier:
     """A trained network as a function from images to probabilities; thread-safe, deterministic.
 
     `temperature` divides the logits before the softmax, and `usual_energy` tells how high they are for a digit (see
-    `digits.models.calibration`); `num_threads` is the number of threads of one call. `graphs`, of the same weights,
-    are ONNX models for images in grey and in colour; they are built where they are not given. Making one raises
-    InferenceError for weights or a temperature that cannot be, and CheckpointError for graphs that ONNX Runtime does
-    not run.
+    `digits.models.calibration`); `knows_none` says that training showed what is none, too; `num_threads` is the number
+    of threads of one call. `graphs`, of the same weights, are ONNX models for images in grey and in colour; they are
+    built where they are not given. Making one raises InferenceError for weights or a temperature that cannot be, and
+    CheckpointError for graphs that ONNX Runtime does not run.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Classifier:
         *,
         temperature: float = 1.0,
         usual_energy: UsualEnergy | None = None,
+        knows_none: bool = False,
         num_threads: int = 1,
         graphs: tuple[bytes, bytes] | None = None,
     ) -> None:
@@ -62,7 +65,7 @@ class Classifier:
         _check_weights(architecture, weights)
         self.architecture = architecture
         self.temperature = float(temperature)
-        self.usual_energy = usual_energy
+        self.usual_energy, self.knows_none = usual_energy, knows_none
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads
         options.inter_op_num_threads = 1
@@ -103,7 +106,8 @@ class Classifier:
             familiarity = np.full(len(images), UNKNOWN_FAMILIARITY, np.float32)
         else:
             familiarity = self.usual_energy.familiarity(logits)
-        return Answers(probabilities=softmax(logits).astype(np.float32), familiarity=familiarity)
+        probabilities = softmax(logits).astype(np.float32)
+        return Answers(probabilities=probabilities, familiarity=familiarity, knows_none=self.knows_none)
 
 
 def build_classifier(checkpoint: Checkpoint, num_threads: int | None = None) -> Classifier:
@@ -113,6 +117,7 @@ def build_classifier(checkpoint: Checkpoint, num_threads: int | None = None) -> 
         checkpoint.weights,
         temperature=checkpoint.temperature,
         usual_energy=checkpoint.usual_energy,
+        knows_none=checkpoint.knows_none,
         num_threads=num_threads or usable_cores(),
         graphs=checkpoint.graphs,
     )

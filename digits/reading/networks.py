@@ -28,7 +28,7 @@ from digits.reading.answer import ReadDigit, Reading
 from digits.reading.confidence import log_odds
 from digits.reading.cut_out import with_pictures
 from digits.reading.detect import FINE_SIDE
-from digits.reading.one_digit import FAMILIAR, Box, Classify, Look, look_at, prepare_at, unlike
+from digits.reading.one_digit import UNTAUGHT, Box, Classify, Look, Rule, look_at, prepare_at, unlike
 from digits.reading.reader import READER, RECORD, Reader, require_picture
 from digits.storage import Storage
 
@@ -40,8 +40,6 @@ SURE_ALONE = 0.98
 """Confidence of the page network in a single digit that stands although both together see none there."""
 SURE_OF_PAGE = 3.0
 """Mean log-odds of a page's digits from which nobody asks whether they look strange."""
-ENOUGH_OF_PAGE = 0.3
-"""What must speak for the digits of a page on average (as `Look.in_favour`, without the share), or they are letters."""
 ASKED = 16
 """How many digits of such a page the digit network is shown."""
 STRANGEST = -5.0
@@ -190,15 +188,16 @@ def is_strange(reading: Reading, photo: np.ndarray, size: tuple[int, int], class
     if surely.mean() >= SURE_OF_PAGE or max(photo.shape[:2]) <= TINY:
         return False
     asked = np.unique(np.linspace(0, len(surely) - 1, ASKED).round().astype(int))
-    familiarity = np.full(len(asked), STRANGEST)
+    familiarity, rule = np.full(len(asked), STRANGEST), UNTAUGHT
     images = {}
     for place, row in enumerate(asked):
         with contextlib.suppress(NoDigitFound):
             box = fractions_of(reading.digits[row], size)
             images[place] = prepare_at(photo, box, AROUND, reading.rotation // 90).image
     if images:
-        familiarity[list(images)] = classify(np.stack([*images.values()])).familiarity
-    return bool(np.mean(surely[asked] + FAMILIAR * familiarity) < ENOUGH_OF_PAGE)
+        answers = classify(np.stack([*images.values()]))
+        familiarity[list(images)], rule = answers.familiarity, Rule.of(answers)
+    return bool(np.mean(surely[asked] + rule.familiar * familiarity) < rule.enough_of_page)
 
 
 def fractions_of(one: ReadDigit, size: tuple[int, int]) -> Box:

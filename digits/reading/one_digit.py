@@ -26,11 +26,6 @@ GLANCE_SIDE = 192
 """Longer side of the reduced picture that is glanced at, in pixels."""
 AGREEMENT = 0.235
 """Confidence of the page network at that place below which it does not answer alone; chosen on simulated pictures."""
-ENOUGH, ENOUGH_OF_WHOLE = -3.1, -3.6
-"""What must speak for a digit (see `Look.in_favour`) where both networks answer, and where the digit network also sees
-a tiny picture as it is, clutter and all; chosen on simulated pictures."""
-FAMILIAR = 1.3
-"""What familiarity counts for in it, beside 1 for the page network's log-odds."""
 LEAST = 1e-4
 """Of the page network's share for a digit: what it rules out is not quite impossible."""
 SURE_OF_WHOLE = 0.9
@@ -48,6 +43,39 @@ Box = tuple[float, float, float, float]
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 Classify = Callable[[np.ndarray], Answers]
 """What the digit network says of images uint8 (N, 28, 28)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """When there is a digit, by what speaks for one; chosen on simulated pictures."""
+
+    familiar: float
+    """What familiarity counts for, beside 1 for the page network's log-odds."""
+    enough: float
+    """What must speak for a digit where both networks answer."""
+    enough_of_whole: float
+    """The same where the digit network also sees a tiny picture as it is, clutter and all."""
+    enough_of_page: float
+    """What must speak for the digits of a page on average, without the share of the answer, or they are letters."""
+
+    @classmethod
+    def of(cls, answers: Answers) -> "Rule":
+        """That of the digit network that answers."""
+        return TAUGHT if answers.knows_none else UNTAUGHT
+
+    def in_favour(self, found: Found, digit: int, familiarity: float) -> float:
+        """What there is in favour of a digit at a place: log-odds that one is there, that it is this one, familiarity.
+
+        What the digit network's images look like at their best is its `familiarity`.
+        """
+        share = max(LEAST, float(found.probabilities[digit] / found.probabilities.max()))
+        return float(log_odds(found.confidence) + np.log(share) + self.familiar * familiarity)
+
+
+TAUGHT = Rule(familiar=2.0, enough=-6.1, enough_of_whole=-6.6, enough_of_page=0.3)
+"""Of a digit network that was shown what is no digit."""
+UNTAUGHT = Rule(familiar=1.3, enough=-3.1, enough_of_whole=-3.6, enough_of_page=0.3)
+"""Of one that was not."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,22 +120,14 @@ class Look:
         seen = self.found.probabilities
         pooled = mean * seen**WEIGHT if self.is_prepared else seen
         if self.is_prepared:
-            least = ENOUGH_OF_WHOLE if self.is_whole else ENOUGH
-            enough = self.in_favour(self.found, int(pooled.argmax()), float(answers.familiarity.max())) >= least
+            rule = Rule.of(answers)
+            least = rule.enough_of_whole if self.is_whole else rule.enough
+            enough = rule.in_favour(self.found, int(pooled.argmax()), float(answers.familiarity.max())) >= least
         else:
             enough = self.found.confidence >= AGREEMENT
         if not (enough or self.is_digit):
             raise unlike()
         return self.scale.of_answer(pooled / pooled.sum())
-
-    @staticmethod
-    def in_favour(found: Found, digit: int, familiarity: float) -> float:
-        """What there is in favour of a digit at a place: log-odds that one is there, that it is this one, familiarity.
-
-        What the digit network's images look like at their best is its `familiarity`.
-        """
-        share = max(LEAST, float(found.probabilities[digit] / found.probabilities.max()))
-        return float(log_odds(found.confidence) + np.log(share) + FAMILIAR * familiarity)
 
 
 def look_at(photo: np.ndarray, reader: Reader) -> Look:
