@@ -29,7 +29,8 @@ AGREEMENT = 0.235
 LEAST = 1e-4
 """Of the page network's share for a digit: what it rules out is not quite impossible."""
 SURE_OF_WHOLE = 0.9
-"""The digit network's probability of a whole 28x28 picture, which no noise reaches: it answers whatever was glanced."""
+"""The probability that a digit network which was not shown what is no digit gives a whole 28x28 picture, and which no
+noise reaches: it answers whatever was glanced."""
 WEIGHT = 0.5
 """Of the page network's logarithms in the pool, beside 1 for the digit network's."""
 MARGIN = 0.4
@@ -72,7 +73,7 @@ class Rule:
         return float(log_odds(found.confidence) + np.log(share) + self.familiar * familiarity)
 
 
-TAUGHT = Rule(familiar=2.0, enough=-6.1, enough_of_whole=-6.6, enough_of_page=0.3)
+TAUGHT = Rule(familiar=2.0, enough=-6.0, enough_of_whole=-6.0, enough_of_page=-1.5)
 """Of a digit network that was shown what is no digit."""
 UNTAUGHT = Rule(familiar=1.3, enough=-3.1, enough_of_whole=-3.6, enough_of_page=0.3)
 """Of one that was not."""
@@ -111,7 +112,8 @@ class Look:
     def judge(self, answers: Answers) -> np.ndarray:
         """From what the digit network says of the images to the probabilities of both networks, float32 (10,)."""
         mean: np.ndarray = answers.probabilities.mean(axis=0)
-        if self.as_it_came or (self.is_whole and answers.probabilities[-1].max() >= SURE_OF_WHOLE):
+        sure = self.is_whole and not answers.knows_none and answers.probabilities[-1].max() >= SURE_OF_WHOLE
+        if self.as_it_came or sure:
             return mean
         if self.found is None:
             if self.is_digit:

@@ -119,7 +119,7 @@ def test_jobs_train_go_on_search_and_judge_in_a_bucket(bucket, environment, ray_
 @pytest.mark.long
 def test_the_service_reads_a_bucket_and_swaps_in_it(bucket):
     storage, weights = Storage.open(bucket("runs")), quickly_trained_weights(seed=0)
-    better = [finish(storage, name, photo_score=score, weights=weights) for name, score in (("a/x", 0.9), ("b/y", 0.8))]
+    better = [finish(storage, name, photo_score=score, arrays=weights) for name, score in (("a/x", 0.9), ("b/y", 0.8))]
     registering.register(storage, better)
 
     def description():

@@ -69,7 +69,7 @@ def test_the_articles_network_is_the_first_of_the_articles_training():
     recipe = RECIPES["baseline"]
     assert Architecture.from_dict(record["architecture"]) == recipe.architecture
     # What later versions can set beside was then as it is left out now.
-    assert {"distortion": 1.0, **record["training"]} == {**asdict(recipe.training), "num_workers": 1}
+    assert {"distortion": 1.0, "outliers": 0.0, **record["training"]} == {**asdict(recipe.training), "num_workers": 1}
     assert record["training"]["seed"] == 0
     assert {"weights": None, **record["data"]} == {**asdict(DataConfig()), "fingerprint": find_digits().fingerprint}
     assert record["validation"]["accuracy"] > 0.98

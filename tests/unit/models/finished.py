@@ -16,8 +16,8 @@ DATA = {
 }
 
 
-def finish(storage, name, *, accuracy=0.98, photo_score=0.9, weights=WEIGHTS, **data):
-    """A finished checkpoint in the storage path."""
+def finish(storage, name, *, accuracy=0.98, photo_score=0.9, arrays=WEIGHTS, **data):
+    """A finished checkpoint in the storage path; `data` are settings of the data that differ from DATA."""
     record = {
         "name": name.rpartition("/")[2],
         "architecture": BASELINE.to_dict(),
@@ -26,7 +26,7 @@ def finish(storage, name, *, accuracy=0.98, photo_score=0.9, weights=WEIGHTS, **
         "training": {"seed": 0},
         "versions": {"digits": "0.1.0"},
     }
-    checkpoints.write(storage / name, weights=weights, record=record)
+    checkpoints.write(storage / name, weights=arrays, record=record)
     return checkpoints.load(storage / name)
 
 

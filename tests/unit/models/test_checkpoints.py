@@ -11,6 +11,7 @@ from digits.config import BASELINE
 from digits.models import checkpoints
 from digits.models.calibration import UsualEnergy
 from digits.models.checkpoints import CheckpointError
+from digits.models.inference import build_classifier
 from digits.storage import Storage
 
 
@@ -236,6 +237,24 @@ def test_best_json_names_a_checkpoint_inside_its_storage_path_or_in_full(tmp_pat
 def test_without_a_best_json_it_is_said_what_makes_one(tmp_path):
     with pytest.raises(CheckpointError, match=r"(?s)there is no .*/best\.json.*make train"):
         checkpoints.best_checkpoint(Storage.open(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("training", "known"),
+    [
+        ({"distort": True, "outliers": 0.06}, True),
+        ({"distort": False, "outliers": 0.06}, False),
+        ({"distort": True, "outliers": 0.0}, False),
+        ({"distort": True}, False),
+        (None, False),
+    ],
+)
+def test_whether_training_showed_what_is_no_digit_is_read(tmp_path, training, known):
+    record = {} if training is None else {"training": training}
+    checkpoint = checkpoints.load(str(write_checkpoint(tmp_path / "one", record=record)))
+    assert checkpoint.knows_none == known
+    images = np.zeros((1, 28, 28), np.uint8)
+    assert build_classifier(checkpoint, 1).answers(images).knows_none == known
 
 
 def test_what_energy_scores_are_usual_is_read_and_may_be_unknown(tmp_path):

@@ -354,6 +354,27 @@ def test_what_looks_strange_to_the_digit_network_must_be_seen_more_surely(reader
     assert surely.judge(said(certain, familiarity=-2.5)).argmax() == right
 
 
+def test_a_network_that_knows_what_is_no_digit_has_more_to_say(reader, digits):
+    """What it finds familiar needs less of the page network, and what it finds strange needs more."""
+    page = simulated_page(*digits, np.random.default_rng((84, 2)), CONDITIONS["one digit"])
+    certain = np.where(np.arange(10) == int(page.digits), 0.9991, 0.0001).astype(np.float32)[None]
+    look = look_at(page.picture, reader)
+    places = [replace(look, found=replace(look.found, confidence=each)) for each in np.linspace(0.001, 0.999, 400)]
+
+    def least(familiarity, knows_none):
+        """The least confidence of the page network that gives an answer."""
+        answers = replace(said(certain, familiarity=familiarity), knows_none=knows_none)
+        for place in places:
+            with contextlib.suppress(NotADigit):
+                place.judge(answers)
+                return place.found.confidence
+        return 1.0
+
+    assert least(-1.0, True) < least(-1.0, False)
+    assert least(-8.0, True) == 1.0
+    assert least(-4.0, True) > least(-2.0, True) > 0
+
+
 def test_signs_look_strange_to_the_digit_network(digits):
     """Of what preparation finds in photos a digit looks more familiar than a sign, nearly always."""
     rng, network = np.random.default_rng(7), shipped().classifier

@@ -203,7 +203,7 @@ def test_all_replicas_end_up_with_the_same(tmp_path):
 
 def test_no_request_is_lost_while_better_ones_are_taken_up(tmp_path):
     storage = Storage.open(tmp_path)
-    register(storage, "a/0", photo_score=0.8, weights=random_weights(0))
+    register(storage, "a/0", photo_score=0.8, arrays=random_weights(0))
     service, answers = Service(), []
     service.swap({"storage_path": str(tmp_path)})
     with TestClient(create_api(service)) as client:
@@ -217,7 +217,7 @@ def test_no_request_is_lost_while_better_ones_are_taken_up(tmp_path):
         thread = threading.Thread(target=ask)
         thread.start()
         for number in (1, 2, 3):
-            register(storage, f"a/{number}", photo_score=0.8 + number / 100, weights=random_weights(number))
+            register(storage, f"a/{number}", photo_score=0.8 + number / 100, arrays=random_weights(number))
             assert service.follow()
         ended.set()
         thread.join(30)
