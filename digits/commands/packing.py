@@ -5,7 +5,7 @@ How sure both together sound is fitted here, on simulated photos of one digit.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -81,19 +81,20 @@ def pack(settings: PackSettings) -> dict[str, Any]:
 
 def fit_confidence(reader: Reader, classify: Classify, count: int) -> Confidence:
     """How sure answers to pictures of one digit may sound, by how often those to `count` simulated ones are right."""
-    said, right = [], []
+    said, right, doubts = [], [], []
     with ProgressLine() as line:
         for number, (photo, label) in enumerate(simulated_photos(count)):
             line.show("simulated photos", number / count)
             try:
-                look = replace(look_at(photo, reader), scale=Confidence())
-                probabilities = look.answer(classify)
+                look = look_at(photo, reader)
+                probabilities, doubt = look.weigh(classify(look.images))
             except (NoDigitFound, NotADigit, SeveralDigits):
                 continue
             said.append(float(probabilities.max()))
             right.append(int(probabilities.argmax()) == label)
+            doubts.append(doubt or 0.0)
     print(f"{sum(right):,} of {len(right):,} answers to {count:,} simulated photos are right", flush=True)
-    return Confidence.fit(np.array(said), np.array(right, bool))
+    return Confidence.fit(np.array(said), np.array(right, bool), np.array(doubts))
 
 
 def simulated_photos(count: int) -> Iterator[tuple[np.ndarray, int]]:

@@ -111,25 +111,32 @@ class Look:
 
     def judge(self, answers: Answers) -> np.ndarray:
         """From what the digit network says of the images to the probabilities of both networks, float32 (10,)."""
+        probabilities, doubt = self.weigh(answers)
+        return probabilities if doubt is None else self.scale.of_answer(probabilities, doubt)
+
+    def weigh(self, answers: Answers) -> tuple[np.ndarray, float | None]:
+        """As `judge`, before they are scaled; and how doubtful it is that there is a digit, 0 where nothing is.
+
+        That is None where the digit network answers alone, as surely as it is calibrated to sound.
+        """
         mean: np.ndarray = answers.probabilities.mean(axis=0)
         sure = self.is_whole and not answers.knows_none and answers.probabilities[-1].max() >= SURE_OF_WHOLE
-        if self.as_it_came or sure:
-            return mean
+        if self.as_it_came or sure or (self.found is None and self.is_digit):
+            return mean, None
         if self.found is None:
-            if self.is_digit:
-                return mean
             raise unlike()
-        seen = self.found.probabilities
+        seen, doubt = self.found.probabilities, 0.0
         pooled = mean * seen**WEIGHT if self.is_prepared else seen
         if self.is_prepared:
             rule = Rule.of(answers)
-            least = rule.enough_of_whole if self.is_whole else rule.enough
-            enough = rule.in_favour(self.found, int(pooled.argmax()), float(answers.familiarity.max())) >= least
+            favour = rule.in_favour(self.found, int(pooled.argmax()), float(answers.familiarity.max()))
+            enough = favour >= (rule.enough_of_whole if self.is_whole else rule.enough)
+            doubt = max(0.0, -favour)
         else:
             enough = self.found.confidence >= AGREEMENT
         if not (enough or self.is_digit):
             raise unlike()
-        return self.scale.of_answer(pooled / pooled.sum())
+        return pooled / pooled.sum(), 0.0 if self.is_digit else doubt
 
 
 def look_at(photo: np.ndarray, reader: Reader) -> Look:

@@ -19,6 +19,17 @@ def test_a_fitted_scale_gives_how_often_digits_are_right(slope, offset):
     assert calibration_gap(confidences, right) < 0.02 < calibration_gap(1 - confidences, right)
 
 
+def test_a_fitted_scale_finds_what_doubts_take_away():
+    rng = np.random.default_rng(0)
+    said, doubts = rng.uniform(0.5, 0.999, 30_000), np.maximum(0, rng.normal(0, 2, 30_000))
+    true = Confidence(slope=0.8, offset=1.0, doubt=-0.6)
+    right = rng.random(len(said)) < [true(*each) for each in zip(said, doubts, strict=True)]
+    fitted = Confidence.fit(said, right, doubts)
+    assert fitted.doubt == pytest.approx(-0.6, abs=0.05) and fitted.slope == pytest.approx(0.8, abs=0.1)
+    assert fitted(0.9, 3.0) < fitted(0.9) == fitted(0.9, 0.0)
+    assert Confidence.fit(said, right).doubt == 0
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_likeliest_scale_is_found_where_next_to_all_digits_are_right(seed):
     rng = np.random.default_rng(seed)
@@ -50,6 +61,14 @@ def test_an_answer_sounds_as_sure_as_its_scale_says_and_stays_the_answer(scale, 
         assert scaled.max() == pytest.approx(scale(likeliest), abs=1e-6)
     if likeliest < 1:
         assert scaled[2] / scaled[3] == pytest.approx(3, rel=1e-4)
+
+
+def test_a_doubtful_answer_sounds_less_sure_and_stays_the_answer():
+    probabilities = np.array([0.0, 0.9, 0.1, *[0] * 7], np.float32)
+    scale = Confidence(slope=0.7, offset=0.5, doubt=-0.5)
+    surely, hardly = scale.of_answer(probabilities), scale.of_answer(probabilities, 4.0)
+    assert surely.argmax() == hardly.argmax() == 1 and hardly[1] < surely[1]
+    assert hardly.sum() == pytest.approx(1, abs=1e-6)
 
 
 def test_it_rises_and_stays_between_nothing_and_all():

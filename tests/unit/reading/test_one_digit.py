@@ -408,6 +408,18 @@ def test_a_single_digit_of_which_the_page_network_is_rather_sure_needs_the_digit
         assert refused.value.reason == "unlike"
 
 
+def test_an_answer_sounds_less_sure_the_less_speaks_for_a_digit_unless_one_is_known_to_be_there(reader, digits):
+    page = simulated_page(*digits, np.random.default_rng((84, 2)), CONDITIONS["one digit"])
+    certain = np.where(np.arange(10) == int(page.digits), 0.9991, 0.0001).astype(np.float32)[None]
+    look = replace(look_at(page.picture, reader), scale=Confidence(slope=0.7, offset=0.3, doubt=-0.4))
+    look = replace(look, found=replace(look.found, confidence=0.5))
+    familiar, strange = (replace(said(certain, familiarity=each), knows_none=True) for each in (0.0, -2.0))
+    assert look.weigh(familiar)[1] == 0 and look.weigh(strange)[1] == pytest.approx(4, abs=0.1)
+    assert look.judge(strange).max() < look.judge(familiar).max() - 0.002
+    known = replace(look, is_digit=True)
+    assert known.judge(strange).max() == known.judge(familiar).max()
+
+
 def test_what_both_networks_answer_sounds_as_sure_as_the_reader_says(reader, digits):
     page = simulated_page(*digits, np.random.default_rng((84, 2)), CONDITIONS["one digit"])
     humble = replace(reader, confidence_of_one=Confidence(slope=0.5, offset=0.3))
