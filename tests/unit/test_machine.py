@@ -115,7 +115,9 @@ def test_a_classifier_computes_in_as_many_threads(quota_of_three, monkeypatch):
     threads = []
     monkeypatch.setattr(inference, "Classifier", lambda *_, num_threads, **__: threads.append(num_threads))
     inference.build_classifier(
-        SimpleNamespace(architecture=None, weights={}, temperature=1.0, usual_energy=None, graphs=None)
+        SimpleNamespace(
+            architecture=None, weights={}, temperature=1.0, usual_energy=None, knows_none=False, graphs=None
+        )
     )
     assert threads == [3]
 
