@@ -2,7 +2,7 @@
 
 For training only, which shows the network some of them among the digits (outlier exposure: Hendrycks, Mazeika and
 Dietterich, Deep anomaly detection with outlier exposure, 2019), so that what is none looks strange to it. Signs that
-people would take for a digit, such as O, I, S, Z, q and b, are left out. As on training's pages, which see them too.
+people would take for a digit, such as O, I, S, Z, q and b, and upright bars are left out.
 """
 
 import cv2
