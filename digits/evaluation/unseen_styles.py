@@ -55,7 +55,7 @@ def _cubic(points: np.ndarray) -> np.ndarray:
     )
 
 
-def _straight(start: tuple[float, float], end: tuple[float, float], bend: float = 0.0) -> Curve:
+def straight(start: tuple[float, float], end: tuple[float, float], bend: float = 0.0) -> Curve:
     """One stroke between two points, bowed sideways by `bend` of its length."""
     (x0, y0), (x1, y1) = start, end
     dx, dy = x1 - x0, y1 - y0
@@ -67,7 +67,7 @@ def _straight(start: tuple[float, float], end: tuple[float, float], bend: float 
     ]
 
 
-def _oval(x: float, y: float, width: float, height: float, start: float = 0.0, turns: float = 1.0) -> Curve:
+def oval(x: float, y: float, width: float, height: float, start: float = 0.0, turns: float = 1.0) -> Curve:
     """An oval around (x, y), counter-clockwise from the angle `start`; angles in turns, 0 at the right."""
     quarters = 4 * turns
     count = int(np.ceil(quarters))
@@ -85,16 +85,16 @@ def _one_with_up_stroke(rng: np.random.Generator) -> list[Curve]:
     length, lean = rng.uniform(0.3, 0.65), rng.uniform(0.35, 0.9)
     top = (0.6, 0.0)
     begin = (top[0] - length * np.sin(lean), length * np.cos(lean))
-    return [_straight(begin, top, rng.uniform(-0.1, 0.1)), _straight(top, (0.6 + rng.normal(0, 0.05), 1.0))]
+    return [straight(begin, top, rng.uniform(-0.1, 0.1)), straight(top, (0.6 + rng.normal(0, 0.05), 1.0))]
 
 
 def _one_with_foot(rng: np.random.Generator) -> list[Curve]:
     half = rng.uniform(0.15, 0.35)
     flag = rng.uniform(0.1, 0.3)
     return [
-        _straight((0.5 - flag, rng.uniform(0.1, 0.3)), (0.5, 0.0)),
-        _straight((0.5, 0.0), (0.5, 1.0)),
-        _straight((0.5 - half, 1.0), (0.5 + half, 1.0)),
+        straight((0.5 - flag, rng.uniform(0.1, 0.3)), (0.5, 0.0)),
+        straight((0.5, 0.0), (0.5, 1.0)),
+        straight((0.5 - half, 1.0), (0.5 + half, 1.0)),
     ]
 
 
@@ -104,18 +104,18 @@ def _crossed_seven(rng: np.random.Generator) -> list[Curve]:
     half = rng.uniform(0.14, 0.28)
     tilt = rng.uniform(-0.06, 0.04)
     return [
-        _straight((0.1, 0.03), (0.8, 0.0), rng.uniform(-0.06, 0.06)),
-        _straight((0.8, 0.0), (foot, 1.0), rng.uniform(-0.02, 0.08)),
-        _straight((middle - half, height - tilt), (middle + half, height + tilt)),
+        straight((0.1, 0.03), (0.8, 0.0), rng.uniform(-0.06, 0.06)),
+        straight((0.8, 0.0), (foot, 1.0), rng.uniform(-0.02, 0.08)),
+        straight((middle - half, height - tilt), (middle + half, height + tilt)),
     ]
 
 
 def _seven_with_serif(rng: np.random.Generator) -> list[Curve]:
     drop = rng.uniform(0.12, 0.28)
     return [
-        _straight((0.1 + rng.uniform(-0.03, 0.03), drop), (0.12, 0.02)),
-        _straight((0.12, 0.02), (0.8, 0.0)),
-        _straight((0.8, 0.0), (rng.uniform(0.25, 0.5), 1.0), rng.uniform(0, 0.1)),
+        straight((0.1 + rng.uniform(-0.03, 0.03), drop), (0.12, 0.02)),
+        straight((0.12, 0.02), (0.8, 0.0)),
+        straight((0.8, 0.0), (rng.uniform(0.25, 0.5), 1.0), rng.uniform(0, 0.1)),
     ]
 
 
@@ -131,24 +131,24 @@ def _curled_nine(rng: np.random.Generator) -> list[Curve]:
         (right - curl, 0.97),
         (right - curl, rng.uniform(0.78, 0.9)),
     ]
-    return [_oval(0.4, height / 2, width, height, rng.uniform(0, 0.12)), tail]
+    return [oval(0.4, height / 2, width, height, rng.uniform(0, 0.12)), tail]
 
 
 def _open_four(rng: np.random.Generator) -> list[Curve]:
     bar, upright = rng.uniform(0.5, 0.65), rng.uniform(0.55, 0.72)
     return [
-        _straight((rng.uniform(0.1, 0.3), 0.0), (rng.uniform(0.05, 0.15), bar), rng.uniform(-0.06, 0.03)),
-        _straight((0.1, bar), (0.9, bar + rng.uniform(-0.05, 0.03))),
-        _straight((upright, rng.uniform(0.0, 0.3)), (upright + rng.uniform(-0.06, 0.03), 1.0)),
+        straight((rng.uniform(0.1, 0.3), 0.0), (rng.uniform(0.05, 0.15), bar), rng.uniform(-0.06, 0.03)),
+        straight((0.1, bar), (0.9, bar + rng.uniform(-0.05, 0.03))),
+        straight((upright, rng.uniform(0.0, 0.3)), (upright + rng.uniform(-0.06, 0.03), 1.0)),
     ]
 
 
 def _closed_four(rng: np.random.Generator) -> list[Curve]:
     bar, upright = rng.uniform(0.58, 0.72), rng.uniform(0.58, 0.7)
     return [
-        _straight((upright, 0.0), (0.05, bar)),
-        _straight((0.05, bar), (rng.uniform(0.8, 0.95), bar)),
-        _straight((upright, 0.0), (upright, 1.0)),
+        straight((upright, 0.0), (0.05, bar)),
+        straight((0.05, bar), (rng.uniform(0.8, 0.95), bar)),
+        straight((upright, 0.0), (upright, 1.0)),
     ]
 
 
@@ -170,13 +170,13 @@ def _looped_two(rng: np.random.Generator) -> list[Curve]:
 def _slashed_nought(rng: np.random.Generator) -> list[Curve]:
     width, over = rng.uniform(0.55, 0.75), rng.uniform(-0.08, 0.06)
     begin, end = (0.5 + width * (0.35 + over), 0.2 - over), (0.5 - width * (0.35 + over), 0.8 + over)
-    return [_oval(0.5, 0.5, width, 1.0, 0.25), _straight(begin, end)]
+    return [oval(0.5, 0.5, width, 1.0, 0.25), straight(begin, end)]
 
 
 def _flat_topped_three(rng: np.random.Generator) -> list[Curve]:
     neck = (rng.uniform(0.35, 0.5), rng.uniform(0.36, 0.46))
     bowl = [neck, (0.75, 0.38), (0.9, 0.6), (0.8, 0.82), (0.7, 1.05), (0.3, 1.03), (0.12, 0.85)]
-    return [_straight((0.15, 0.0), (0.78, 0.0)), _straight((0.78, 0.0), neck), bowl]
+    return [straight((0.15, 0.0), (0.78, 0.0)), straight((0.78, 0.0), neck), bowl]
 
 
 def _five_in_one_stroke(rng: np.random.Generator) -> list[Curve]:
@@ -203,7 +203,7 @@ def _five_in_one_stroke(rng: np.random.Generator) -> list[Curve]:
 def _eight_of_two_rings(rng: np.random.Generator) -> list[Curve]:
     waist = rng.uniform(0.42, 0.5)
     upper, lower = rng.uniform(0.4, 0.55), rng.uniform(0.5, 0.65)
-    return [_oval(0.5, waist / 2, upper, waist, 0.75), _oval(0.5, (1 + waist) / 2, lower, 1 - waist, 0.25)]
+    return [oval(0.5, waist / 2, upper, waist, 0.75), oval(0.5, (1 + waist) / 2, lower, 1 - waist, 0.25)]
 
 
 UNSEEN_STYLES: dict[str, tuple[int, Callable[[np.random.Generator], list[Curve]]]] = {

@@ -10,33 +10,19 @@ from itertools import pairwise
 import numpy as np
 
 from digits.evaluation.simulated_photos import photograph, random_conditions
-from digits.evaluation.unseen_styles import UNSEEN_STYLES, Curve, stroke_of
+from digits.evaluation.unseen_styles import UNSEEN_STYLES, Curve, oval, straight, stroke_of
 
 
-def straight(*points: tuple[float, float]) -> Curve:
+def lines(*points: tuple[float, float]) -> Curve:
     """Straight lines from point to point."""
-    curve = [points[0]]
-    for (x0, y0), (x1, y1) in pairwise(points):
-        thirds = [(x0 + (x1 - x0) * part, y0 + (y1 - y0) * part) for part in (1 / 3, 2 / 3)]
-        curve += [*thirds, (x1, y1)]
-    return curve
-
-
-def oval(x: float, y: float, width: float, height: float) -> Curve:
-    """An oval around (x, y)."""
-    a, b, k = width / 2, height / 2, 0.5523
-    right, top, left, bottom = (x + a, y), (x, y - b), (x - a, y), (x, y + b)
-    return [
-        *(right, (x + a, y - k * b), (x + k * a, y - b), top, (x - k * a, y - b), (x - a, y - k * b), left),
-        *((x - a, y + k * b), (x - k * a, y + b), bottom, (x + k * a, y + b), (x + a, y + k * b), right),
-    ]
+    return [points[0], *(at for start, end in pairwise(points) for at in straight(start, end)[1:])]
 
 
 def four_in_two_strokes(rng):
     """Open, its upright apart from its corner."""
     gap, bar, upright = rng.uniform(0.05, 0.14), rng.uniform(0.5, 0.65), rng.uniform(0.62, 0.75)
-    corner = straight((0.2, 0), (0.1, bar), (upright - gap, bar + rng.uniform(-0.03, 0.03)))
-    return [corner, straight((upright + 0.02, rng.uniform(0, 0.25)), (upright, 1.0))]
+    corner = lines((0.2, 0), (0.1, bar), (upright - gap, bar + rng.uniform(-0.03, 0.03)))
+    return [corner, lines((upright + 0.02, rng.uniform(0, 0.25)), (upright, 1.0))]
 
 
 def five_with_its_bar_apart(rng):
@@ -50,27 +36,27 @@ def five_with_its_bar_apart(rng):
         (0.85, 0.5),
         (0.75, 0.75),
     ]
-    bar = straight((0.27 + rng.uniform(0, 0.1), 0), (rng.uniform(0.7, 0.95), rng.uniform(-0.05, 0.02)))
+    bar = lines((0.27 + rng.uniform(0, 0.1), 0), (rng.uniform(0.7, 0.95), rng.uniform(-0.05, 0.02)))
     return [bar, [*body, (0.65, 1.0), (0.3, 1.02), (0.1, 0.9)]]
 
 
 def nought_with_something_inside(rng):
     """A dot, or a short stroke."""
     inside = ((0.5, 0.47), (0.5, 0.53)) if rng.random() < 0.5 else ((0.38, 0.6), (0.62, 0.4))
-    return [oval(0.5, 0.5, rng.uniform(0.6, 0.85), 1.0), straight(*inside)]
+    return [oval(0.5, 0.5, rng.uniform(0.6, 0.85), 1.0), lines(*inside)]
 
 
 def four_with_a_small_triangle(rng):
     """Closed high up, above a long foot."""
     upright, bar = rng.uniform(0.6, 0.75), rng.uniform(0.42, 0.52)
-    triangle = straight((upright, rng.uniform(0.05, 0.15)), (0.25, bar), (0.9, bar))
-    return [triangle, straight((upright, 0.05), (upright, 1.0))]
+    triangle = lines((upright, rng.uniform(0.05, 0.15)), (0.25, bar), (0.9, bar))
+    return [triangle, lines((upright, 0.05), (upright, 1.0))]
 
 
 def nine_with_a_bar(rng):
     """Its tail crossed, as people cross a 7."""
-    tail = straight((0.7, 0.2), (0.7 + rng.uniform(-0.1, 0.05), 1.0))
-    return [oval(0.45, 0.25, 0.5, 0.48), tail, straight((0.4, rng.uniform(0.62, 0.72)), (0.95, 0.65))]
+    tail = lines((0.7, 0.2), (0.7 + rng.uniform(-0.1, 0.05), 1.0))
+    return [oval(0.45, 0.25, 0.5, 0.48), tail, lines((0.4, rng.uniform(0.62, 0.72)), (0.95, 0.65))]
 
 
 def five_with_a_short_hook(rng):
